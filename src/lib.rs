@@ -1,0 +1,8 @@
+//! Coscribe: a collaborative editor and Yjs-compatible sync server in one binary.
+//!
+//! The module list reads as the path of one keystroke: `ws` takes the frame, `protocol` decodes it, `room` applies it
+//! to the `document`, `store` makes it durable, and the room fans it out again. `docs/architecture.md` walks it.
+
+pub mod clock;
+pub mod document;
+pub mod store;

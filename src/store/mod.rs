@@ -1,0 +1,231 @@
+//! The port to what is durable: the update log, snapshots, history and the list of documents.
+//!
+//! Nothing outside this module speaks SQL. Every adapter passes the contract suite in `tests/it/store_contract.rs`:
+//!
+//! 1. `append` is one transaction over all its documents: all rows of all entries that were answered `Committed` are
+//!    durable when it returns `Ok`, and none is when it returns `Err`.
+//! 2. Sequence numbers of a document are gapless, start at 1, and grow by one per row.
+//! 3. A document's record is made by its first row, not by a look.
+//! 4. A trashed or deleted document, or another epoch, takes no rows: that entry is answered `Refused`, the others are
+//!    not affected.
+//! 5. `load` sees snapshot and tail of one moment.
+//! 6. `compact` either replaces rows up to `seq` by the snapshot and a history segment, or changes nothing.
+//! 7. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    clock::UnixMillis,
+    document::{ClientId, id::DocId},
+};
+
+/// Position of a row in a document's log: 1 for the first, without gaps.
+pub type Seq = u64;
+/// Grows when a deleted document is created again: an old copy with another epoch does not belong to it.
+pub type Epoch = u32;
+
+/// One row for the log: what one author did in one batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRow {
+    /// Yjs v1 update, made of the clients' own bytes.
+    pub bytes: Bytes,
+    /// Account, else the actor cookie, else `client:<id>`.
+    pub author: Arc<str>,
+    /// The Yjs client id that the author's socket writes with, 0 when unknown.
+    pub client_id: ClientId,
+    pub at: UnixMillis,
+}
+
+/// A row as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    pub seq: Seq,
+    pub row: NewRow,
+}
+
+/// What one room adds in one transaction.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub doc: DocId,
+    /// The epoch the room was loaded with; `None` when the document had no record yet.
+    pub epoch: Option<Epoch>,
+    pub rows: Vec<NewRow>,
+    /// The new title, when these rows change it: a projection for lists and search.
+    pub title: Option<String>,
+}
+
+/// What became of one [`Append`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Durable; `head_seq` is the number of the last row.
+    Committed { epoch: Epoch, head_seq: Seq },
+    /// Nothing of this entry was stored.
+    Refused(NotWritable),
+}
+
+/// Why a document takes no rows now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotWritable {
+    Trashed,
+    Deleted,
+    /// Deleted and created again since the room was loaded.
+    OtherEpoch,
+    Quarantined,
+}
+
+/// A state from which the rows up to `seq` need not be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub seq: Seq,
+    /// Yjs v1 update, without the content of what was deleted.
+    pub bytes: Bytes,
+}
+
+/// Everything that is needed to build a document's replica, read in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub epoch: Epoch,
+    pub head_seq: Seq,
+    pub snapshot: Option<Snapshot>,
+    /// Rows after the snapshot, in order.
+    pub tail: Vec<LogRow>,
+    pub title: String,
+}
+
+/// What `load` found under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loaded {
+    /// No record: an empty document that its first row will create.
+    Absent,
+    Live(Stored),
+    Trashed,
+    Deleted,
+    /// Its stored bytes are damaged; the reason is for the operator.
+    Quarantined { reason: String },
+}
+
+/// Where a document stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DocState {
+    Live,
+    Trashed,
+    Deleted,
+    Quarantined,
+}
+
+/// One line of the document list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocRecord {
+    pub doc: DocId,
+    pub epoch: Epoch,
+    pub title: String,
+    pub state: DocState,
+    pub head_seq: Seq,
+    pub created_at: UnixMillis,
+    pub edited_at: UnixMillis,
+    pub trashed_at: Option<UnixMillis>,
+}
+
+/// Which part of the list is wanted.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    pub state: DocState,
+    /// Only titles (or, without a title, names) that contain this text, ignoring case. Never a pattern.
+    pub search: Option<String>,
+    /// Continue after this (edited_at, doc), newest first.
+    pub after: Option<(UnixMillis, DocId)>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A finished, verified compaction, to be stored in one transaction.
+#[derive(Debug, Clone)]
+pub struct Compaction {
+    pub doc: DocId,
+    pub epoch: Epoch,
+    /// The state after row `snapshot.seq`.
+    pub snapshot: Snapshot,
+}
+
+/// Why the store did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or quota is full. Nothing was stored; it may be tried again.
+    #[error("the disk is full")]
+    Full(#[source] BoxError),
+    /// The file system is read-only. Nothing was stored; it may be tried again.
+    #[error("the data directory is read-only")]
+    ReadOnly(#[source] BoxError),
+    /// Another process holds a lock. Nothing was stored; it may be tried again.
+    #[error("the database is locked by another process")]
+    Busy(#[source] BoxError),
+    /// fsync (or a like call) failed: what the disk holds is unknown, the process must end (TRAPS 34).
+    #[error("the disk failed to confirm a write")]
+    SyncFailed(#[source] BoxError),
+    /// Stored bytes of this document do not match their checksum or do not decode.
+    #[error("document data is damaged: {0}")]
+    Damaged(String),
+    /// The database file itself is malformed.
+    #[error("the database is damaged")]
+    Corrupt(#[source] BoxError),
+    #[error("no such document")]
+    NotFound,
+    /// The document exists already, or is not in the state that the operation needs.
+    #[error("the document is not in a state that allows this: {0:?}")]
+    WrongState(DocState),
+    #[error("the store failed")]
+    Other(#[source] BoxError),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody losing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Busy(_) | Self::Other(_))
+    }
+}
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The port. One implementation runs the server, another (`memory`) the tests.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes all rows durable in one transaction, in the order given; answers entry by entry.
+    /// Only one call runs at a time (the room writer is the only caller).
+    async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError>;
+
+    /// Reads what builds a replica, in one read transaction.
+    async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError>;
+
+    /// Stores a snapshot and moves the rows up to its `seq` to a compressed history segment. Answers `false`, having
+    /// changed nothing, when the epoch is another one or a newer snapshot is there already.
+    async fn compact(&self, compaction: Compaction) -> Result<bool, StoreError>;
+
+    /// All rows of the log and of history from `from` up to and including `to`, in order.
+    async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError>;
+
+    /// Puts a document under quarantine: it is not loaded any more, and nothing of it is lost.
+    async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError>;
+
+    async fn get(&self, doc: &DocId) -> Result<Option<DocRecord>, StoreError>;
+    async fn list(&self, query: &ListQuery) -> Result<Vec<DocRecord>, StoreError>;
+
+    /// Creates a record with this title and no rows. A deleted name is created anew with the next epoch; a live or
+    /// trashed one is `WrongState`.
+    async fn create(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError>;
+    /// Live → trashed.
+    async fn trash(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError>;
+    /// Trashed → live.
+    async fn restore(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError>;
+    /// Trashed → deleted for good: its bytes are removed; a tombstone with the epoch keeps the name from coming back.
+    async fn delete(&self, doc: &DocId, now: UnixMillis) -> Result<(), StoreError>;
+
+    /// A small write and a small read that show whether storing works now; for `/readyz` and for recovery.
+    async fn probe(&self) -> Result<(), StoreError>;
+
+    /// Flushes and closes. Nothing may be called afterwards.
+    async fn close(&self) -> Result<(), StoreError>;
+}
