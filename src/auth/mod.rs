@@ -1,0 +1,3 @@
+//! Who is calling. There are no accounts yet: a browser is told apart by a random cookie.
+
+pub mod actor;

@@ -1,0 +1,298 @@
+//! A document's replica: the yrs `Doc` behind the few things a room does with it.
+//!
+//! Invariants:
+//! - The `Doc` never collects garbage: yrs' collector can be led into freed memory by a well-formed update. What was
+//!   deleted is taken out of the bytes when a state is encoded ([`super::strip`]), so no reader receives it.
+//! - yrs never holds anything that waits for something else: callers apply only what [`super::ready`] let through.
+//! - `known` and `deleted` say exactly what the replica holds; they are kept here because asking yrs costs more the
+//!   larger the document is.
+//! - After an error the `Doc` is half changed: the replica must be dropped and built again from the log.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use yrs::{
+    Doc, GetString, Map, OffsetKind, Options, Out, ReadTxn, Text, TextPrelim, Transact, Update, WriteTxn,
+    updates::decoder::Decode,
+};
+
+use super::{
+    id_set::{IdRange, IdSet},
+    ready::{self, Ready},
+    scan::{Scan, ScanError, ScanLimits, scan},
+    splice::splice,
+    state_vector::StateVector,
+    strip::{strip, strip_with},
+    tree,
+};
+
+/// Deepest nesting of shared types that a document may have: far below what would overflow a thread's stack when yrs
+/// deletes the outermost of them.
+pub const MAX_TYPE_DEPTH: u32 = 1_000;
+
+/// The replica of one document.
+pub struct Replica {
+    /// Made with the first struct, so that an empty document costs next to nothing.
+    doc: Option<Doc>,
+    known: StateVector,
+    deleted: IdSet,
+    /// An upper bound of how deep shared types nest, and the last measured depth.
+    depth_bound: u32,
+    /// The client bytes themselves, once the document holds a value that yrs would write back changed.
+    verbatim: Option<Vec<Bytes>>,
+    /// Bytes of all updates applied: what the document size limit is held against.
+    size: usize,
+}
+
+/// What applying an update brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The part that was applied: for the log and the other peers.
+    pub bytes: Bytes,
+    /// What is new, at most one range per client.
+    pub runs: SmallVec<[IdRange; 1]>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The bytes are not an acceptable update. The replica is unchanged.
+    #[error("{0}")]
+    Scan(#[from] ScanError),
+    #[error("shared types nest deeper than {MAX_TYPE_DEPTH}")]
+    TooDeep,
+    /// yrs refused what the scan had accepted. The replica is half changed and must be dropped.
+    #[error("the update could not be applied")]
+    Broken,
+    /// The update refers to something the document does not hold. The replica is unchanged.
+    #[error("the update refers to something unknown")]
+    NotReady,
+}
+
+impl ReplicaError {
+    /// Whether the replica can still be used.
+    pub fn is_harmless(&self) -> bool {
+        !matches!(self, Self::Broken)
+    }
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            doc: None,
+            known: StateVector::default(),
+            deleted: IdSet::default(),
+            depth_bound: 0,
+            verbatim: None,
+            size: 0,
+        }
+    }
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Replica {
+    /// Builds a replica from a snapshot and the rows after it, in order.
+    pub fn load<'a>(updates: impl IntoIterator<Item = &'a Bytes>, limits: &ScanLimits) -> Result<Self, ReplicaError> {
+        let mut replica = Self::default();
+        for update in updates {
+            let scan = scan(update, limits)?;
+            let split = ready::split(&scan, update, &replica.known, &replica.deleted);
+            if split.rest {
+                return Err(ReplicaError::NotReady);
+            }
+            replica.apply(&scan, update, &split)?;
+        }
+        Ok(replica)
+    }
+
+    pub fn known(&self) -> &StateVector {
+        &self.known
+    }
+
+    pub fn deleted(&self) -> &IdSet {
+        &self.deleted
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.doc.is_none()
+    }
+
+    /// Applies the ready part of a scanned update. `Ok(None)` when it brings nothing new.
+    pub fn apply(
+        &mut self,
+        scan: &Scan,
+        update: &Bytes,
+        split: &ready::Split,
+    ) -> Result<Option<Applied>, ReplicaError> {
+        let bytes = match &split.ready {
+            Ready::Nothing => return Ok(None),
+            Ready::All => update.clone(),
+            Ready::Part(bytes) => Bytes::copy_from_slice(bytes),
+        };
+        self.check_depth(scan)?;
+        if scan.lossy && self.verbatim.is_none() {
+            self.verbatim = Some(self.full_state().into_iter().collect());
+        }
+        let doc = self.doc.get_or_insert_with(new_doc);
+        let decoded = Update::decode_v1(&bytes).map_err(|_| ReplicaError::Broken)?;
+        let mut txn = doc.transact_mut();
+        txn.apply_update(decoded).map_err(|_| ReplicaError::Broken)?;
+        let mut deletes = false;
+        for (client, ranges) in txn.delete_set().iter() {
+            for range in ranges {
+                deletes = true;
+                self.deleted.insert(client.get(), range.start, range.end - range.start);
+            }
+        }
+        txn.commit();
+        let waits = txn.has_missing_updates();
+        drop(txn);
+        if waits {
+            return Err(ReplicaError::Broken);
+        }
+        self.known.advance_all(split.runs_added.iter().map(|run| (run.client, run.end)));
+        if split.runs_added.is_empty() && !deletes {
+            return Ok(None);
+        }
+        self.size += bytes.len();
+        if let Some(verbatim) = &mut self.verbatim {
+            verbatim.push(bytes.clone());
+        }
+        Ok(Some(Applied { bytes, runs: split.runs_added.clone() }))
+    }
+
+    /// Nested types can only grow deeper by what one update nests, so the whole tree is measured only when the bound
+    /// that this gives exceeds the limit.
+    fn check_depth(&mut self, scan: &Scan) -> Result<(), ReplicaError> {
+        if scan.type_depth == 0 {
+            return Ok(());
+        }
+        if self.depth_bound + scan.type_depth > MAX_TYPE_DEPTH {
+            self.depth_bound = self.doc.as_ref().map_or(0, tree::depth);
+        }
+        if self.depth_bound + scan.type_depth > MAX_TYPE_DEPTH {
+            return Err(ReplicaError::TooDeep);
+        }
+        self.depth_bound += scan.type_depth;
+        Ok(())
+    }
+
+    /// An update with all that `vector` lacks, and every deletion; without the content of what was deleted.
+    pub fn diff(&self, vector: &StateVector) -> Vec<u8> {
+        let Some(doc) = &self.doc else { return EMPTY_UPDATE.to_vec() };
+        let Some(verbatim) = &self.verbatim else {
+            let vector = vector.iter().map(|(client, clock)| (yrs::block::ClientID::new(client), clock)).collect();
+            return strip(&doc.transact().encode_diff_v1(&yrs::StateVector::new(vector)));
+        };
+        let whole = strip_with(&whole_of(verbatim), &self.deleted);
+        if vector.is_empty() {
+            return whole;
+        }
+        lacking(whole, vector)
+    }
+
+    /// The whole state without the content of what was deleted; nothing for an empty document.
+    pub fn full_state(&self) -> Option<Bytes> {
+        self.doc.as_ref()?;
+        Some(self.diff(&StateVector::default()).into())
+    }
+
+    /// The text of `meta.title`, empty where there is none.
+    pub fn title(&self) -> String {
+        let Some(doc) = &self.doc else { return String::new() };
+        let txn = doc.transact();
+        match txn.get_map("meta").and_then(|meta| meta.get(&txn, "title")) {
+            Some(Out::YText(text)) => text.get_string(&txn),
+            _ => String::new(),
+        }
+    }
+
+    /// Writes the title as the smallest edit of `meta.title` and returns the update. `client` is a fresh random id.
+    pub fn rename(&self, title: &str, client: u32) -> Option<Bytes> {
+        let state = self.full_state();
+        let doc = doc_with(u64::from(client));
+        let mut txn = doc.transact_mut();
+        if let Some(state) = state {
+            txn.apply_update(Update::decode_v1(&state).ok()?).ok()?;
+        }
+        txn.commit();
+        drop(txn);
+        let mut txn = doc.transact_mut();
+        let meta = txn.get_or_insert_map("meta");
+        match meta.get(&txn, "title") {
+            Some(Out::YText(text)) => edit_text(&text, &mut txn, title),
+            _ => {
+                meta.insert(&mut txn, "title", TextPrelim::new(title));
+            }
+        }
+        Some(txn.encode_update_v1().into())
+    }
+
+    /// The `Doc`, for exports.
+    pub fn doc(&self) -> Option<&Doc> {
+        self.doc.as_ref()
+    }
+}
+
+/// An update without structs and deletions.
+pub const EMPTY_UPDATE: &[u8] = &[0, 0];
+
+fn whole_of(parts: &[Bytes]) -> Vec<u8> {
+    let slices: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+    splice(&slices).unwrap_or_default()
+}
+
+/// The part of a whole state that a state vector lacks, with every deletion.
+fn lacking(whole: Vec<u8>, vector: &StateVector) -> Vec<u8> {
+    let limits = ScanLimits { max_structs: usize::MAX, max_deletes: usize::MAX, ..ScanLimits::default() };
+    let Ok(scan) = scan(&whole, &limits) else { return whole };
+    match ready::split(&scan, &whole, vector, &IdSet::default()).ready {
+        Ready::All => whole,
+        Ready::Part(part) => part,
+        Ready::Nothing => EMPTY_UPDATE.to_vec(),
+    }
+}
+
+/// Replaces what differs between the old and the new text, so that a concurrent edit elsewhere in it survives.
+fn edit_text(text: &yrs::TextRef, txn: &mut yrs::TransactionMut<'_>, wanted: &str) {
+    let current: Vec<char> = text.get_string(txn).chars().collect();
+    let wanted: Vec<char> = wanted.chars().collect();
+    let same_start = current.iter().zip(&wanted).take_while(|(a, b)| a == b).count();
+    let same_end = current[same_start..]
+        .iter()
+        .rev()
+        .zip(wanted[same_start..].iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let units = |chars: &[char]| u32::try_from(chars.iter().map(|c| c.len_utf16()).sum::<usize>()).unwrap_or(u32::MAX);
+    let at = units(&current[..same_start]);
+    let removed = units(&current[same_start..current.len() - same_end]);
+    let added: String = wanted[same_start..wanted.len() - same_end].iter().collect();
+    if removed > 0 {
+        text.remove_range(txn, at, removed);
+    }
+    if !added.is_empty() {
+        text.insert(txn, at, &added);
+    }
+}
+
+fn new_doc() -> Doc {
+    // The id is never written with: the server's own edits are made in a scratch document.
+    doc_with(0)
+}
+
+/// A document that keeps what is deleted and counts text in UTF-16 units, as Yjs does.
+pub fn doc_with(client: u64) -> Doc {
+    let mut options = Options::with_guid_and_client_id("".into(), yrs::block::ClientID::new(client));
+    options.offset_kind = OffsetKind::Utf16;
+    options.skip_gc = true;
+    options.cleanup_formatting = false;
+    Doc::with_options(options)
+}

@@ -1,0 +1,316 @@
+//! A typed view of everything in a document, for exports and for comparing two replicas.
+//!
+//! Root types carry no kind of their own on the wire: it is read off what they hold. A root is never read as an array
+//! when it holds text, as yrs then loops for ever; the same is looked at before a nested array is read.
+//!
+//! Recursion is bounded: the replica admits no nesting of shared types beyond its limit, and no `Any` beyond 64.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map as JsonMap, Value as Json};
+use yrs::{
+    Any, ArrayRef, Doc, Map, MapRef, Out, ReadTxn, Text, TextRef, Transact, Xml, XmlElementRef, XmlFragment,
+    XmlFragmentRef, XmlOut, XmlTextRef, Array,
+    branch::{Branch, BranchPtr},
+    types::{Attrs, text::YChange},
+};
+
+/// One value in the tree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    Text(Vec<Chunk>),
+    Map(BTreeMap<String, Node>),
+    Array(Vec<Node>),
+    Fragment(Vec<Node>),
+    Element { name: String, attrs: BTreeMap<String, Node>, children: Vec<Node> },
+    XmlText(Vec<Chunk>),
+    Value(Any),
+    /// A subdocument, by its guid.
+    Subdocument(String),
+    /// Nests deeper than the limit; stands for what is below.
+    TooDeep,
+}
+
+/// A run of text, or one embedded value, with its formatting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    pub insert: Node,
+    pub marks: BTreeMap<String, Any>,
+}
+
+/// All root types by name.
+pub fn roots(doc: &Doc) -> BTreeMap<String, Node> {
+    let txn = doc.transact();
+    let reader = Reader { txn: &txn };
+    txn.root_refs().map(|(name, value)| (name.to_owned(), reader.root(value, 0))).collect()
+}
+
+/// How deep shared types nest in the whole document: 0 without content, 1 for values directly in a root.
+pub fn depth(doc: &Doc) -> u32 {
+    let txn = doc.transact();
+    let reader = Reader { txn: &txn };
+    txn.root_refs().map(|(_, value)| deepest(&reader.root(value, 0))).max().unwrap_or(0)
+}
+
+fn deepest(node: &Node) -> u32 {
+    let below = |nodes: &mut dyn Iterator<Item = &Node>| nodes.map(deepest).max().unwrap_or(0) + 1;
+    match node {
+        Node::Text(chunks) | Node::XmlText(chunks) => below(&mut chunks.iter().map(|chunk| &chunk.insert)),
+        Node::Map(entries) => below(&mut entries.values()),
+        Node::Array(items) | Node::Fragment(items) => below(&mut items.iter()),
+        Node::Element { attrs, children, .. } => below(&mut children.iter().chain(attrs.values())),
+        Node::Value(_) | Node::Subdocument(_) => 0,
+        Node::TooDeep => 1,
+    }
+}
+
+/// Beyond this the tree is cut. Above the replica's limit, so that a legitimate document never meets it.
+const MAX_DEPTH: u32 = super::replica::MAX_TYPE_DEPTH + 8;
+
+struct Reader<'t, T> {
+    txn: &'t T,
+}
+
+impl<T: ReadTxn> Reader<'_, T> {
+    /// A root's kind is guessed from its content: text when it holds strings, XML when it holds XML nodes, else a list
+    /// of values, else a map.
+    fn root(&self, value: Out, depth: u32) -> Node {
+        let branch = match value {
+            Out::UndefinedRef(branch) => branch,
+            Out::YText(text) => pointer(&text),
+            Out::YArray(array) => pointer(&array),
+            Out::YMap(map) => pointer(&map),
+            Out::YXmlFragment(fragment) => pointer(&fragment),
+            other => return self.out(other, depth),
+        };
+        let chunks = self.chunks(branch, depth);
+        if chunks.iter().any(is_text) {
+            return Node::Text(chunks);
+        }
+        match chunks.first().map(|chunk| &chunk.insert) {
+            Some(Node::Element { .. } | Node::XmlText(_)) => {
+                Node::Fragment(chunks.into_iter().map(|chunk| chunk.insert).collect())
+            }
+            Some(Node::Value(_)) => Node::Text(chunks),
+            Some(_) => self.array(&ArrayRef::from(branch), depth),
+            None if branch.len() > 0 => self.array(&ArrayRef::from(branch), depth),
+            None => {
+                let map = self.map(&MapRef::from(branch), depth);
+                match map {
+                    Node::Map(entries) if entries.is_empty() => Node::Text(Vec::new()),
+                    map => map,
+                }
+            }
+        }
+    }
+
+    fn out(&self, value: Out, depth: u32) -> Node {
+        if depth > MAX_DEPTH {
+            return Node::TooDeep;
+        }
+        match value {
+            Out::Any(any) => Node::Value(any),
+            Out::YText(text) => Node::Text(self.chunks(pointer(&text), depth + 1)),
+            Out::YArray(array) => self.array(&array, depth + 1),
+            Out::YMap(map) => self.map(&map, depth + 1),
+            Out::YXmlElement(element) => self.element(&element, depth + 1),
+            Out::YXmlFragment(fragment) => self.fragment(&fragment, depth + 1),
+            Out::YXmlText(text) => self.xml_text(&text, depth + 1),
+            Out::YDoc(doc) => Node::Subdocument(doc.guid().to_string()),
+            Out::UndefinedRef(_) => Node::Value(Any::Undefined),
+        }
+    }
+
+    fn chunks(&self, branch: BranchPtr, depth: u32) -> Vec<Chunk> {
+        TextRef::from(branch)
+            .diff(self.txn, YChange::identity)
+            .into_iter()
+            .map(|diff| Chunk {
+                insert: self.out(diff.insert, depth),
+                marks: diff.attributes.map(|attrs| sorted(&attrs)).unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    fn array(&self, array: &ArrayRef, depth: u32) -> Node {
+        let chunks = self.chunks(pointer(array), depth);
+        if chunks.iter().any(is_text) {
+            return Node::Text(chunks);
+        }
+        Node::Array(array.iter(self.txn).map(|item| self.out(item, depth)).collect())
+    }
+
+    fn map(&self, map: &MapRef, depth: u32) -> Node {
+        Node::Map(map.iter(self.txn).map(|(key, value)| (key.to_owned(), self.out(value, depth))).collect())
+    }
+
+    fn element(&self, element: &XmlElementRef, depth: u32) -> Node {
+        Node::Element {
+            name: element.tag().to_string(),
+            attrs: element.attributes(self.txn).map(|(key, value)| (key.to_owned(), self.out(value, depth))).collect(),
+            children: element.children(self.txn).map(|child| self.xml(child, depth)).collect(),
+        }
+    }
+
+    fn fragment(&self, fragment: &XmlFragmentRef, depth: u32) -> Node {
+        Node::Fragment(fragment.children(self.txn).map(|child| self.xml(child, depth)).collect())
+    }
+
+    fn xml_text(&self, text: &XmlTextRef, depth: u32) -> Node {
+        Node::XmlText(self.chunks(pointer(text), depth))
+    }
+
+    fn xml(&self, node: XmlOut, depth: u32) -> Node {
+        self.out(
+            match node {
+                XmlOut::Element(element) => Out::YXmlElement(element),
+                XmlOut::Fragment(fragment) => Out::YXmlFragment(fragment),
+                XmlOut::Text(text) => Out::YXmlText(text),
+            },
+            depth,
+        )
+    }
+}
+
+fn pointer(shared: &impl AsRef<Branch>) -> BranchPtr {
+    BranchPtr::from(shared.as_ref())
+}
+
+fn is_text(chunk: &Chunk) -> bool {
+    matches!(&chunk.insert, Node::Value(Any::String(_)))
+}
+
+fn sorted(attrs: &Attrs) -> BTreeMap<String, Any> {
+    attrs.iter().map(|(key, value)| (key.to_string(), value.clone())).collect()
+}
+
+/// The tree as JSON. Text becomes a string, maps and lists what they are; XML becomes nodes as ProseMirror writes
+/// them: `{type, attrs, content}`, text with its `marks`.
+pub fn to_json(node: &Node) -> Json {
+    match node {
+        Node::Text(chunks) => Json::String(plain(chunks)),
+        Node::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+        Node::Array(items) => items.iter().map(to_json).collect(),
+        Node::Fragment(children) => content(children),
+        Node::XmlText(chunks) => Json::Array(text_nodes(chunks)),
+        Node::Element { name, attrs, children } => {
+            let mut node = JsonMap::new();
+            node.insert("type".into(), name.clone().into());
+            if !attrs.is_empty() {
+                node.insert("attrs".into(), attrs.iter().map(|(key, value)| (key.clone(), to_json(value))).collect());
+            }
+            if !children.is_empty() {
+                node.insert("content".into(), content(children));
+            }
+            Json::Object(node)
+        }
+        Node::Value(any) => any_to_json(any),
+        Node::Subdocument(guid) => serde_json::json!({ "guid": guid }),
+        Node::TooDeep => Json::Null,
+    }
+}
+
+fn content(children: &[Node]) -> Json {
+    let mut nodes = Vec::new();
+    for child in children {
+        match child {
+            Node::XmlText(chunks) => nodes.extend(text_nodes(chunks)),
+            other => nodes.push(to_json(other)),
+        }
+    }
+    Json::Array(nodes)
+}
+
+fn text_nodes(chunks: &[Chunk]) -> Vec<Json> {
+    chunks
+        .iter()
+        .map(|chunk| {
+            let mut node = JsonMap::new();
+            match &chunk.insert {
+                Node::Value(Any::String(text)) => {
+                    node.insert("type".into(), "text".into());
+                    node.insert("text".into(), text.to_string().into());
+                }
+                embed => {
+                    node.insert("type".into(), "embed".into());
+                    node.insert("value".into(), to_json(embed));
+                }
+            }
+            if !chunk.marks.is_empty() {
+                let marks = chunk.marks.iter().map(|(name, attrs)| {
+                    serde_json::json!({ "type": name, "attrs": any_to_json(attrs) })
+                });
+                node.insert("marks".into(), marks.collect());
+            }
+            Json::Object(node)
+        })
+        .collect()
+}
+
+fn any_to_json(any: &Any) -> Json {
+    match any {
+        Any::Null | Any::Undefined => Json::Null,
+        Any::Bool(value) => (*value).into(),
+        Any::Number(number) => serde_json::to_value(number).unwrap_or(Json::Null),
+        Any::String(text) => text.to_string().into(),
+        Any::Buffer(bytes) => bytes.iter().copied().collect::<Vec<u8>>().into(),
+        Any::Array(items) => items.iter().map(any_to_json).collect(),
+        Any::Map(entries) => {
+            let sorted: BTreeMap<_, _> = entries.iter().collect();
+            sorted.into_iter().map(|(key, value)| (key.clone(), any_to_json(value))).collect()
+        }
+    }
+}
+
+/// Everything readable as plain text: a line for each block.
+pub fn to_text(node: &Node) -> String {
+    let mut out = String::new();
+    write_text(node, &mut out);
+    out
+}
+
+fn write_text(node: &Node, out: &mut String) {
+    match node {
+        Node::Text(chunks) | Node::XmlText(chunks) => out.push_str(&plain(chunks)),
+        Node::Fragment(children) => blocks(children, out),
+        Node::Element { name, .. } if name == "hardBreak" => out.push('\n'),
+        Node::Element { children, .. } => {
+            if children.iter().any(|child| matches!(child, Node::Element { name, .. } if name != "hardBreak")) {
+                blocks(children, out);
+            } else {
+                children.iter().for_each(|child| write_text(child, out));
+            }
+        }
+        Node::Array(items) => blocks(items, out),
+        Node::Map(entries) => {
+            for (index, (_, value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push('\n');
+                }
+                write_text(value, out);
+            }
+        }
+        Node::Value(Any::String(text)) => out.push_str(text),
+        Node::Value(Any::Null | Any::Undefined) | Node::Subdocument(_) | Node::TooDeep => {}
+        Node::Value(any) => out.push_str(&any_to_json(any).to_string()),
+    }
+}
+
+fn blocks(children: &[Node], out: &mut String) {
+    for (index, child) in children.iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        write_text(child, out);
+    }
+}
+
+fn plain(chunks: &[Chunk]) -> String {
+    chunks
+        .iter()
+        .filter_map(|chunk| match &chunk.insert {
+            Node::Value(Any::String(text)) => Some(text.as_ref()),
+            _ => None,
+        })
+        .collect()
+}

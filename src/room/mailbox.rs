@@ -1,0 +1,127 @@
+//! The way into a room: a queue that sockets fill, bounded by bytes, and that the room's task empties.
+//!
+//! What clients send takes permits for its bytes and waits when there are none: a full mailbox slows that socket
+//! only, by TCP back-pressure. What the server itself sends (a commit is done, a peer has left) never waits and is
+//! bounded by the number of peers and batches it speaks of. An idle mailbox holds no buffer.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+
+use tokio::sync::Semaphore;
+
+use super::event::Event;
+
+/// Bytes of client messages that may wait in one mailbox. One larger message is still let through, alone.
+const CAPACITY: usize = 4 << 20;
+/// What a message counts for beside its payload, so that many empty ones are bounded too.
+pub const MESSAGE_OVERHEAD: usize = 64;
+
+#[derive(Debug)]
+pub struct Mailbox {
+    queue: Mutex<Queue>,
+    room_for: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<(Event, u32)>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+/// The room is gone; whoever wanted something of it opens it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the room is gone")]
+pub struct RoomGone;
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self { queue: Mutex::default(), room_for: Semaphore::new(CAPACITY) }
+    }
+}
+
+impl Mailbox {
+    /// Sends what a client said; waits while the mailbox is full.
+    pub async fn send(&self, event: Event, bytes: usize) -> Result<(), RoomGone> {
+        let permits = u32::try_from(bytes.min(CAPACITY)).unwrap_or(u32::MAX);
+        match self.room_for.acquire_many(permits).await {
+            Ok(permit) => permit.forget(),
+            Err(_) => return Err(RoomGone),
+        }
+        self.put(event, permits)
+    }
+
+    /// Sends what the server itself has to say.
+    pub fn post(&self, event: Event) -> Result<(), RoomGone> {
+        self.put(event, 0)
+    }
+
+    fn put(&self, event: Event, permits: u32) -> Result<(), RoomGone> {
+        let waker = {
+            let mut queue = self.lock();
+            if queue.closed {
+                return Err(RoomGone);
+            }
+            queue.events.push_back((event, permits));
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Waits for events and moves all that are there to `into`.
+    pub async fn receive(&self, into: &mut Vec<Event>) {
+        std::future::poll_fn(|cx| {
+            let mut queue = self.lock();
+            if queue.events.is_empty() {
+                match &mut queue.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                return Poll::Pending;
+            }
+            let mut freed = 0;
+            while let Some((event, permits)) = queue.events.pop_front() {
+                into.push(event);
+                freed += permits as usize;
+            }
+            if queue.events.capacity() > 16 {
+                queue.events = VecDeque::new();
+            }
+            drop(queue);
+            if freed > 0 {
+                self.room_for.add_permits(freed);
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Takes no more events, unless some are waiting: then the room has to live on, and the answer is false.
+    pub fn close_if_empty(&self) -> bool {
+        let mut queue = self.lock();
+        if queue.events.is_empty() {
+            queue.closed = true;
+            self.room_for.close();
+        }
+        queue.closed
+    }
+
+    /// Takes no more events and returns those that wait.
+    pub fn close(&self) -> Vec<Event> {
+        let mut queue = self.lock();
+        queue.closed = true;
+        self.room_for.close();
+        queue.events.drain(..).map(|(event, _)| event).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No code below the lock can leave the queue half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,25 @@
+//! The live part: a room is a document while somebody has it open.
+//!
+//! ```text
+//!            first join              store answered            nobody here, nothing uncommitted
+//! (absent) ────────────▶ Loading ───────────────────▶ Live ──────────────────────────────────▶ (absent)
+//! ```
+//!
+//! [`registry`] makes sure that there is at most one room for a document. [`mailbox`] is the only way in, [`outbox`] the
+//! only way out to a peer. [`task`] owns a room's [`state`] and is the only place that waits. [`writer`] commits the
+//! batches of all rooms together.
+
+mod answers;
+mod batch;
+pub mod compaction;
+pub mod event;
+mod intake;
+pub mod limits;
+pub mod mailbox;
+pub mod outbox;
+mod peer;
+mod presence;
+pub mod registry;
+pub mod state;
+mod task;
+pub mod writer;

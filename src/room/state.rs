@@ -1,0 +1,508 @@
+//! The room as a synchronous state machine: events and the time go in, effects come out. No `.await`, no clock and no
+//! randomness in here, so the same code runs under a simulator.
+//!
+//! ```text
+//! frame ── intake ──▶ pending batch ── submit ──▶ batch in flight ── committed ──▶ everybody
+//!              │            ▲                            │
+//!              └─▶ parked ──┘ (retried on progress)      └─▶ acknowledgements, answers, echoes
+//! ```
+//!
+//! Invariants:
+//! - Nothing that shows an update leaves the room before the store has committed it. That holds for frames and for
+//!   every answer: an answer is encoded when the batch that it shows is submitted, and sent when it is committed.
+//! - At most one batch is in flight. While it is, everything that arrives becomes the next one.
+//! - The replica is exactly: what is committed, the batch in flight, the pending batch.
+//!
+//! Parts of the machine in files of their own: `intake` (updates), `answers` (sync answers, slow peers), `presence`
+//! (awareness).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use super::{
+    answers::AnswerCache,
+    batch::{Ask, Batch, Sealed},
+    event::{Command, Effect, Event, Join, Now, PeerId},
+    limits::RoomLimits,
+    outbox::Pushed,
+    peer::{Peer, Peers},
+    presence::Presence,
+};
+use crate::{
+    document::{ClientId, Clock, id::DocId, replica::Replica},
+    metrics::Metrics,
+    protocol::{ServerMessage, Storing, close::Close, close::CloseCode},
+    store::{Append, Appended, Epoch, Loaded, NotWritable, Seq, Stored},
+};
+
+pub struct State {
+    pub(super) doc: DocId,
+    pub(super) limits: Arc<RoomLimits>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) epoch: Option<Epoch>,
+    /// Last committed row.
+    pub(super) head_seq: Seq,
+    pub(super) replica: Replica,
+    pub(super) peers: Peers,
+    /// Which peer speaks for which client id.
+    pub(super) owners: FxHashMap<ClientId, PeerId>,
+    pub(super) presence: Presence,
+    pub(super) pending: Batch,
+    pub(super) in_flight: Option<InFlight>,
+    /// Number of the batch in flight, or of the last one.
+    pub(super) batch: u64,
+    /// Counts what was applied to the replica.
+    pub(super) changes: u64,
+    /// `changes` when parked updates were last tried.
+    pub(super) retried_at: u64,
+    pub(super) cache: AnswerCache,
+    /// Why storing fails at the moment.
+    pub(super) storing: Option<Arc<str>>,
+    pub(super) reading_committed: bool,
+    title: String,
+    tail_rows: u64,
+    tail_bytes: u64,
+    compacting: bool,
+    /// The replica is broken and has to be read again before anything else.
+    pub(super) broken: bool,
+    /// What came while the replica was broken.
+    deferred: Vec<Event>,
+    /// No peer may stay or come; the room ends when nothing is left to commit.
+    ending: Option<Close>,
+}
+
+pub(super) struct InFlight {
+    sealed: Sealed,
+    row_count: u64,
+    bytes: usize,
+    acks: Vec<(PeerId, u64)>,
+    echoes: Vec<(PeerId, Bytes)>,
+    pub(super) answers: Vec<(Ask, Bytes)>,
+    renames: Vec<tokio::sync::oneshot::Sender<Result<(), super::event::RenameError>>>,
+}
+
+impl InFlight {
+    pub(super) fn ack(&mut self, peer: PeerId) {
+        self.acks.push((peer, 1));
+    }
+
+    pub(super) fn echo(&mut self, peer: PeerId, frame: Bytes) {
+        self.echoes.push((peer, frame));
+    }
+}
+
+impl State {
+    /// A room for a document that has no record yet.
+    pub fn empty(doc: DocId, limits: Arc<RoomLimits>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            doc,
+            limits,
+            metrics,
+            epoch: None,
+            head_seq: 0,
+            replica: Replica::default(),
+            peers: Peers::default(),
+            owners: FxHashMap::default(),
+            presence: Presence::default(),
+            pending: Batch::default(),
+            in_flight: None,
+            batch: 0,
+            changes: 0,
+            retried_at: 0,
+            cache: AnswerCache::default(),
+            storing: None,
+            reading_committed: false,
+            title: String::new(),
+            tail_rows: 0,
+            tail_bytes: 0,
+            compacting: false,
+            broken: false,
+            deferred: Vec::new(),
+            ending: None,
+        }
+    }
+
+    /// A room for what the store holds, with the replica built from it.
+    pub fn loaded(doc: DocId, limits: Arc<RoomLimits>, metrics: Arc<Metrics>, stored: &Stored, replica: Replica) -> Self {
+        let mut state = Self::empty(doc, limits, metrics);
+        state.take_stored(stored, replica);
+        state
+    }
+
+    fn take_stored(&mut self, stored: &Stored, replica: Replica) {
+        self.epoch = Some(stored.epoch);
+        self.head_seq = stored.head_seq;
+        self.title = stored.title.clone();
+        self.tail_rows = stored.tail.len() as u64;
+        self.tail_bytes = stored.tail.iter().map(|row| row.row.bytes.len() as u64).sum();
+        self.cache = AnswerCache::default();
+        if let (Some(snapshot), true) = (&stored.snapshot, stored.tail.is_empty()) {
+            // The snapshot is the answer to an empty state vector already.
+            self.cache.put(self.changes, &[0], ServerMessage::SyncStep2(&snapshot.bytes));
+        }
+        self.replica = replica;
+    }
+
+    /// The log was read again after the replica broke. What was accepted before that and is not committed yet goes on
+    /// top of it, and what came meanwhile is handled now.
+    pub fn rebuilt(&mut self, loaded: Option<(&Stored, Replica)>, now: Now, effects: &mut Vec<Effect>) {
+        self.metrics.room_restarts.inc();
+        self.broken = false;
+        self.changes += 1;
+        match loaded {
+            Some((stored, replica)) => self.take_stored(stored, replica),
+            None => self.replica = Replica::default(),
+        }
+        if self.reapply_pending().is_err() {
+            self.fault();
+        }
+        for event in std::mem::take(&mut self.deferred) {
+            self.handle(event, now, effects);
+        }
+    }
+
+    /// The room can not go on: everybody reconnects to a fresh one, and sends again what was not acknowledged.
+    pub fn fault(&mut self) {
+        self.end(Close::new(CloseCode::Internal, "the document had to be read again; please reconnect"));
+    }
+
+    pub fn handle(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
+        if self.broken && !matches!(event, Event::Committed(_) | Event::Storing(_)) {
+            self.deferred.push(event);
+            return;
+        }
+        match event {
+            Event::Join(join) => self.join(*join),
+            Event::Messages { peer, messages } => self.messages(peer, messages, now),
+            Event::Left(peer) => self.left(peer, now),
+            Event::Drained(peer) => self.drained(peer),
+            Event::Committed(appended) => self.committed(&appended, now, effects),
+            Event::Storing(health) => self.set_storing(health, effects),
+            Event::CommittedState(loaded) => self.answer_from_committed(*loaded),
+            Event::Compacted(covered) => self.compacted(covered),
+            Event::Command(command) => self.command(*command, now),
+        }
+    }
+
+    /// To be called after a run of events: what they left to do is done once for all of them.
+    pub fn flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.broken {
+            if self.in_flight.is_none() {
+                effects.push(Effect::Rebuild);
+            }
+            return;
+        }
+        self.presence.flush(&mut self.peers, &self.limits, now);
+        if self.in_flight.is_none() {
+            if self.pending.has_rows() {
+                self.submit(effects);
+            } else {
+                let asks = std::mem::take(&mut self.pending.asks);
+                for (ask, bytes) in self.encode_answers(asks) {
+                    self.deliver(ask, bytes);
+                }
+            }
+        }
+        if self.storing.is_some() && !self.reading_committed && self.somebody_waits() {
+            self.reading_committed = true;
+            effects.push(Effect::LoadCommitted);
+        }
+        if let (Some(close), false) = (self.ending.clone(), self.has_uncommitted()) {
+            self.close_all(&close);
+        }
+    }
+
+    /// When `flush` is to be called next although nothing has happened.
+    pub fn deadline(&self, now: Now) -> Option<u64> {
+        self.presence.deadline(now)
+    }
+
+    pub fn has_uncommitted(&self) -> bool {
+        self.in_flight.is_some() || self.pending.has_rows()
+    }
+
+    pub fn has_batch_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Rows in the log after the snapshot.
+    pub fn tail_rows(&self) -> u64 {
+        self.tail_rows
+    }
+
+    fn join(&mut self, join: Join) {
+        if let Some(close) = &self.ending {
+            join.outbox.close(close.clone());
+            return;
+        }
+        if self.peers.len() >= self.limits.peers {
+            join.outbox.close(Close::new(CloseCode::TryLater, "too many people are in this document; try again later"));
+            return;
+        }
+        // 0 stands for a client that has not seen a record yet.
+        let other_epoch = join.epoch.filter(|epoch| *epoch != 0 && self.epoch.is_some_and(|own| own != *epoch));
+        if other_epoch.is_some() {
+            join.outbox.close(Close::new(CloseCode::OtherEpoch, "the document was deleted and created again"));
+            return;
+        }
+        let peer = Peer::new(join.outbox, join.dialect, join.author, self.batch);
+        if let Some(update) = self.presence.everyone() {
+            peer.tell(ServerMessage::Awareness(&update));
+        }
+        if let Some(reason) = &self.storing {
+            peer.tell(ServerMessage::Storing(&Storing { ok: false, reason: Some(reason.to_string()) }));
+        }
+        self.peers.insert(join.peer, peer);
+        self.ask_for_missing(join.peer);
+    }
+
+    fn left(&mut self, id: PeerId, now: Now) {
+        let Some(peer) = self.peers.remove(id) else { return };
+        for client in peer.owns.iter().chain(&peer.own) {
+            if self.owners.get(client) == Some(&id) {
+                self.owners.remove(client);
+            }
+        }
+        if let Some(own) = peer.own {
+            self.presence.left(own, now);
+        }
+        if self.peers.is_empty() {
+            self.owners = FxHashMap::default();
+        }
+        // What others relayed for this peer's id may go in now.
+        self.retry_parked(now);
+    }
+
+    /// Turns the pending batch into the one in flight, with the answers that show it.
+    fn submit(&mut self, effects: &mut Vec<Effect>) {
+        let mut batch = std::mem::take(&mut self.pending);
+        self.batch += 1;
+        let answers = self.encode_answers(std::mem::take(&mut batch.asks));
+        let bytes = batch.bytes;
+        let sealed = batch.seal();
+        let title = self.replica.title();
+        let changed = (title != self.title).then(|| title.clone());
+        self.title = title;
+        effects.push(Effect::Append(Box::new(Append {
+            doc: self.doc.clone(),
+            epoch: self.epoch,
+            rows: sealed.rows.clone(),
+            title: changed,
+        })));
+        self.in_flight = Some(InFlight {
+            row_count: sealed.rows.len() as u64,
+            bytes,
+            sealed,
+            acks: batch.acks,
+            echoes: batch.echoes,
+            answers,
+            renames: batch.renames,
+        });
+    }
+
+    fn committed(&mut self, appended: &Appended, now: Now, effects: &mut Vec<Effect>) {
+        let Some(batch) = self.in_flight.take() else { return };
+        match appended {
+            Appended::Committed { epoch, head_seq } => {
+                let expected = self.head_seq + batch.row_count;
+                self.epoch = Some(*epoch);
+                self.head_seq = *head_seq;
+                if *head_seq != expected {
+                    // Somebody else wrote to the log: the replica lacks their rows.
+                    self.broken = true;
+                }
+                self.announce(batch);
+                self.retry_parked(now);
+                self.compact_if_due(effects);
+            }
+            Appended::Refused(why) => {
+                let close = match why {
+                    NotWritable::Trashed => Close::new(CloseCode::Gone, "the document is in the trash"),
+                    NotWritable::Deleted => Close::new(CloseCode::Gone, "the document was deleted"),
+                    NotWritable::OtherEpoch => {
+                        Close::new(CloseCode::OtherEpoch, "the document was deleted and created again")
+                    }
+                    NotWritable::Quarantined => Close::new(CloseCode::Quarantined, "the document is under quarantine"),
+                };
+                self.end(close);
+            }
+        }
+    }
+
+    /// The batch is durable: everybody learns of it.
+    fn announce(&mut self, batch: InFlight) {
+        self.tail_rows += batch.row_count;
+        self.tail_bytes += batch.bytes as u64;
+        self.metrics.updates_committed.inc_by(batch.row_count);
+        self.metrics.bytes_committed.inc_by(batch.bytes as u64);
+        for (id, frame) in batch.echoes {
+            if let Some(peer) = self.peers.get(id) {
+                peer.outbox.push_control(frame);
+            }
+        }
+        for update in &batch.sealed.updates {
+            self.fan_out(update, &batch.sealed.floor);
+        }
+        for (id, count) in batch.acks {
+            self.acknowledge(id, count);
+        }
+        for (ask, bytes) in batch.answers {
+            self.deliver(ask, bytes);
+        }
+        for reply in batch.renames {
+            // Whoever asked may have gone away meanwhile.
+            reply.send(Ok(())).ok();
+        }
+    }
+
+    /// One frame for everybody, the author included: for it the frame is the acknowledgement.
+    fn fan_out(&mut self, update: &Bytes, floor: &[(ClientId, Clock)]) {
+        let mut frame: Option<Bytes> = None;
+        let batch = self.batch;
+        let limit = self.limits.outbox_bytes;
+        for (_, peer) in self.peers.iter_mut() {
+            if peer.covered >= batch {
+                continue;
+            }
+            if peer.lag.is_some() {
+                peer.lower_floor(floor);
+                continue;
+            }
+            let frame = match &frame {
+                Some(frame) => frame,
+                None => match peer.dialect.encode(ServerMessage::Update(update)) {
+                    Some(encoded) => frame.insert(encoded),
+                    None => continue,
+                },
+            };
+            if let Pushed::Overflow(dropped) = peer.outbox.push_document(frame, limit) {
+                self.metrics.outbox_replaced.inc();
+                self.metrics.outbox_dropped_bytes.inc_by(dropped.iter().map(|frame| frame.len() as u64).sum());
+                peer.lower_floor(floor);
+                for dropped in &dropped {
+                    super::answers::lower_by_frame(peer, dropped);
+                }
+            }
+        }
+    }
+
+    /// So many messages of this peer are durable. Stock clients see it by the echo.
+    pub(super) fn acknowledge(&mut self, id: PeerId, count: u64) {
+        if let Some(peer) = self.peers.get(id)
+            && peer.dialect.is_told_what_is_saved()
+        {
+            peer.outbox.saved(count);
+        }
+    }
+
+    fn set_storing(&mut self, health: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
+        let reason = health.err();
+        if reason == self.storing {
+            return;
+        }
+        let told = Storing { ok: reason.is_none(), reason: reason.as_ref().map(ToString::to_string) };
+        self.storing = reason;
+        for (_, peer) in self.peers.iter_mut() {
+            peer.tell(ServerMessage::Storing(&told));
+        }
+        if told.ok {
+            for id in self.peers.ids() {
+                if self.peers.get(id).is_some_and(|peer| std::mem::take(&mut peer.refused_for_now)) {
+                    self.ask_for_missing(id);
+                }
+            }
+        }
+        self.compact_if_due(effects);
+    }
+
+    fn compact_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let due = self.tail_rows >= self.limits.compact_rows || self.tail_bytes >= self.limits.compact_bytes;
+        if due && !self.compacting && self.storing.is_none() {
+            self.compacting = true;
+            effects.push(Effect::Compact);
+        }
+    }
+
+    fn compacted(&mut self, covered: Option<Seq>) {
+        self.compacting = false;
+        if let Some(seq) = covered {
+            // Bytes are estimated by rows: the exact number is known again after the next load.
+            let left = self.head_seq.saturating_sub(seq);
+            self.tail_bytes = self.tail_bytes.checked_div(self.tail_rows).unwrap_or(0) * left;
+            self.tail_rows = left;
+        } else {
+            // It failed; wait for as much again before the next try.
+            self.tail_rows = 0;
+            self.tail_bytes = 0;
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Now) {
+        match command {
+            Command::Export(reply) => self.pending.asks.push(Ask::Export(reply)),
+            Command::People(reply) => {
+                // Whoever asked may have gone away meanwhile.
+                reply.send(self.presence.people()).ok();
+            }
+            Command::Rename { title, author, client, reply } => self.rename(&title, &author, client, reply, now),
+            Command::Evict(close) => {
+                self.pending = Batch::default();
+                self.end(close);
+            }
+            Command::Drain(close) => self.ending = Some(close),
+        }
+    }
+
+    fn end(&mut self, close: Close) {
+        self.pending = Batch::default();
+        self.close_all(&close);
+        self.ending = Some(close);
+    }
+
+    pub fn close_all(&mut self, close: &Close) {
+        for (_, peer) in self.peers.iter_mut() {
+            peer.outbox.close(close.clone());
+        }
+    }
+
+    fn somebody_waits(&self) -> bool {
+        let in_flight = self.in_flight.iter().flat_map(|batch| batch.answers.iter().map(|(ask, _)| ask));
+        in_flight.chain(&self.pending.asks).any(|ask| !matches!(ask, Ask::CatchUp(_)))
+    }
+
+    /// Takes the asks out of both batches, to be answered from what is committed. Diffs for slow peers wait.
+    pub(super) fn take_asks(&mut self) -> Vec<Ask> {
+        let later = |ask: &Ask| matches!(ask, Ask::CatchUp(_));
+        let (keep, mut asks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending.asks).into_iter().partition(later);
+        self.pending.asks = keep;
+        if let Some(batch) = &mut self.in_flight {
+            let (keep, now) = std::mem::take(&mut batch.answers).into_iter().partition(|(ask, _)| later(ask));
+            batch.answers = keep;
+            asks.extend(now.into_iter().map(|(ask, _)| ask));
+        }
+        asks
+    }
+
+    /// What was read may be stale or absent; see `answers`.
+    pub(super) fn committed_replica(&self, loaded: &Loaded) -> Option<Replica> {
+        match loaded {
+            Loaded::Live(stored) => {
+                let rows = stored.tail.iter().map(|row| &row.row.bytes);
+                let snapshot = stored.snapshot.iter().map(|snapshot| &snapshot.bytes);
+                Replica::load(snapshot.chain(rows), &self.limits.scan).ok()
+            }
+            Loaded::Absent => Some(Replica::default()),
+            _ => None,
+        }
+    }
+}

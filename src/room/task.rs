@@ -1,0 +1,279 @@
+//! The loop of one room: the only place that waits for the room's sake, and the only one that reads a clock for it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    compaction,
+    event::{Effect, Event, Now},
+    mailbox::Mailbox,
+    registry::Registry,
+    state::State,
+};
+use crate::{
+    document::{id::DocId, replica::Replica},
+    metrics::as_seconds,
+    protocol::close::{Close, CloseCode},
+    store::{Loaded, StoreError, Stored},
+};
+
+/// Stored bytes above which building a replica leaves the async threads.
+const LARGE: usize = 64 << 10;
+/// A room that ends compacts its log when at least so many rows are in it.
+const COMPACT_ON_UNLOAD: u64 = 32;
+
+pub(super) struct Room {
+    doc: DocId,
+    mailbox: Arc<Mailbox>,
+    registry: Arc<Registry>,
+}
+
+impl Room {
+    pub fn new(doc: DocId, mailbox: Arc<Mailbox>, registry: Arc<Registry>) -> Self {
+        Self { doc, mailbox, registry }
+    }
+
+    pub async fn run(self) {
+        let metrics = &self.registry.services().metrics;
+        metrics.rooms.inc();
+        match self.load().await {
+            Ok(state) => self.live(state).await,
+            Err(close) => self.refuse_everyone(&close),
+        }
+        metrics.rooms.dec();
+    }
+
+    async fn live(&self, mut state: State) {
+        let mut events = Vec::new();
+        let mut effects = Vec::new();
+        let mut idle_since = Some(Instant::now());
+        let alarm = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(alarm);
+        loop {
+            let deadline = self.deadline(&state, idle_since);
+            if let Some(deadline) = deadline {
+                alarm.as_mut().reset(deadline);
+            }
+            tokio::select! {
+                biased;
+                () = self.mailbox.receive(&mut events) => {}
+                () = &mut alarm, if deadline.is_some() => {}
+            }
+            let now = self.now();
+            let stepped = catch_unwind(AssertUnwindSafe(|| {
+                for event in events.drain(..) {
+                    state.handle(event, now, &mut effects);
+                    state.flush(now, &mut effects);
+                }
+                state.flush(now, &mut effects);
+            }));
+            if stepped.is_err() {
+                return self.panicked(state).await;
+            }
+            self.perform(&mut state, &mut effects).await;
+            if self.may_end(&state, &mut idle_since).await {
+                return;
+            }
+            // A room that always has something to do must let others run.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Does what the state asked for.
+    async fn perform(&self, state: &mut State, effects: &mut Vec<Effect>) {
+        let services = self.registry.services();
+        while let Some(effect) = effects.pop() {
+            match effect {
+                Effect::Append(append) => services.writer.submit(*append, self.mailbox.clone()),
+                Effect::LoadCommitted => self.load_committed(),
+                Effect::Compact => self.compact(),
+                Effect::Rebuild => self.rebuild(state, effects).await,
+            }
+        }
+    }
+
+    /// Whether the room is over: nobody in it for long enough, or told to end, and nothing left to save.
+    async fn may_end(&self, state: &State, idle_since: &mut Option<Instant>) -> bool {
+        if state.has_peers() && !state.is_ending() || state.has_uncommitted() {
+            *idle_since = None;
+            return false;
+        }
+        let services = self.registry.services();
+        let since = *idle_since.get_or_insert_with(Instant::now);
+        if !state.is_ending() && since.elapsed() < services.idle_unload {
+            return false;
+        }
+        if !state.is_ending() && state.tail_rows() >= COMPACT_ON_UNLOAD {
+            self.compact_now().await;
+        }
+        if self.registry.retire(&self.doc, &self.mailbox) {
+            services.metrics.unloads.inc();
+            return true;
+        }
+        false
+    }
+
+    fn deadline(&self, state: &State, idle_since: Option<Instant>) -> Option<Instant> {
+        let services = self.registry.services();
+        let idle = idle_since.map(|since| since + services.idle_unload);
+        let due = state.deadline(self.now()).map(|at| services.started + Duration::from_millis(at));
+        [idle, due].into_iter().flatten().min()
+    }
+
+    fn now(&self) -> Now {
+        let services = self.registry.services();
+        Now {
+            monotonic: u64::try_from(services.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            wall: services.clock.now(),
+        }
+    }
+
+    async fn load(&self) -> Result<State, Close> {
+        let services = self.registry.services();
+        let started = Instant::now();
+        let loaded = services.store.load(&self.doc).await;
+        let (limits, metrics) = (services.limits.clone(), services.metrics.clone());
+        let state = match loaded {
+            Ok(Loaded::Absent) => State::empty(self.doc.clone(), limits, metrics),
+            Ok(Loaded::Live(stored)) => {
+                let (stored, replica) = self.replica(stored).await?;
+                State::loaded(self.doc.clone(), limits, metrics, &stored, replica)
+            }
+            Ok(Loaded::Trashed) => return Err(Close::new(CloseCode::Gone, "the document is in the trash")),
+            Ok(Loaded::Deleted) => return Err(Close::new(CloseCode::Gone, "the document was deleted")),
+            Ok(Loaded::Quarantined { .. }) => return Err(quarantined()),
+            Err(StoreError::Damaged(reason)) => return Err(self.quarantine(&reason).await),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a document could not be loaded");
+                return Err(Close::new(CloseCode::TryLater, "the document can not be read at the moment"));
+            }
+        };
+        services.metrics.loads.inc();
+        services.metrics.load_seconds.observe(as_seconds(started.elapsed()));
+        Ok(state)
+    }
+
+    /// Builds the replica; what does not replay puts the document under quarantine, and no other is affected.
+    async fn replica(&self, stored: Stored) -> Result<(Stored, Replica), Close> {
+        let limits = self.registry.services().limits.scan.clone();
+        let snapshot = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes.len());
+        let bytes = snapshot + stored.tail.iter().map(|row| row.row.bytes.len()).sum::<usize>();
+        let build = move || {
+            let replica = catch_unwind(AssertUnwindSafe(|| compaction::replay(&stored, &limits)));
+            (stored, replica)
+        };
+        let built = if bytes < LARGE {
+            Ok(build())
+        } else {
+            tokio::task::spawn_blocking(build).await
+        };
+        match built {
+            Ok((stored, Ok(Ok(replica)))) => Ok((stored, replica)),
+            Ok((_, Ok(Err(error)))) => Err(self.quarantine(&error.to_string()).await),
+            _ => Err(self.quarantine("reading it ended in a panic").await),
+        }
+    }
+
+    async fn quarantine(&self, reason: &str) -> Close {
+        tracing::error!(reason, "a document is damaged and was put under quarantine");
+        if let Err(error) = self.registry.services().store.quarantine(&self.doc, reason).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the quarantine could not be recorded");
+        }
+        quarantined()
+    }
+
+    /// Answers everyone who waits for a room that can not be opened.
+    fn refuse_everyone(&self, close: &Close) {
+        for event in self.registry.abandon(&self.doc, &self.mailbox) {
+            if let Event::Join(join) = event {
+                join.outbox.close(close.clone());
+            }
+        }
+    }
+
+    /// A fault in the room's own code: everybody reconnects to a fresh room. A batch that is with the writer is waited
+    /// for, as the next room must read a log that does not change behind its back.
+    async fn panicked(&self, mut state: State) {
+        self.registry.services().metrics.room_restarts.inc();
+        tracing::error!("a room ended by a panic; its document is read again");
+        let close = Close::new(CloseCode::Internal, "the document had to be read again; please reconnect");
+        state.close_all(&close);
+        let mut events = Vec::new();
+        let mut waits = state.has_batch_in_flight();
+        while waits {
+            self.mailbox.receive(&mut events).await;
+            for event in events.drain(..) {
+                match event {
+                    Event::Committed(_) => waits = false,
+                    Event::Join(join) => join.outbox.close(close.clone()),
+                    _ => {}
+                }
+            }
+        }
+        self.refuse_everyone(&close);
+    }
+
+    /// Reads the log again after the replica broke.
+    async fn rebuild(&self, state: &mut State, effects: &mut Vec<Effect>) {
+        tracing::warn!("a replica broke and is read again");
+        let now = self.now();
+        match self.registry.services().store.load(&self.doc).await {
+            Ok(Loaded::Live(stored)) => match self.replica(stored).await {
+                Ok((stored, replica)) => state.rebuilt(Some((&stored, replica)), now, effects),
+                Err(_) => state.fault(),
+            },
+            Ok(Loaded::Absent) => state.rebuilt(None, now, effects),
+            _ => state.fault(),
+        }
+    }
+
+    fn load_committed(&self) {
+        let (store, doc, mailbox) = (self.registry.services().store.clone(), self.doc.clone(), self.mailbox.clone());
+        self.spawn(async move {
+            let loaded = store.load(&doc).await;
+            // Nobody waits any more when the room is gone.
+            mailbox.post(Event::CommittedState(Box::new(loaded))).ok();
+        });
+    }
+
+    fn compact(&self) {
+        let (registry, doc, mailbox) = (self.registry.clone(), self.doc.clone(), self.mailbox.clone());
+        self.spawn(async move {
+            let covered = compacted(&registry, &doc).await;
+            // The room may have ended meanwhile; the compaction stands.
+            mailbox.post(Event::Compacted(covered)).ok();
+        });
+    }
+
+    async fn compact_now(&self) {
+        compacted(&self.registry, &self.doc).await;
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.registry.services().tasks.spawn(work));
+    }
+}
+
+async fn compacted(registry: &Registry, doc: &DocId) -> Option<u64> {
+    let services = registry.services();
+    match compaction::compact(&services.store, doc, &services.limits.scan).await {
+        Ok(covered) => {
+            services.metrics.compactions.inc();
+            covered
+        }
+        Err(error) => {
+            services.metrics.compactions_failed.inc();
+            tracing::error!(error = &error as &dyn std::error::Error, "a compaction failed; the log stays");
+            None
+        }
+    }
+}
+
+fn quarantined() -> Close {
+    Close::new(CloseCode::Quarantined, "the stored document is damaged; ask the operator to run coscribe check")
+}

@@ -1,0 +1,179 @@
+//! Group commit: one transaction for the batches of all rooms that are ready at the same time.
+//!
+//! While one transaction runs, what arrives becomes the next one, so the number of transactions falls as the load
+//! rises. A batch that could not be committed is kept and tried again: nothing is acknowledged, the rooms and the
+//! health state are told, and editing goes on by itself when the cause is gone. Only a disk that failed to confirm a
+//! write ends the process: what it holds is then unknown, and the next fsync may return success although the data is
+//! lost.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{event::Event, mailbox::Mailbox};
+use crate::{
+    clock::Clock,
+    health::Health,
+    metrics::{Metrics, as_seconds},
+    store::{Append, Store, StoreError},
+};
+
+/// Rows and bytes in one transaction: above this the commit itself takes long enough to be felt.
+const MAX_ROWS: usize = 4_096;
+const MAX_BYTES: usize = 16 << 20;
+
+/// With many rooms writing, the pause between the starts of two transactions: each then serves more of them, and an
+/// edit still commits well below what a person notices. A lone room never waits.
+const BUSY_INTERVAL: Duration = Duration::from_micros(1_500);
+/// From this many documents in a transaction on, the server counts as busy.
+const BUSY_DOCUMENTS: usize = 4;
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
+struct Submission {
+    append: Append,
+    room: Arc<Mailbox>,
+}
+
+/// Where rooms hand in their batches. A room has at most one here, so their number bounds the queue.
+pub struct Writer {
+    queue: Mutex<Vec<Submission>>,
+    arrived: Notify,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    health: Health,
+    metrics: Arc<Metrics>,
+    /// Called when the disk failed to confirm a write; must not return to normal operation.
+    fatal: Box<dyn Fn(&StoreError) + Send + Sync>,
+}
+
+impl Writer {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        health: Health,
+        metrics: Arc<Metrics>,
+        fatal: Box<dyn Fn(&StoreError) + Send + Sync>,
+    ) -> Self {
+        Self { queue: Mutex::default(), arrived: Notify::new(), store, clock, health, metrics, fatal }
+    }
+
+    /// Takes a batch; `Event::Committed` goes to the room once it is answered.
+    pub fn submit(&self, append: Append, room: Arc<Mailbox>) {
+        self.lock().push(Submission { append, room });
+        self.metrics.writer_queue.inc();
+        self.arrived.notify_one();
+    }
+
+    /// Commits for ever; to be ended by dropping it when every room is gone.
+    pub async fn run(self: Arc<Self>) {
+        let mut last = Instant::now();
+        let mut busy = false;
+        loop {
+            if self.lock().is_empty() {
+                self.arrived.notified().await;
+            }
+            if busy {
+                tokio::time::sleep_until(last + BUSY_INTERVAL).await;
+            }
+            last = Instant::now();
+            let batch = self.take();
+            busy = batch.len() >= BUSY_DOCUMENTS;
+            if !batch.is_empty() {
+                self.commit(batch).await;
+            }
+        }
+    }
+
+    /// The oldest submissions that fit one transaction.
+    fn take(&self) -> Vec<Submission> {
+        let mut queue = self.lock();
+        let (mut rows, mut bytes) = (0, 0);
+        let count = queue
+            .iter()
+            .take_while(|submission| {
+                let fits = rows == 0 || (rows < MAX_ROWS && bytes < MAX_BYTES);
+                rows += submission.append.rows.len();
+                bytes += submission.append.rows.iter().map(|row| row.bytes.len()).sum::<usize>();
+                fits
+            })
+            .count();
+        let taken: Vec<_> = queue.drain(..count).collect();
+        self.metrics.writer_queue.dec_by(i64::try_from(taken.len()).unwrap_or(i64::MAX));
+        taken
+    }
+
+    async fn commit(&self, batch: Vec<Submission>) {
+        let (appends, rooms): (Vec<Append>, Vec<Arc<Mailbox>>) =
+            batch.into_iter().map(|submission| (submission.append, submission.room)).unzip();
+        let mut pause = FIRST_RETRY;
+        let mut failed = false;
+        let answers = loop {
+            let started = Instant::now();
+            match self.store.append(&appends, self.clock.now()).await {
+                Ok(answers) => {
+                    self.measure(started.elapsed(), &appends);
+                    break answers;
+                }
+                Err(error) => self.failed(&error, &rooms, &mut failed),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_RETRY);
+        };
+        if failed {
+            self.health.recover();
+            tracing::info!("storing works again");
+        }
+        for (room, appended) in rooms.iter().zip(answers) {
+            if failed {
+                post(room, Event::Storing(Ok(())));
+            }
+            post(room, Event::Committed(appended));
+        }
+    }
+
+    fn failed(&self, error: &StoreError, rooms: &[Arc<Mailbox>], already: &mut bool) {
+        self.metrics.commits_failed.inc();
+        if matches!(error, StoreError::SyncFailed(_)) {
+            (self.fatal)(error);
+        }
+        let reason: Arc<str> = error.to_string().into();
+        self.health.fail(&reason);
+        if !*already {
+            tracing::error!(error = error as &dyn std::error::Error, documents = rooms.len(), "edits can not be stored; trying again");
+        }
+        *already = true;
+        // Told again each time: the reason may have changed.
+        for room in rooms {
+            post(room, Event::Storing(Err(reason.clone())));
+        }
+        let waiting: Vec<_> = self.lock().iter().map(|submission| submission.room.clone()).collect();
+        for room in waiting {
+            post(&room, Event::Storing(Err(reason.clone())));
+        }
+    }
+
+    fn measure(&self, took: Duration, batch: &[Append]) {
+        let rows: usize = batch.iter().map(|append| append.rows.len()).sum();
+        self.metrics.commit_seconds.observe(as_seconds(took));
+        self.metrics.batch_documents.observe(batch.len() as f64);
+        self.metrics.batch_rows.observe(rows as f64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Submission>> {
+        // No code below the lock can leave the queue half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A room lives until its batch is answered, so the mailbox is there unless the room's task was ended by force.
+fn post(room: &Mailbox, event: Event) {
+    if room.post(event).is_err() {
+        tracing::warn!("a room ended before its batch was answered");
+    }
+}
+

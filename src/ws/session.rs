@@ -1,0 +1,207 @@
+//! One task for each socket: reads frames into the room's mailbox and writes the peer's outbox to the socket.
+//!
+//! Reading goes on while a write waits for a peer that does not read, so that a client which sends a long history
+//! before it reads any acknowledgement can not lock itself out. A full mailbox stops the reading of this socket only.
+
+use std::{cell::Cell, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use actix_ws::{
+    AggregatedMessage, AggregatedMessageStream, CloseCode as WireCode, CloseReason, ProtocolError, Session,
+};
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::Instant;
+
+use super::rate::{Rate, RateLimit};
+use crate::{
+    protocol::{
+        ClientMessage, Dialect, ServerMessage,
+        close::{Close, CloseCode},
+        y_websocket::{self, KEEP_ALIVE},
+    },
+    room::{
+        event::{Event, PeerId},
+        mailbox::{MESSAGE_OVERHEAD, Mailbox},
+        outbox::{Next, Outbox},
+    },
+};
+
+/// Messages handed to the room at once. More wait in the socket's buffer.
+const MAX_MESSAGES: usize = 1_024;
+/// Bytes of messages handed to the room at once.
+const MAX_BYTES: usize = 256 << 10;
+
+/// What a socket task needs to know.
+pub struct Connection {
+    pub peer: PeerId,
+    pub mailbox: Arc<Mailbox>,
+    pub outbox: Arc<Outbox>,
+    pub dialect: Dialect,
+    pub rate: RateLimit,
+    /// How often a quiet socket is looked after. Twice this is the longest silence, and stock clients give up after 30 s.
+    pub ping_interval: Duration,
+    /// Without a sign of life for so long the socket counts as dead.
+    pub dead_after: Duration,
+}
+
+/// When the socket last showed life, shared by the halves of the task.
+struct Pulse {
+    received: Cell<Instant>,
+    sent: Cell<Instant>,
+}
+
+impl Connection {
+    /// Carries frames until either side ends the connection.
+    pub async fn run(self, session: Session, stream: AggregatedMessageStream) {
+        let now = Instant::now();
+        let pulse = Pulse { received: Cell::new(now), sent: Cell::new(now) };
+        let close = tokio::select! {
+            biased;
+            close = self.write(session.clone(), &pulse) => close,
+            close = self.read(session.clone(), stream, &pulse) => close,
+            close = self.watch(session.clone(), &pulse) => close,
+        };
+        self.outbox.abandon();
+        // The room is gone when it has closed this very socket.
+        self.mailbox.post(Event::Left(self.peer)).ok();
+        if let Some(Close { code, reason }) = close {
+            let reason = CloseReason { code: WireCode::from(code.code()), description: Some(reason) };
+            // A peer that does not read can not be told; the socket's own timeout ends it.
+            tokio::time::timeout(Duration::from_secs(5), session.close(Some(reason))).await.ok();
+        }
+    }
+
+    async fn write(&self, mut session: Session, pulse: &Pulse) -> Option<Close> {
+        loop {
+            let frame = match self.outbox.next().await {
+                Next::Frame(frame) => frame,
+                Next::Saved(count) => match self.dialect.encode(ServerMessage::Saved(count)) {
+                    Some(frame) => frame,
+                    None => continue,
+                },
+                Next::Empty => {
+                    if self.mailbox.post(Event::Drained(self.peer)).is_err() {
+                        return None;
+                    }
+                    continue;
+                }
+                Next::Close(close) => return Some(close),
+            };
+            if session.binary(frame).await.is_err() {
+                return None;
+            }
+            pulse.sent.set(Instant::now());
+        }
+    }
+
+    async fn read(&self, mut session: Session, mut stream: AggregatedMessageStream, pulse: &Pulse) -> Option<Close> {
+        let mut rate = Rate::new(self.rate, Instant::now());
+        loop {
+            let mut messages = Vec::new();
+            let batch = Batch::receive(&mut stream, &mut messages).await;
+            let now = Instant::now();
+            pulse.received.set(now);
+            if !messages.is_empty() {
+                let cost = batch.bytes + messages.len() * MESSAGE_OVERHEAD;
+                let wait = rate.spend(messages.len(), batch.bytes, now);
+                let event = Event::Messages { peer: self.peer, messages };
+                if self.mailbox.send(event, cost).await.is_err() {
+                    return Some(Close::new(CloseCode::Internal, "the document was closed; please reconnect"));
+                }
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            match batch.then {
+                Then::GoOn => {}
+                Then::Pong(payload) => {
+                    if session.pong(&payload).await.is_err() {
+                        return None;
+                    }
+                }
+                Then::End(close) => return close,
+            }
+        }
+    }
+
+    /// Keeps a silent connection alive and finds one that is dead.
+    async fn watch(&self, mut session: Session, pulse: &Pulse) -> Option<Close> {
+        loop {
+            tokio::time::sleep(self.ping_interval).await;
+            if pulse.received.get().elapsed() > self.dead_after {
+                return Some(Close::new(CloseCode::TryLater, "no sign of life"));
+            }
+            if pulse.sent.get().elapsed() >= self.ping_interval && self.outbox.bytes() == 0 {
+                self.outbox.push_control(Bytes::from_static(KEEP_ALIVE));
+                if session.ping(b"").await.is_err() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// What one look at the socket brought beside messages.
+struct Batch {
+    bytes: usize,
+    then: Then,
+}
+
+enum Then {
+    GoOn,
+    Pong(Bytes),
+    End(Option<Close>),
+}
+
+impl Batch {
+    /// Waits for a frame and takes all that are there with it, up to a bound.
+    async fn receive(stream: &mut AggregatedMessageStream, messages: &mut Vec<ClientMessage>) -> Self {
+        let mut bytes = 0;
+        std::future::poll_fn(|cx| {
+            let mut got_any = false;
+            while messages.len() < MAX_MESSAGES && bytes < MAX_BYTES {
+                let then = match Pin::new(&mut *stream).poll_next(cx) {
+                    Poll::Pending if got_any => Then::GoOn,
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(Ok(AggregatedMessage::Binary(frame)))) => {
+                        got_any = true;
+                        bytes += frame.len();
+                        match y_websocket::decode(&frame, |message| messages.push(message)) {
+                            Ok(()) => continue,
+                            Err(error) => Then::End(Some(Close::new(CloseCode::Malformed, error.to_string()))),
+                        }
+                    }
+                    Poll::Ready(Some(Ok(other))) => match other {
+                        AggregatedMessage::Ping(payload) => Then::Pong(payload),
+                        AggregatedMessage::Pong(_) => Then::GoOn,
+                        AggregatedMessage::Close(_) => Then::End(Some(Close::new(CloseCode::Normal, ""))),
+                        _ => Then::End(Some(Close::new(CloseCode::TextFrame, "only binary frames have a meaning here"))),
+                    },
+                    Poll::Ready(Some(Err(error))) => Then::End(broken(&error)),
+                    Poll::Ready(None) => Then::End(None),
+                };
+                return Poll::Ready(then);
+            }
+            Poll::Ready(Then::GoOn)
+        })
+        .await
+        .with(bytes)
+    }
+}
+
+impl Then {
+    fn with(self, bytes: usize) -> Batch {
+        Batch { bytes, then: self }
+    }
+}
+
+/// The close for a frame that breaks the WebSocket protocol or a limit of it.
+fn broken(error: &ProtocolError) -> Option<Close> {
+    match error {
+        ProtocolError::Io(_) => None,
+        ProtocolError::Overflow | ProtocolError::ContinuationFragment(_) => {
+            Some(Close::new(CloseCode::TooBig, "the message is larger than the limit"))
+        }
+        other => Some(Close::new(CloseCode::Protocol, other.to_string())),
+    }
+}
