@@ -7,6 +7,10 @@
 //! are deleted.
 
 pub mod id;
+pub mod id_set;
+pub mod ids;
+pub mod state_vector;
+pub mod varint;
 
 /// The writer of a struct: Yjs' random client id, below 2^53.
 pub type ClientId = u64;
