@@ -3,7 +3,7 @@
 //! One ordered tree of ranges, so that an insertion among 100,000 ranges costs a look-up and an empty set costs no
 //! memory. Ranges of one client are disjoint and never touch: what touches is merged.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     ClientId, Clock,
@@ -180,7 +180,8 @@ impl IdSet {
 
     /// The v1 delete-set form, clients in descending order: equal sets have equal bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let ranges: Vec<_> = self.iter().collect();
+        let mut ranges: Vec<_> = self.iter().collect();
+        ranges.sort_by_key(|range| Reverse(range.client));
         let mut out = Vec::with_capacity(1 + ranges.len() * 6);
         write_ranges(&mut out, &ranges);
         out
@@ -212,12 +213,11 @@ impl FromIterator<IdRange> for IdSet {
     }
 }
 
-/// Writes ranges (each client's together, in ascending order) as a v1 delete set with the last client first; so
-/// ascending clients become the descending ones that Yjs writes.
+/// Writes ranges as a v1 delete set. Each client's must stand together; Yjs has the clients in descending order.
 pub(super) fn write_ranges(out: &mut Vec<u8>, ranges: &[IdRange]) {
     let groups = || ranges.chunk_by(|a, b| a.client == b.client);
     write_var(out, groups().count() as u64);
-    for group in groups().rev() {
+    for group in groups() {
         write_var(out, group.first().map_or(0, |range| range.client));
         write_var(out, group.len() as u64);
         for range in group {

@@ -6,9 +6,12 @@
 //! is a Yjs v1 update; a *state vector* says how far each client's structs are known; a *delete set* says which ids
 //! are deleted.
 
+mod cut;
 pub mod id;
 pub mod id_set;
 pub mod ids;
+pub mod ready;
+pub mod scan;
 pub mod state_vector;
 pub mod varint;
 
