@@ -12,7 +12,9 @@ pub mod id_set;
 pub mod ids;
 pub mod ready;
 pub mod scan;
+pub mod splice;
 pub mod state_vector;
+pub mod strip;
 pub mod varint;
 
 /// The writer of a struct: Yjs' random client id, below 2^53.

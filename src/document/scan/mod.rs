@@ -15,7 +15,7 @@ use std::{cmp::Reverse, ops::Range};
 use smallvec::SmallVec;
 
 pub(crate) use self::structs::{
-    CONTENT_BITS, DELETED, GC, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN,
+    CONTENT_BITS, DELETED, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN,
 };
 pub use self::structs::{Kind, Parent, StructView, Structs};
 use self::{
@@ -264,6 +264,30 @@ impl Iterator for DeleteRanges<'_> {
 
 /// Decides whether `bytes` are a v1 update that yrs and Yjs can decode without harm.
 pub fn scan(bytes: &[u8], limits: &ScanLimits) -> Result<Scan, ScanError> {
+    let (mut scan, related) = pass::<true>(bytes, limits)?;
+    // A lone struct can neither cross its neighbours nor nest in them.
+    scan.type_depth = match scan.structs {
+        0 | 1 => scan.new_types,
+        _ if related || scan.new_types > 0 => parents::check(bytes, &scan)?,
+        _ => 0,
+    };
+    Ok(scan)
+}
+
+/// Finds the runs of an update that was scanned before, or came from our own hands: lengths are checked, values are
+/// not, and the depth of types is not told.
+pub(super) fn outline(bytes: &[u8]) -> Result<Scan, ScanError> {
+    const NONE: usize = usize::MAX;
+    let limits = ScanLimits {
+        max_structs: NONE,
+        max_deletes: NONE,
+        max_any_depth: NONE,
+    };
+    pass::<false>(bytes, &limits).map(|(scan, _)| scan)
+}
+
+/// Reads the whole update. Also returns whether structs of it may be related to each other in ways to be checked.
+fn pass<const CHECK: bool>(bytes: &[u8], limits: &ScanLimits) -> Result<(Scan, bool), ScanError> {
     if u32::try_from(bytes.len()).is_err() {
         return Err(ScanError::TooLarge);
     }
@@ -284,7 +308,7 @@ pub fn scan(bytes: &[u8], limits: &ScanLimits) -> Result<Scan, ScanError> {
     let runs = reader.count(MIN_RUN_BYTES)?;
     let mut related = false;
     for _ in 0..runs {
-        related |= scan_run(&mut reader, limits, runs == 1, &mut scan, &mut noticed)?;
+        related |= scan_run::<CHECK>(&mut reader, limits, runs == 1, &mut scan, &mut noticed)?;
     }
     refuse_duplicates(&scan)?;
     scan_deletes(&mut reader, limits, &mut scan)?;
@@ -295,13 +319,7 @@ pub fn scan(bytes: &[u8], limits: &ScanLimits) -> Result<Scan, ScanError> {
     }
     scan.lossy = noticed.lossy;
     scan.reordered = noticed.reordered;
-    // A lone struct can neither cross its neighbours nor nest in them.
-    scan.type_depth = match scan.structs {
-        0 | 1 => scan.new_types,
-        _ if related || scan.new_types > 0 => parents::check(bytes, &scan)?,
-        _ => 0,
-    };
-    Ok(scan)
+    Ok((scan, related))
 }
 
 /// Passes one lib0 value of bytes that were scanned before.
@@ -315,7 +333,7 @@ const MIN_RUN_BYTES: usize = 5;
 const MIN_STRUCT_BYTES: usize = 2;
 
 /// Scans one client's structs. Returns whether one of them may have its parent, or both its neighbours, in this update.
-fn scan_run(
+fn scan_run<const CHECK: bool>(
     reader: &mut Reader<'_>,
     limits: &ScanLimits,
     alone: bool,
@@ -348,7 +366,7 @@ fn scan_run(
     let mut related = false;
     let mut has_skip = false;
     for _ in 0..structs {
-        let view = read_struct::<true>(reader, client, clock, limits.max_any_depth, noticed)?;
+        let view = read_struct::<CHECK>(reader, client, clock, limits.max_any_depth, noticed)?;
         related |= match (view.origin, view.right_origin, view.parent) {
             (Some(left), Some(right), _) => inside(left) && inside(right),
             (_, _, Some(Parent::Item(id))) => inside(id),
