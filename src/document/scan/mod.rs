@@ -469,3 +469,6 @@ fn scan_delete_ranges(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
