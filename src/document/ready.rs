@@ -355,3 +355,235 @@ impl<'a> Placing<'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::document::scan::{ScanLimits, scan};
+
+    fn known(ends: &[(ClientId, Clock)]) -> StateVector {
+        ends.iter().copied().collect()
+    }
+
+    fn try_split(bytes: &[u8], known: &StateVector, deleted: &IdSet) -> Split {
+        let scan = scan(bytes, &ScanLimits::default()).unwrap();
+        let split = split(&scan, bytes, known, deleted);
+        if let Ready::Part(part) = &split.ready {
+            // A part is an update that is ready in full.
+            let scan = super::super::scan::scan(part, &ScanLimits::default()).unwrap();
+            let again = super::split(&scan, part, known, deleted);
+            assert_eq!((again.ready, again.rest), (Ready::All, false));
+            assert_eq!(
+                (&again.runs_added, &again.deletes_added),
+                (&split.runs_added, &split.deletes_added)
+            );
+        }
+        split
+    }
+
+    fn ranges(ranges: &[IdRange]) -> Vec<(ClientId, Clock, Clock)> {
+        ranges
+            .iter()
+            .map(|range| (range.client, range.start, range.end))
+            .collect()
+    }
+
+    /// "abc" of client 5 after 5:6, from clock 7 on.
+    const ABC: [u8; 12] = [1, 1, 5, 7, 0x84, 5, 6, 3, b'a', b'b', b'c', 0];
+
+    #[test]
+    fn what_continues_its_client_is_applied_as_it_is() {
+        let split = try_split(&ABC, &known(&[(5, 7)]), &IdSet::new());
+        assert_eq!((split.ready, split.rest), (Ready::All, false));
+        assert_eq!(ranges(&split.runs_added), [(5, 7, 10)]);
+    }
+
+    #[test]
+    fn what_is_known_adds_nothing() {
+        let split = try_split(&ABC, &known(&[(5, 10)]), &IdSet::new());
+        assert_eq!((split.ready, split.rest), (Ready::Nothing, false));
+        assert!(split.runs_added.is_empty());
+    }
+
+    #[test]
+    fn a_gap_waits() {
+        let split = try_split(&ABC, &known(&[(5, 6)]), &IdSet::new());
+        assert_eq!((split.ready, split.rest), (Ready::Nothing, true));
+        assert_eq!(split.missing[..], [Id::new(5, 6)]);
+    }
+
+    #[test]
+    fn a_half_known_struct_is_cut() {
+        let split = try_split(&ABC, &known(&[(5, 8)]), &IdSet::new());
+        assert_eq!(
+            split.ready,
+            Ready::Part(vec![1, 1, 5, 8, 0x84, 5, 7, 2, b'b', b'c', 0])
+        );
+        assert_eq!(ranges(&split.runs_added), [(5, 8, 10)]);
+    }
+
+    #[test]
+    fn a_cut_keeps_the_right_origin_and_drops_the_parent() {
+        let bytes = [
+            &[
+                2, 1, 9, 0, 0x48, 5, 0, 2, 127, 126, 1, 5, 0, 4, 1, 1, b't', 2, b'h', b'i',
+            ][..],
+            &[0],
+        ]
+        .concat();
+        let split = try_split(&bytes, &known(&[(9, 1), (5, 1)]), &IdSet::new());
+        let expected = vec![
+            2, 1, 9, 1, 0xc8, 9, 0, 5, 0, 1, 126, 1, 5, 1, 0x84, 5, 0, 1, b'i', 0,
+        ];
+        assert_eq!(split.ready, Ready::Part(expected));
+    }
+
+    #[test]
+    fn structs_after_a_skip_wait() {
+        let bytes = [1, 3, 5, 0, 0, 2, 10, 3, 0, 1, 0];
+        let split = try_split(&bytes, &known(&[]), &IdSet::new());
+        assert_eq!(
+            split.ready,
+            Ready::Part(vec![1, 1, 5, 0, 0, 2, 1, 5, 1, 0, 2])
+        );
+        assert!(split.rest && split.missing[..] == [Id::new(5, 2)]);
+        let split = try_split(&bytes, &known(&[(5, 4)]), &IdSet::new());
+        assert_eq!(
+            (split.ready, split.missing[..].to_vec()),
+            (Ready::Nothing, vec![Id::new(5, 4)])
+        );
+        let split = try_split(&bytes, &known(&[(5, 5)]), &IdSet::new());
+        assert_eq!(
+            (split.ready, split.rest),
+            (Ready::Part(vec![1, 1, 5, 5, 0, 1, 1, 5, 1, 5, 1]), false)
+        );
+    }
+
+    #[test]
+    fn references_must_be_known_or_come_along() {
+        // Client 9 stands right of 5:1, which the second run brings.
+        let bytes = [
+            2, 1, 9, 0, 0x84, 5, 1, 1, b'x', 1, 5, 0, 4, 1, 1, b't', 2, b'h', b'i', 0,
+        ];
+        assert_eq!(
+            try_split(&bytes, &known(&[]), &IdSet::new()).ready,
+            Ready::All
+        );
+        let alone = [1, 1, 9, 0, 0x84, 5, 1, 1, b'x', 0];
+        let split = try_split(&alone, &known(&[(5, 1)]), &IdSet::new());
+        assert_eq!(
+            (split.ready, split.rest, &split.missing[..]),
+            (Ready::Nothing, true, &[Id::new(5, 1)][..])
+        );
+        assert_eq!(
+            try_split(&alone, &known(&[(5, 2)]), &IdSet::new()).ready,
+            Ready::All
+        );
+    }
+
+    #[test]
+    fn structs_that_wait_for_each_other_are_not_ready() {
+        let bytes = [
+            2, 1, 9, 0, 0x84, 5, 0, 1, b'x', 2, 5, 0, 0x84, 9, 0, 1, b'y', 0, 1, 0,
+        ];
+        let split = try_split(&bytes, &known(&[]), &IdSet::new());
+        assert_eq!((split.ready, split.rest), (Ready::Nothing, true));
+    }
+
+    #[test]
+    fn clients_in_ascending_order_are_turned() {
+        let bytes = [2, 1, 5, 0, 0, 1, 1, 9, 0, 0, 1, 2, 5, 1, 0, 1, 9, 1, 0, 1];
+        let split = try_split(&bytes, &known(&[]), &IdSet::new());
+        assert_eq!(
+            split.ready,
+            Ready::Part(vec![
+                2, 1, 9, 0, 0, 1, 1, 5, 0, 0, 1, 2, 9, 1, 0, 1, 5, 1, 0, 1
+            ])
+        );
+    }
+
+    #[test]
+    fn deletes_are_cut_at_what_is_known_and_told_once() {
+        let bytes = [0, 1, 5, 2, 2, 4, 8, 6];
+        let deleted: IdSet = [IdRange {
+            client: 5,
+            start: 3,
+            end: 5,
+        }]
+        .into_iter()
+        .collect();
+        let split = try_split(&bytes, &known(&[(5, 10)]), &deleted);
+        assert_eq!(split.ready, Ready::Part(vec![0, 1, 5, 3, 2, 1, 5, 1, 8, 2]));
+        assert!(split.rest && split.missing[..] == [Id::new(5, 10)]);
+        let split = try_split(&bytes, &known(&[(5, 14)]), &deleted);
+        assert_eq!((split.ready, split.rest), (Ready::All, false));
+        assert_eq!(
+            ranges(&split.deletes_added),
+            [(5, 2, 3), (5, 5, 6), (5, 8, 14)]
+        );
+        let all: IdSet = [IdRange {
+            client: 5,
+            start: 0,
+            end: 20,
+        }]
+        .into_iter()
+        .collect();
+        assert_eq!(
+            try_split(&bytes, &known(&[(5, 14)]), &all).ready,
+            Ready::Nothing
+        );
+    }
+
+    #[test]
+    fn unordered_deletes_are_put_in_order() {
+        // yrs takes ranges to be sorted and disjoint.
+        let bytes = [0, 2, 5, 2, 8, 2, 2, 7, 9, 1, 0, 1];
+        let split = try_split(&bytes, &known(&[(5, 20), (9, 1)]), &IdSet::new());
+        assert_eq!(split.ready, Ready::Part(vec![0, 2, 9, 1, 0, 1, 5, 1, 2, 8]));
+    }
+
+    #[test]
+    fn structs_that_come_deleted_are_told() {
+        let bytes = [1, 2, 5, 0, 0, 3, 0x81, 5, 2, 2, 0];
+        let split = try_split(&bytes, &known(&[(5, 1)]), &IdSet::new());
+        assert_eq!(ranges(&split.deletes_added), [(5, 1, 5)]);
+    }
+
+    #[test]
+    fn clients_that_wait_for_each_other_in_turn_take_no_square() {
+        // Every struct refers to the one with the next number; clients take turns by thousands, so that whichever
+        // client is tried first has to wait.
+        const CLIENTS: u32 = 2_000;
+        const ROUNDS: u32 = 40;
+        let mut bytes = Vec::new();
+        write_var(&mut bytes, u64::from(CLIENTS));
+        for client in (1..=CLIENTS).rev() {
+            write_var(&mut bytes, u64::from(ROUNDS));
+            write_var(&mut bytes, u64::from(client));
+            bytes.push(0);
+            for round in 0..ROUNDS {
+                // After client c in a round comes c - 1, and after the last the first of the next round.
+                let before = if client < CLIENTS {
+                    Some((client + 1, round))
+                } else {
+                    round.checked_sub(1).map(|r| (1, r))
+                };
+                match before {
+                    Some((client, clock)) => {
+                        bytes.push(0x84);
+                        Id::new(u64::from(client), clock).write(&mut bytes);
+                    }
+                    None => bytes.extend([4, 1, 1, b't']),
+                }
+                bytes.extend([1, b'x']);
+            }
+        }
+        bytes.push(0);
+        let started = Instant::now();
+        let split = try_split(&bytes, &StateVector::new(), &IdSet::new());
+        assert_eq!((split.ready, split.rest), (Ready::All, false));
+        assert!(started.elapsed().as_secs() < 2, "{:?}", started.elapsed());
+    }
+}
