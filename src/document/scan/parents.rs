@@ -142,7 +142,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The number of the struct that holds an id, if this update does. Mostly that is the struct before `near`.
+    /// The number of the struct that holds an id, if this update does.
     fn find(&self, scan: &Scan, id: Id, near: u32) -> Option<u32> {
         let run_number = self.index.find(&scan.runs, id.client)?;
         let run = scan.runs.get(run_number)?;
@@ -151,19 +151,18 @@ impl<'a> Table<'a> {
         }
         let first = *self.firsts.get(run_number)?;
         let behind = *self.firsts.get(run_number + 1)?;
-        if near > first && near <= behind && self.clock(near - 1) <= id.clock {
-            let next_clock = if near == behind {
-                run.end
-            } else {
-                self.clock(near)
-            };
-            if id.clock < next_clock {
-                return Some(near - 1);
-            }
-        }
-        let of_run = self.entries.get(first as usize..behind as usize)?;
-        let after = of_run.partition_point(|entry| entry.clock <= id.clock) as u32;
-        let found = first + after.checked_sub(1)?;
+        let before = near.wrapping_sub(1);
+        // Mostly it is the struct before `near`.
+        let next_to = near > first
+            && near < behind
+            && (self.clock(before)..self.clock(near)).contains(&id.clock);
+        let found = if next_to {
+            before
+        } else {
+            let of_run = self.entries.get(first as usize..behind as usize)?;
+            first
+                + (of_run.partition_point(|entry| entry.clock <= id.clock) as u32).checked_sub(1)?
+        };
         (self.kind(found) != Kind::Skip).then_some(found)
     }
 

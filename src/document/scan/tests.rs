@@ -100,6 +100,14 @@ fn what_lies_in_text_is_refused() {
 }
 
 #[test]
+fn what_lies_in_something_left_out_is_accepted() {
+    // As Yjs merges updates between which one is missing: the type itself is skipped.
+    let (skip, child) = ([10, 4], [4, 0, 5, 3, 1, b'x']);
+    assert!(scanned(&update(&[&skip, &child])).is_ok());
+    assert!(scanned(&update(&[&skip, &in_root(4, &[1, b'a']), &child])).is_ok());
+}
+
+#[test]
 fn claimed_counts_reserve_nothing() {
     let many = [0x80, 0x80, 0x80, 0x0e];
     assert!(matches!(scanned(&many), Err(ScanError::Malformed(_))));
