@@ -6,7 +6,16 @@
 //! is a Yjs v1 update; a *state vector* says how far each client's structs are known; a *delete set* says which ids
 //! are deleted.
 
+mod cut;
 pub mod id;
+pub mod id_set;
+pub mod ids;
+pub mod ready;
+pub mod scan;
+pub mod splice;
+pub mod state_vector;
+pub mod strip;
+pub mod varint;
 
 /// The writer of a struct: Yjs' random client id, below 2^53.
 pub type ClientId = u64;

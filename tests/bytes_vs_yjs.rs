@@ -1,0 +1,455 @@
+//! Our work on bytes against the real Yjs: random sessions of several people, made by Yjs in a Node process.
+//!
+//! `COSCRIBE_SEEDS` sets how many sessions each test takes, `COSCRIBE_FIRST_SEED` where it begins.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Once,
+};
+
+use coscribe::document::{
+    id_set::IdSet,
+    ready::{Ready, split},
+    scan::{Scan, ScanLimits, scan},
+    splice::splice,
+    state_vector::StateVector,
+    strip::{strip, strip_with},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use yrs::{
+    Doc, OffsetKind, Options, ReadTxn as _, Transact as _, Update,
+    updates::{decoder::Decode as _, encoder::Encode as _},
+};
+
+type Bytes = Vec<u8>;
+
+/// A Node process that answers one request per line.
+struct Yjs {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Session {
+    updates: Vec<String>,
+    /// How many updates were made before the late ones.
+    early: usize,
+    canaries: Vec<String>,
+    /// The state after the early updates, by a document that collects nothing.
+    kept: String,
+}
+
+/// What replicas must agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Fingerprint {
+    content: String,
+    vector: String,
+    deletes: String,
+    pending: bool,
+}
+
+impl Yjs {
+    /// `None`, with a message, where there is no Node.
+    fn start() -> Option<Self> {
+        static INSTALL: Once = Once::new();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/yjs");
+        if Command::new("node")
+            .arg("--version")
+            .stdout(Stdio::null())
+            .status()
+            .is_err()
+        {
+            eprintln!("SKIPPED: there is no `node` to run the real Yjs in");
+            return None;
+        }
+        INSTALL.call_once(|| {
+            if !folder.join("node_modules/yjs").exists() {
+                let installed = Command::new("npm")
+                    .args(["ci", "--no-audit", "--no-fund"])
+                    .current_dir(&folder)
+                    .status();
+                assert!(
+                    installed.is_ok_and(|status| status.success()),
+                    "`npm ci` failed in tests/yjs"
+                );
+            }
+        });
+        let mut process = Command::new("node")
+            .arg(folder.join("peer.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let requests = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Some(Self {
+            process,
+            requests,
+            answers,
+        })
+    }
+
+    fn ask<T: for<'de> Deserialize<'de>>(&mut self, request: &Value) -> T {
+        writeln!(self.requests, "{request}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        let answer: Value = serde_json::from_str(&answer).expect("Node has died");
+        assert!(
+            answer.get("error").is_none(),
+            "Yjs threw: {}",
+            answer["error"]
+        );
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn session(&mut self, seed: u32, lossy: bool) -> (Session, Vec<Bytes>) {
+        let edits = 10 + seed % 60;
+        let session: Session = self.ask(
+            &json!({ "ask": "session", "seed": seed, "edits": edits, "lossy": lossy, "late": 4 }),
+        );
+        let updates = session
+            .updates
+            .iter()
+            .map(|update| from_hex(update))
+            .collect();
+        (session, updates)
+    }
+
+    fn load<B: AsRef<[u8]>>(&mut self, updates: &[B], gc: bool) -> Fingerprint {
+        self.ask(&json!({ "ask": "load", "updates": hexes(updates), "gc": gc }))
+    }
+
+    fn merge<B: AsRef<[u8]>>(&mut self, updates: &[B]) -> Bytes {
+        self.update(&json!({ "ask": "merge", "updates": hexes(updates) }))
+    }
+
+    fn diff<B: AsRef<[u8]>>(&mut self, updates: &[B], have: &[B]) -> Bytes {
+        self.update(&json!({ "ask": "diff", "updates": hexes(updates), "have": hexes(have) }))
+    }
+
+    fn update(&mut self, request: &Value) -> Bytes {
+        let answer: BTreeMap<String, String> = self.ask(request);
+        from_hex(&answer["update"])
+    }
+}
+
+impl Drop for Yjs {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn from_hex(text: &str) -> Bytes {
+    (0..text.len() / 2)
+        .map(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).unwrap())
+        .collect()
+}
+
+fn hexes<B: AsRef<[u8]>>(updates: &[B]) -> Vec<String> {
+    updates
+        .iter()
+        .map(|update| {
+            update
+                .as_ref()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test's own settings are no configuration of the server"
+)]
+fn seeds(default: u32) -> std::ops::Range<u32> {
+    let number = |name, default| {
+        std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+    };
+    let first = number("COSCRIBE_FIRST_SEED", 0);
+    first..first + number("COSCRIBE_SEEDS", default)
+}
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+}
+
+fn scanned(bytes: &[u8]) -> Scan {
+    scan(bytes, &ScanLimits::default()).unwrap_or_else(|error| panic!("refused: {error}"))
+}
+
+/// A server's side of one document: applies what is ready, parks the rest.
+struct Replica {
+    doc: Doc,
+    known: StateVector,
+    deleted: IdSet,
+    log: Vec<Bytes>,
+    parked: Vec<Bytes>,
+}
+
+impl Replica {
+    fn new() -> Self {
+        let options = Options {
+            skip_gc: true,
+            offset_kind: OffsetKind::Utf16,
+            ..Options::default()
+        };
+        let (known, deleted) = (StateVector::new(), IdSet::new());
+        Self {
+            doc: Doc::with_options(options),
+            known,
+            deleted,
+            log: Vec::new(),
+            parked: Vec::new(),
+        }
+    }
+
+    fn receive(&mut self, update: Bytes) {
+        let mut try_again = self.apply(update);
+        while try_again {
+            let parked = std::mem::take(&mut self.parked);
+            try_again = parked
+                .into_iter()
+                .fold(false, |progress, update| self.apply(update) | progress);
+        }
+    }
+
+    /// Returns whether anything was new.
+    fn apply(&mut self, update: Bytes) -> bool {
+        let split = split(&scanned(&update), &update, &self.known, &self.deleted);
+        if split.rest {
+            assert!(!split.missing.is_empty());
+            self.parked.push(update.clone());
+        }
+        let ready = match split.ready {
+            Ready::Nothing => return false,
+            Ready::All => update,
+            Ready::Part(part) => part,
+        };
+        scanned(&ready);
+        let mut txn = self.doc.transact_mut();
+        txn.apply_update(Update::decode_v1(&ready).unwrap())
+            .unwrap();
+        drop(txn);
+        assert!(
+            !self.doc.transact().has_missing_updates(),
+            "yrs keeps something pending"
+        );
+        self.known.advance_all(
+            split
+                .runs_added
+                .iter()
+                .map(|added| (added.client, added.end)),
+        );
+        for range in &split.deletes_added {
+            assert!(
+                self.deleted.missing_from(*range).eq([*range]),
+                "deleted twice"
+            );
+            self.deleted
+                .insert(range.client, range.start, range.end - range.start);
+        }
+        let vector = self.doc.transact().state_vector().encode_v1();
+        assert_eq!(
+            StateVector::decode(&vector, usize::MAX).unwrap(),
+            self.known
+        );
+        self.log.push(ready);
+        true
+    }
+
+    fn state(&self) -> Bytes {
+        self.doc
+            .transact()
+            .encode_diff_v1(&yrs::StateVector::default())
+    }
+}
+
+fn slices(updates: &[Bytes]) -> Vec<&[u8]> {
+    updates.iter().map(Vec::as_slice).collect()
+}
+
+/// Cuts a list into random neighbourhoods.
+fn batches<'a>(random: &mut Random, mut updates: &'a [Bytes]) -> Vec<&'a [Bytes]> {
+    let mut batches = Vec::new();
+    while !updates.is_empty() {
+        let (batch, rest) = updates.split_at((1 + random.below(9)).min(updates.len()));
+        batches.push(batch);
+        updates = rest;
+    }
+    batches
+}
+
+#[test]
+fn updates_in_any_order_twice_and_overlapping_end_in_the_same_document() {
+    let Some(mut yjs) = Yjs::start() else { return };
+    for seed in seeds(150) {
+        println!("seed {seed}");
+        let (_, updates) = yjs.session(seed, false);
+        let random = &mut Random(seed.into());
+        let expected = yjs.load(&updates, true);
+
+        let mut deliveries = updates.clone();
+        for _ in 0..updates.len() / 3 {
+            deliveries.push(updates[random.below(updates.len())].clone());
+        }
+        for _ in 0..3 {
+            // A few updates merged by Yjs, with gaps between them, and what a client sends that knows more than we.
+            let some: Vec<&Bytes> = updates.iter().filter(|_| random.below(3) == 0).collect();
+            if !some.is_empty() {
+                deliveries.push(yjs.merge(&some));
+            }
+            let (from, to) = (random.below(updates.len()), random.below(updates.len()) + 1);
+            if from < to {
+                deliveries.push(yjs.diff(&updates[..to], &updates[..from]));
+            }
+        }
+        random.shuffle(&mut deliveries);
+        let mut replica = Replica::new();
+        for update in deliveries {
+            replica.receive(update);
+        }
+        assert!(
+            replica.parked.is_empty(),
+            "{} updates still wait",
+            replica.parked.len()
+        );
+        assert_eq!(yjs.load(&replica.log, true), expected, "the log");
+        assert_eq!(
+            yjs.load(&[replica.state()], true),
+            expected,
+            "the state of yrs"
+        );
+    }
+}
+
+#[test]
+fn spliced_batches_are_the_updates_one_by_one() {
+    let Some(mut yjs) = Yjs::start() else { return };
+    for seed in seeds(150) {
+        println!("seed {seed}");
+        let (_, updates) = yjs.session(seed, seed % 2 == 0);
+        let random = &mut Random(seed.into());
+        let expected = yjs.load(&updates, true);
+        let mut deliveries = updates.clone();
+        random.shuffle(&mut deliveries[updates.len() / 2..]);
+        let mut replica = Replica::new();
+        for update in deliveries {
+            replica.receive(update);
+        }
+        let frames: Vec<Bytes> = batches(random, &replica.log)
+            .into_iter()
+            .map(|batch| splice(&slices(batch)).unwrap())
+            .collect();
+        assert!(frames.iter().all(|frame| scanned(frame).descending));
+        assert_eq!(yjs.load(&frames, true), expected, "frames");
+        let merged = yjs.merge(&frames);
+        assert_eq!(yjs.load(&[merged], true), expected, "frames merged by Yjs");
+        let whole = splice(&slices(&replica.log)).unwrap();
+        assert_eq!(yjs.load(&[&whole], false), expected, "one frame");
+        let pieces = [
+            splice(&slices(&frames)).unwrap(),
+            updates[random.below(updates.len())].clone(),
+        ];
+        let merged = yjs.merge(&pieces);
+        assert_eq!(
+            yjs.load(&[merged], false),
+            expected,
+            "one frame merged with an update that it holds"
+        );
+    }
+}
+
+#[test]
+fn stripped_states_converge_and_hold_no_deleted_text() {
+    let Some(mut yjs) = Yjs::start() else { return };
+    let (mut before, mut after) = (0, 0);
+    for seed in seeds(150) {
+        println!("seed {seed}");
+        let (session, updates) = yjs.session(seed, seed % 3 == 0);
+        let (early, late) = updates.split_at(session.early);
+        let expected = yjs.load(early, true);
+        let expected_late = yjs.load(&updates, true);
+        let mut replica = Replica::new();
+        for update in early {
+            replica.receive(update.clone());
+        }
+        let whole = splice(&slices(&replica.log)).unwrap();
+        let mut states = vec![("bytes", whole), ("Yjs", from_hex(&session.kept))];
+        if !scanned(&states[0].1).lossy {
+            states.push(("yrs", replica.state()));
+        }
+        for (of, state) in states {
+            let stripped = strip(&state).unwrap();
+            scanned(&stripped);
+            before += state.len();
+            after += stripped.len();
+            assert!(stripped.len() <= state.len() + 4 * scanned(&stripped).structs as usize);
+            for gc in [true, false] {
+                assert_eq!(
+                    yjs.load(&[&stripped], gc),
+                    expected,
+                    "stripped state of {of}, gc {gc}"
+                );
+            }
+            for canary in &session.canaries {
+                assert!(
+                    !contains(&stripped, canary.as_bytes()),
+                    "{canary} in the stripped state of {of}"
+                );
+            }
+            assert_eq!(strip(&stripped).unwrap(), stripped, "stripping again");
+
+            let with_late = [vec![stripped.clone()], late.to_vec()].concat();
+            assert_eq!(
+                yjs.load(&with_late, true),
+                expected_late,
+                "late edits over the stripped state of {of}"
+            );
+            if !scanned(&stripped).lossy {
+                let mut reader = Replica::new();
+                with_late
+                    .into_iter()
+                    .for_each(|update| reader.receive(update));
+                assert!(reader.parked.is_empty());
+                assert_eq!(
+                    yjs.load(&[reader.state()], true),
+                    expected_late,
+                    "yrs over the stripped state of {of}"
+                );
+            }
+        }
+        // What somebody still lacks, stripped by the delete set of the whole.
+        let half = &early[..early.len() / 2];
+        let diff = yjs.diff(early, half);
+        let diff = strip_with(&diff, &replica.deleted).unwrap();
+        let joined = [half.to_vec(), vec![diff]].concat();
+        assert_eq!(yjs.load(&joined, true), expected, "a stripped difference");
+    }
+    println!("{before} bytes became {after}");
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
