@@ -1,6 +1,6 @@
 //! The port to what is durable: the update log, snapshots, history and the list of documents.
 //!
-//! Nothing outside this module speaks SQL. Every adapter passes the contract suite in `tests/store_contract.rs`:
+//! Nothing outside this module speaks SQL. Every adapter passes the contract suite in `tests/store_contract`:
 //!
 //! 1. `append` is one transaction over all its documents: all rows of all entries that were answered `Committed` are
 //!    durable when it returns `Ok`, and none is when it returns `Err`.
@@ -13,7 +13,6 @@
 //! 7. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
 
 pub mod history_segment;
-pub mod inspect;
 pub mod memory;
 pub mod sqlite;
 

@@ -59,7 +59,7 @@ pub(super) async fn compact(store: &SqliteStore, compaction: Compaction) -> Resu
     writer.heads.forget(&packed.compaction.doc);
     drop(writer);
     if stored {
-        store.keeper.freed(packed.pages());
+        store.keeper.wrote(packed.pages());
     }
     Ok(stored)
 }

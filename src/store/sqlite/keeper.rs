@@ -38,6 +38,11 @@ const QUIET: Duration = Duration::from_secs(1);
 const SPARE_PAGES: i64 = 4096;
 const VACUUM_STEP: i64 = 64;
 
+/// Copies what it can without anybody waiting.
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// Copies all and cuts the WAL file to nothing; nobody may write meanwhile.
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// Handle of the housekeeping task.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -81,15 +86,11 @@ impl Keeper {
         }
     }
 
-    /// Takes note of a transaction that freed pages, too.
-    pub(super) fn freed(&self, pages: u64) {
-        self.wrote(pages);
-    }
-
     fn wake(&self) {
-        if let Some(wake) = self.wake_now.upgrade() {
-            // A full channel means that it is about to wake anyway.
-            drop(wake.try_send(()));
+        if let Some(wake) = self.wake_now.upgrade()
+            && wake.try_send(()).is_err()
+        {
+            // It is about to wake anyway, or it has ended.
         }
     }
 
@@ -149,16 +150,10 @@ impl House {
     /// Makes room in the WAL under load.
     async fn relieve(&mut self, shared: &Shared) -> Result<(), StoreError> {
         self.signs.pages.store(0, Ordering::Relaxed);
-        let beside = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
+        let beside = self.checkpoint(PASSIVE).await?;
         if beside.moved < beside.wal && beside.wal > STOP_PAGES {
             let _writer_waits = shared.writer().await?;
-            let mode = if beside.wal > TRUNCATE_PAGES { "TRUNCATE" } else { "PASSIVE" };
-            let sql = if mode == "TRUNCATE" {
-                "PRAGMA wal_checkpoint(TRUNCATE)"
-            } else {
-                "PRAGMA wal_checkpoint(PASSIVE)"
-            };
-            self.checkpoint(sql).await?;
+            self.checkpoint(if beside.wal > TRUNCATE_PAGES { TRUNCATE } else { PASSIVE }).await?;
         }
         if self.free_pages().await? > SPARE_PAGES {
             self.vacuum(shared, SPARE_PAGES / 2).await?;
@@ -168,10 +163,10 @@ impl House {
 
     /// Gives all free space back.
     async fn tidy_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
-        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
+        self.checkpoint(PASSIVE).await?;
         self.vacuum(shared, 0).await?;
         let _writer_waits = shared.writer().await?;
-        self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        self.checkpoint(TRUNCATE).await?;
         self.signs.pages.store(0, Ordering::Relaxed);
         Ok(())
     }

@@ -26,7 +26,7 @@ const OFF_THREAD: usize = 1 << 18;
 
 /// The record of a document, as reading it needs it.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Record {
+pub(super) struct Record {
     pub key: DocKey,
     pub epoch: Epoch,
     pub head_seq: Seq,
@@ -81,7 +81,7 @@ pub(super) async fn rows(
     Ok(rows)
 }
 
-pub(in crate::store) async fn record(
+pub(super) async fn record(
     conn: &mut SqliteConnection,
     doc: &DocId,
 ) -> Result<Option<Record>, StoreError> {
@@ -124,7 +124,7 @@ fn answer(record: Record, snapshot: Option<Snapshot>, tail: Vec<LogRow>) -> Stor
 }
 
 /// The short way to build a replica.
-pub(in crate::store) async fn snapshot_and_tail(
+pub(super) async fn snapshot_and_tail(
     conn: &mut SqliteConnection,
     record: &Record,
 ) -> Result<(Option<Snapshot>, Vec<LogRow>), StoreError> {
@@ -159,7 +159,7 @@ async fn snapshot(conn: &mut SqliteConnection, record: &Record) -> Result<Option
 }
 
 /// Rows of history and of the log, without gaps.
-pub(in crate::store) async fn all_rows(
+pub(super) async fn all_rows(
     conn: &mut SqliteConnection,
     record: &Record,
     from: Seq,

@@ -9,6 +9,7 @@ mod compact;
 mod documents;
 mod error;
 mod heads;
+pub mod inspect;
 mod keeper;
 mod load;
 mod open;

@@ -24,9 +24,9 @@ pub const DATABASE_FILE: &str = "coscribe.db";
 pub const LOCK_FILE: &str = "coscribe.lock";
 
 /// "Cosc", in the header of the file.
-pub(in crate::store) const APPLICATION_ID: i64 = 0x436f_7363;
+const APPLICATION_ID: i64 = 0x436f_7363;
 /// The newest format that this version reads; `user_version` of the file.
-pub(in crate::store) const FORMAT_VERSION: i64 = 1;
+const FORMAT_VERSION: i64 = 1;
 
 /// Before 3.51.3 a checkpoint beside a writer could corrupt a WAL database.
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -55,6 +55,8 @@ pub enum OpenError {
          update"
     )]
     Newer { path: PathBuf },
+    #[error("there is no database at {path}; check --data-dir")]
+    Missing { path: PathBuf },
     #[error("{path} is not a coscribe database; move it away, or choose another --data-dir")]
     Foreign { path: PathBuf },
     #[error("{path} is damaged: {source}; run `coscribe check`, then restore a backup")]
@@ -94,7 +96,7 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
 }
 
 /// Names the cause for the person who starts the server.
-fn at(path: &Path, error: sqlx::Error) -> OpenError {
+pub(super) fn at(path: &Path, error: sqlx::Error) -> OpenError {
     let path = path.to_path_buf();
     match failed(error) {
         StoreError::Corrupt(source) if not_a_database(&source) => OpenError::Foreign { path },
@@ -119,7 +121,7 @@ fn with_sources(error: &StoreError) -> String {
 }
 
 /// Makes a directory that only this user may enter; an existing one keeps its rights.
-pub(in crate::store) fn create_private_dir(path: &Path) -> io::Result<()> {
+pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -132,7 +134,7 @@ pub(in crate::store) fn create_private_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the directory's entries durable.
-pub(in crate::store) fn sync_dir(path: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()
 }
@@ -146,7 +148,7 @@ fn create_private_file(path: &Path) -> io::Result<()> {
     }
 }
 
-fn private_file() -> OpenOptions {
+pub(super) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -154,7 +156,7 @@ fn private_file() -> OpenOptions {
 }
 
 /// Takes the lock that a second server finds taken. It ends with the file handle, also after `kill -9`.
-pub(in crate::store) fn lock_data_dir(data_dir: &Path) -> Result<File, OpenError> {
+pub(super) fn lock_data_dir(data_dir: &Path) -> Result<File, OpenError> {
     let in_dir = |source| OpenError::DataDir { path: data_dir.to_path_buf(), source };
     let file = private_file()
         .create(true)
@@ -190,7 +192,7 @@ fn is_recent(version: &str) -> bool {
     (next(), next(), next()) >= MIN_SQLITE
 }
 
-fn base(path: &Path) -> SqliteConnectOptions {
+pub(super) fn base(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -232,7 +234,7 @@ fn readers(path: &Path) -> SqlitePool {
 }
 
 /// Refuses a file that is not ours or that is from the future, before anything is written to it.
-async fn recognise(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+pub(super) async fn recognise(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let number = async |conn: &mut SqliteConnection, sql: &'static str| {
         sqlx::query_scalar::<_, i64>(sql).fetch_one(conn).await.map_err(|error| at(path, error))
     };
