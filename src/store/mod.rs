@@ -1,6 +1,6 @@
 //! The port to what is durable: the update log, snapshots, history and the list of documents.
 //!
-//! Nothing outside this module speaks SQL. Every adapter passes the contract suite in `tests/it/store_contract.rs`:
+//! Nothing outside this module speaks SQL. Every adapter passes the contract suite in `tests/store_contract`:
 //!
 //! 1. `append` is one transaction over all its documents: all rows of all entries that were answered `Committed` are
 //!    durable when it returns `Ok`, and none is when it returns `Err`.
@@ -12,7 +12,11 @@
 //! 6. `compact` either replaces rows up to `seq` by the snapshot and a history segment, or changes nothing.
 //! 7. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
 
-use std::sync::Arc;
+pub mod history_segment;
+pub mod memory;
+pub mod sqlite;
+
+use std::{str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +30,31 @@ use crate::{
 pub type Seq = u64;
 /// Grows when a deleted document is created again: an old copy with another epoch does not belong to it.
 pub type Epoch = u32;
+/// The epoch of a name that was never deleted.
+pub const FIRST_EPOCH: Epoch = 1;
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// A power cut: every commit is fsynced before it is acknowledged.
+    #[default]
+    Full,
+    /// The end of the process (`kill -9`), but not a power cut: the operating system writes when it likes.
+    Process,
+}
+
+impl FromStr for Durability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "full" => Ok(Self::Full),
+            "process" => Ok(Self::Process),
+            other => Err(format!("durability is `full` or `process`, not `{other}`")),
+        }
+    }
+}
 
 /// One row for the log: what one author did in one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +79,8 @@ pub struct LogRow {
 #[derive(Debug, Clone)]
 pub struct Append {
     pub doc: DocId,
-    /// The epoch the room was loaded with; `None` when the document had no record yet.
+    /// The epoch the room was loaded with; `None` when the document had no record yet, which fits a record that was
+    /// made since, unless the name was deleted and created again meanwhile.
     pub epoch: Option<Epoch>,
     pub rows: Vec<NewRow>,
     /// The new title, when these rows change it: a projection for lists and search.
@@ -127,7 +157,10 @@ pub struct DocRecord {
     pub title: String,
     pub state: DocState,
     pub head_seq: Seq,
+    /// Bytes of the newest snapshot and of the rows after it.
+    pub size: u64,
     pub created_at: UnixMillis,
+    /// When the last row was stored, or the document was created.
     pub edited_at: UnixMillis,
     pub trashed_at: Option<UnixMillis>,
 }
@@ -138,7 +171,7 @@ pub struct ListQuery {
     pub state: DocState,
     /// Only titles (or, without a title, names) that contain this text, ignoring case. Never a pattern.
     pub search: Option<String>,
-    /// Continue after this (edited_at, doc), newest first.
+    /// Continue after this (edited_at, doc), newest first; equal times are ordered by name.
     pub after: Option<(UnixMillis, DocId)>,
     /// At most this many.
     pub limit: u32,
@@ -165,7 +198,8 @@ pub enum StoreError {
     /// Another process holds a lock. Nothing was stored; it may be tried again.
     #[error("the database is locked by another process")]
     Busy(#[source] BoxError),
-    /// fsync (or a like call) failed: what the disk holds is unknown, the process must end (TRAPS 34).
+    /// fsync (or a like call) failed: what the disk holds is unknown, the process must end. After the first failure
+    /// a further fsync may answer "fine" although the data is gone; so every later call fails with this, too.
     #[error("the disk failed to confirm a write")]
     SyncFailed(#[source] BoxError),
     /// Stored bytes of this document do not match their checksum or do not decode.
@@ -198,7 +232,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The port. One implementation runs the server, another (`memory`) the tests.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes all rows durable in one transaction, in the order given; answers entry by entry.
+    /// Makes all rows durable in one transaction, in the order given; answers entry by entry. An entry without rows (a
+    /// new title only) does not create a document.
     /// Only one call runs at a time (the room writer is the only caller).
     async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError>;
 
@@ -209,16 +244,17 @@ pub trait Store: Send + Sync + 'static {
     /// changed nothing, when the epoch is another one or a newer snapshot is there already.
     async fn compact(&self, compaction: Compaction) -> Result<bool, StoreError>;
 
-    /// All rows of the log and of history from `from` up to and including `to`, in order.
+    /// All rows of the log and of history from `from` up to and including `to` (or the head, when that is less), in order.
+    /// Also of a trashed or quarantined document; `NotFound` when there is no record or it is deleted.
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError>;
 
-    /// Puts a document under quarantine: it is not loaded any more, and nothing of it is lost.
+    /// Puts a live or trashed document under quarantine: it is not loaded any more, and nothing of it is lost.
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError>;
 
     async fn get(&self, doc: &DocId) -> Result<Option<DocRecord>, StoreError>;
     async fn list(&self, query: &ListQuery) -> Result<Vec<DocRecord>, StoreError>;
 
-    /// Creates a record with this title and no rows. A deleted name is created anew with the next epoch; a live or
+    /// Creates a record without title and rows. A deleted name is created anew with the next epoch; a live or
     /// trashed one is `WrongState`.
     async fn create(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError>;
     /// Live → trashed.

@@ -1,0 +1,80 @@
+-- The update log, the snapshots and the history that it is folded into, and the list of documents.
+--
+-- `updates.key` and `history.key` are `doc << 32 | seq`: one integer key keeps the rows of a document together and in
+-- order, and SQLite finds and appends integer keys with the least work.
+
+-- "Cosc": says whose file this is. `user_version` is the format version that `open.rs` compares.
+PRAGMA application_id = 1131377507;
+PRAGMA user_version = 1;
+
+-- Facts about the database itself: `database_id`, and `probe` that readiness checks write to.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row per name that was ever used. A deleted document keeps its row as a tombstone, so that its epoch is known.
+CREATE TABLE documents (
+    id                INTEGER PRIMARY KEY,
+    name              TEXT    NOT NULL UNIQUE,
+    epoch             INTEGER NOT NULL,
+    -- A projection of the title inside the document, for lists.
+    title             TEXT    NOT NULL,
+    -- The title, or the name where there is no title, in lower case.
+    search_key        TEXT    NOT NULL,
+    created_at        INTEGER NOT NULL,
+    trashed_at        INTEGER,
+    deleted_at        INTEGER,
+    quarantine_reason TEXT,
+    -- Loads that ended with the process; back to 0 after one that did not.
+    load_attempts     INTEGER NOT NULL DEFAULT 0,
+    state             TEXT    NOT NULL GENERATED ALWAYS AS (
+        CASE
+            WHEN deleted_at IS NOT NULL THEN 'deleted'
+            WHEN quarantine_reason IS NOT NULL THEN 'quarantined'
+            WHEN trashed_at IS NOT NULL THEN 'trashed'
+            ELSE 'live'
+        END
+    ) VIRTUAL
+) STRICT;
+
+-- What every commit changes, apart from `documents` and narrow: a batch over many documents then dirties few pages.
+CREATE TABLE heads (
+    doc       INTEGER PRIMARY KEY REFERENCES documents (id),
+    head_seq  INTEGER NOT NULL,
+    -- Bytes of the snapshot and of the updates after it.
+    size      INTEGER NOT NULL,
+    edited_at INTEGER NOT NULL
+) STRICT;
+
+-- The log: what one author did in one batch. `crc` covers the other columns, the document and its epoch.
+CREATE TABLE updates (
+    key       INTEGER PRIMARY KEY,
+    author    TEXT    NOT NULL,
+    client_id INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    crc       INTEGER NOT NULL,
+    bytes     BLOB    NOT NULL
+) STRICT;
+
+-- The state after row `seq`, compressed. Rows up to `seq` are in `history`.
+CREATE TABLE snapshots (
+    doc   INTEGER PRIMARY KEY REFERENCES documents (id),
+    seq   INTEGER NOT NULL,
+    size  INTEGER NOT NULL,
+    crc   INTEGER NOT NULL,
+    bytes BLOB    NOT NULL
+) STRICT;
+
+-- Rows `key & 0xffffffff` to `to_seq` of the log, compressed together. Segments of a document follow each other without gaps.
+CREATE TABLE history (
+    key     INTEGER PRIMARY KEY,
+    to_seq  INTEGER NOT NULL,
+    from_at INTEGER NOT NULL,
+    to_at   INTEGER NOT NULL,
+    -- JSON array of who wrote in it.
+    authors TEXT    NOT NULL,
+    size    INTEGER NOT NULL,
+    crc     INTEGER NOT NULL,
+    bytes   BLOB    NOT NULL
+) STRICT;

@@ -1,0 +1,308 @@
+//! The store in memory: the same contract without durability, for tests and simulations.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded, LogRow, NewRow,
+    NotWritable, Seq, Snapshot, Store, StoreError, Stored,
+};
+use crate::{clock::UnixMillis, document::id::DocId};
+
+/// Makes the error that writes answer with while storing is to fail.
+pub type Failure = fn() -> StoreError;
+
+/// Documents in a map.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Contents>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    docs: BTreeMap<DocId, Document>,
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Document {
+    epoch: Epoch,
+    title: String,
+    /// All rows since the first; row `n` is at `n - 1`.
+    rows: Vec<NewRow>,
+    snapshot: Option<Snapshot>,
+    created_at: UnixMillis,
+    edited_at: UnixMillis,
+    trashed_at: Option<UnixMillis>,
+    deleted: bool,
+    quarantine: Option<String>,
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on every write fails in this way, having stored nothing, until it is called with `None`.
+    pub fn fail_writes(&self, failure: Option<Failure>) {
+        self.contents().failure = failure;
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writable(&self) -> Result<MutexGuard<'_, Contents>, StoreError> {
+        let contents = self.contents();
+        match contents.failure {
+            Some(failure) => Err(failure()),
+            None => Ok(contents),
+        }
+    }
+
+    /// Changes the document when it is in this state.
+    fn change(
+        &self,
+        doc: &DocId,
+        from: DocState,
+        change: impl FnOnce(&mut Document),
+    ) -> Result<DocRecord, StoreError> {
+        let mut contents = self.writable()?;
+        let document = contents.docs.get_mut(doc).ok_or(StoreError::NotFound)?;
+        if document.state() != from {
+            return Err(StoreError::WrongState(document.state()));
+        }
+        change(document);
+        Ok(document.record(doc))
+    }
+}
+
+impl Document {
+    fn new(epoch: Epoch, now: UnixMillis) -> Self {
+        Self {
+            epoch,
+            title: String::new(),
+            rows: Vec::new(),
+            snapshot: None,
+            created_at: now,
+            edited_at: now,
+            trashed_at: None,
+            deleted: false,
+            quarantine: None,
+        }
+    }
+
+    fn state(&self) -> DocState {
+        match (self.deleted, &self.quarantine, self.trashed_at) {
+            (true, ..) => DocState::Deleted,
+            (_, Some(_), _) => DocState::Quarantined,
+            (_, _, Some(_)) => DocState::Trashed,
+            _ => DocState::Live,
+        }
+    }
+
+    fn head_seq(&self) -> Seq {
+        self.rows.len() as Seq
+    }
+
+    fn tail(&self) -> Vec<LogRow> {
+        self.rows_between(self.snapshot.as_ref().map_or(1, |snapshot| snapshot.seq + 1), self.head_seq())
+    }
+
+    fn rows_between(&self, from: Seq, to: Seq) -> Vec<LogRow> {
+        let numbered = self.rows.iter().zip(1..);
+        numbered
+            .filter(|(_, seq)| (from..=to).contains(seq))
+            .map(|(row, seq)| LogRow { seq, row: row.clone() })
+            .collect()
+    }
+
+    fn record(&self, doc: &DocId) -> DocRecord {
+        let tail: usize = self.tail().iter().map(|row| row.row.bytes.len()).sum();
+        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes.len());
+        DocRecord {
+            doc: doc.clone(),
+            epoch: self.epoch,
+            title: self.title.clone(),
+            state: self.state(),
+            head_seq: self.head_seq(),
+            size: (tail + snapshot) as u64,
+            created_at: self.created_at,
+            edited_at: self.edited_at,
+            trashed_at: self.trashed_at,
+        }
+    }
+
+    fn refusal(&self, epoch: Option<Epoch>) -> Option<NotWritable> {
+        match self.state() {
+            DocState::Deleted => Some(NotWritable::Deleted),
+            _ if epoch.unwrap_or(FIRST_EPOCH) != self.epoch => Some(NotWritable::OtherEpoch),
+            DocState::Trashed => Some(NotWritable::Trashed),
+            DocState::Quarantined => Some(NotWritable::Quarantined),
+            DocState::Live => None,
+        }
+    }
+}
+
+fn append_entry(contents: &mut Contents, entry: &Append, now: UnixMillis) -> Appended {
+    if !contents.docs.contains_key(&entry.doc) {
+        if entry.epoch.is_some_and(|epoch| epoch != FIRST_EPOCH) {
+            return Appended::Refused(NotWritable::OtherEpoch);
+        }
+        if entry.rows.is_empty() {
+            return Appended::Committed { epoch: FIRST_EPOCH, head_seq: 0 };
+        }
+    }
+    let document = contents
+        .docs
+        .entry(entry.doc.clone())
+        .or_insert_with(|| Document::new(FIRST_EPOCH, now));
+    if let Some(refusal) = document.refusal(entry.epoch) {
+        return Appended::Refused(refusal);
+    }
+    document.rows.extend(entry.rows.iter().cloned());
+    document.edited_at = now;
+    if let Some(title) = &entry.title {
+        document.title.clone_from(title);
+    }
+    Appended::Committed { epoch: document.epoch, head_seq: document.head_seq() }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError> {
+        let mut contents = self.writable()?;
+        Ok(batch.iter().map(|entry| append_entry(&mut contents, entry, now)).collect())
+    }
+
+    async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError> {
+        let contents = self.contents();
+        let Some(document) = contents.docs.get(doc) else {
+            return Ok(Loaded::Absent);
+        };
+        Ok(match document.state() {
+            DocState::Trashed => Loaded::Trashed,
+            DocState::Deleted => Loaded::Deleted,
+            DocState::Quarantined => {
+                Loaded::Quarantined { reason: document.quarantine.clone().unwrap_or_default() }
+            }
+            DocState::Live => Loaded::Live(Stored {
+                epoch: document.epoch,
+                head_seq: document.head_seq(),
+                snapshot: document.snapshot.clone(),
+                tail: document.tail(),
+                title: document.title.clone(),
+            }),
+        })
+    }
+
+    async fn compact(&self, compaction: Compaction) -> Result<bool, StoreError> {
+        let mut contents = self.writable()?;
+        let Some(document) = contents.docs.get_mut(&compaction.doc) else {
+            return Ok(false);
+        };
+        let Compaction { epoch, snapshot, .. } = compaction;
+        let newer = document.snapshot.as_ref().is_some_and(|stored| stored.seq > snapshot.seq);
+        let state = document.state();
+        if newer || document.epoch != epoch || snapshot.seq == 0 {
+            return Ok(false);
+        }
+        if !matches!(state, DocState::Live | DocState::Trashed) {
+            return Ok(false);
+        }
+        if snapshot.seq > document.head_seq() {
+            return Err(StoreError::Other("a snapshot cannot be ahead of the log".into()));
+        }
+        document.snapshot = Some(snapshot);
+        Ok(true)
+    }
+
+    async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
+        let contents = self.contents();
+        match contents.docs.get(doc) {
+            Some(document) if !document.deleted => Ok(document.rows_between(from, to)),
+            _ => Err(StoreError::NotFound),
+        }
+    }
+
+    async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {
+        let mut contents = self.writable()?;
+        let document = contents.docs.get_mut(doc).ok_or(StoreError::NotFound)?;
+        if document.deleted {
+            return Err(StoreError::WrongState(DocState::Deleted));
+        }
+        document.quarantine = Some(reason.to_owned());
+        Ok(())
+    }
+
+    async fn get(&self, doc: &DocId) -> Result<Option<DocRecord>, StoreError> {
+        Ok(self.contents().docs.get(doc).map(|document| document.record(doc)))
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<DocRecord>, StoreError> {
+        let search = query.search.as_deref().map(str::to_lowercase);
+        let contents = self.contents();
+        let mut records: Vec<DocRecord> = contents
+            .docs
+            .iter()
+            .map(|(doc, document)| document.record(doc))
+            .filter(|record| record.state == query.state && matches_search(record, search.as_deref()))
+            .filter(|record| query.after.as_ref().is_none_or(|after| is_after(record, after)))
+            .collect();
+        records.sort_by(|a, b| b.edited_at.cmp(&a.edited_at).then_with(|| a.doc.cmp(&b.doc)));
+        records.truncate(query.limit as usize);
+        Ok(records)
+    }
+
+    async fn create(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
+        let mut contents = self.writable()?;
+        let epoch = match contents.docs.get(doc) {
+            None => FIRST_EPOCH,
+            Some(document) if document.deleted => document.epoch + 1,
+            Some(document) => return Err(StoreError::WrongState(document.state())),
+        };
+        let document = Document::new(epoch, now);
+        let record = document.record(doc);
+        contents.docs.insert(doc.clone(), document);
+        Ok(record)
+    }
+
+    async fn trash(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
+        self.change(doc, DocState::Live, |document| document.trashed_at = Some(now))
+    }
+
+    async fn restore(&self, doc: &DocId, _now: UnixMillis) -> Result<DocRecord, StoreError> {
+        self.change(doc, DocState::Trashed, |document| document.trashed_at = None)
+    }
+
+    async fn delete(&self, doc: &DocId, now: UnixMillis) -> Result<(), StoreError> {
+        self.change(doc, DocState::Trashed, |document| {
+            *document = Document {
+                trashed_at: document.trashed_at,
+                created_at: document.created_at,
+                deleted: true,
+                ..Document::new(document.epoch, now)
+            };
+        })
+        .map(drop)
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writable().map(drop)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn matches_search(record: &DocRecord, search: Option<&str>) -> bool {
+    let shown = if record.title.is_empty() { record.doc.as_str() } else { &record.title };
+    search.is_none_or(|text| shown.to_lowercase().contains(text))
+}
+
+fn is_after(record: &DocRecord, (edited_at, doc): &(UnixMillis, DocId)) -> bool {
+    record.edited_at < *edited_at || (record.edited_at == *edited_at && record.doc > *doc)
+}

@@ -1,0 +1,202 @@
+//! Housekeeping beside the commits: moving the WAL into the database file, and giving free pages back.
+//!
+//! SQLite would checkpoint inside the commit that fills the WAL, and people would wait for it. Here a task with a
+//! connection of its own does it: first beside the writer, which copies and syncs nearly all of it; then, only when the
+//! WAL did not get empty because commits went on meanwhile, once more while the writer waits, which is short because
+//! little is left. The next commit then starts the WAL from its beginning.
+//!
+//! When nothing was written for a moment the file shrinks to what it holds, and the WAL to nothing.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{Connection, Executor, Row, SqliteConnection};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{Shared, error::failed};
+use crate::store::StoreError;
+
+/// Pages in the WAL (of 4 KiB) that call for a checkpoint. Higher is less work, as a page that many commits changed is
+/// copied once; lower is a smaller file and a quicker start after a crash.
+const CHECKPOINT_PAGES: u64 = 2048;
+/// Pages in the WAL after a checkpoint beside the writer that call for one while the writer waits.
+const STOP_PAGES: u64 = 4096;
+/// Pages of WAL (64 MiB) that are given back even under load.
+const TRUNCATE_PAGES: u64 = 16384;
+/// Without a commit for this long it is time to tidy up.
+const QUIET: Duration = Duration::from_secs(1);
+/// Free pages that are kept for reuse under load; and how many are given back in one go (well under a millisecond).
+const SPARE_PAGES: i64 = 4096;
+const VACUUM_STEP: i64 = 64;
+
+/// Copies what it can without anybody waiting.
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// Copies all and cuts the WAL file to nothing; nobody may write meanwhile.
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+/// Handle of the housekeeping task.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    signs: Arc<Signs>,
+    /// Its end ends the task. Taken on stop.
+    wake: Mutex<Option<mpsc::Sender<()>>>,
+    wake_now: mpsc::WeakSender<()>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What commits tell the keeper without waking it.
+#[derive(Debug, Default)]
+struct Signs {
+    /// Pages written to the WAL since the last checkpoint, estimated.
+    pages: AtomicU64,
+    /// Something was written since the last tidying up.
+    dirty: AtomicBool,
+}
+
+impl Keeper {
+    #[expect(clippy::disallowed_methods, reason = "the store owns this task: it ends with the sender, and close waits for it")]
+    pub(super) fn start(conn: SqliteConnection, shared: &Arc<Shared>) -> Self {
+        let signs = Arc::new(Signs::default());
+        // One place: a wake that finds it taken is not needed.
+        let (wake, woken) = mpsc::channel(1);
+        let house = House { conn, shared: Arc::downgrade(shared), signs: Arc::clone(&signs) };
+        Self {
+            signs,
+            wake_now: wake.downgrade(),
+            wake: Mutex::new(Some(wake)),
+            task: Mutex::new(Some(tokio::spawn(house.keep(woken)))),
+        }
+    }
+
+    /// Takes note of a commit of about this many pages.
+    pub(super) fn wrote(&self, pages: u64) {
+        let before = self.signs.pages.fetch_add(pages, Ordering::Relaxed);
+        let full = before < CHECKPOINT_PAGES && before + pages >= CHECKPOINT_PAGES;
+        if full || !self.signs.dirty.swap(true, Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = self.wake_now.upgrade()
+            && wake.try_send(()).is_err()
+        {
+            // It is about to wake anyway, or it has ended.
+        }
+    }
+
+    /// Ends the task and waits for what it is doing.
+    pub(super) async fn stop(&self) {
+        drop(self.wake.lock().await.take());
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "The store's housekeeping ended unexpectedly");
+        }
+    }
+}
+
+/// The task.
+struct House {
+    conn: SqliteConnection,
+    /// Weak, so that a store that is dropped without being closed ends.
+    shared: Weak<Shared>,
+    signs: Arc<Signs>,
+}
+
+/// What a checkpoint answered: pages in the WAL, and how many of them are in the database file by now.
+struct Checkpointed {
+    wal: u64,
+    moved: u64,
+}
+
+impl House {
+    async fn keep(mut self, mut woken: mpsc::Receiver<()>) {
+        loop {
+            let seen = self.signs.pages.load(Ordering::Relaxed);
+            let dirty = self.signs.dirty.load(Ordering::Relaxed);
+            let event = if dirty { timeout(QUIET, woken.recv()).await } else { Ok(woken.recv().await) };
+            let Some(shared) = self.shared.upgrade() else { break };
+            let done = match event {
+                Ok(None) => break,
+                Ok(Some(())) if self.signs.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES => continue,
+                Ok(Some(())) => self.relieve(&shared).await,
+                Err(_) if self.signs.pages.load(Ordering::Relaxed) != seen => continue,
+                Err(_) => {
+                    self.signs.dirty.store(false, Ordering::Relaxed);
+                    self.tidy_up(&shared).await
+                }
+            };
+            match shared.noted(done) {
+                Ok(()) => {}
+                Err(StoreError::Busy(_)) => tracing::debug!("Housekeeping waits for a reader"),
+                Err(error) => tracing::warn!(%error, "Housekeeping of the store failed; it is tried again"),
+            }
+        }
+        if let Err(error) = self.conn.close().await {
+            tracing::warn!(%error, "The housekeeping connection did not close");
+        }
+    }
+
+    /// Makes room in the WAL under load.
+    async fn relieve(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        self.signs.pages.store(0, Ordering::Relaxed);
+        let beside = self.checkpoint(PASSIVE).await?;
+        if beside.moved < beside.wal && beside.wal > STOP_PAGES {
+            let _writer_waits = shared.writer().await?;
+            self.checkpoint(if beside.wal > TRUNCATE_PAGES { TRUNCATE } else { PASSIVE }).await?;
+        }
+        if self.free_pages().await? > SPARE_PAGES {
+            self.vacuum(shared, SPARE_PAGES / 2).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives all free space back.
+    async fn tidy_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        self.checkpoint(PASSIVE).await?;
+        self.vacuum(shared, 0).await?;
+        let _writer_waits = shared.writer().await?;
+        self.checkpoint(TRUNCATE).await?;
+        self.signs.pages.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives free pages back in small steps, between which others write, until only `spare` are left.
+    async fn vacuum(&mut self, shared: &Shared, spare: i64) -> Result<(), StoreError> {
+        loop {
+            let free = self.free_pages().await?;
+            if free <= spare {
+                return Ok(());
+            }
+            let mut writer = shared.writer().await?;
+            // A number of ours, not of anybody outside.
+            let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({})", (free - spare).min(VACUUM_STEP)));
+            writer.conn.execute(sql).await.map_err(failed)?;
+            drop(writer);
+            if self.free_pages().await? >= free {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn free_pages(&mut self) -> Result<i64, StoreError> {
+        sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut self.conn).await.map_err(failed)
+    }
+
+    async fn checkpoint(&mut self, sql: &'static str) -> Result<Checkpointed, StoreError> {
+        let row = sqlx::query(sql).fetch_one(&mut self.conn).await.map_err(failed)?;
+        // −1 where there is no WAL.
+        let pages = |column: usize| u64::try_from(row.get::<i64, _>(column)).unwrap_or(0);
+        Ok(Checkpointed { wal: pages(1), moved: pages(2) })
+    }
+}
