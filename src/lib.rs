@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod document;
 pub mod health;
+pub mod http;
 pub mod lifecycle;
 pub mod metrics;
 pub mod store;
