@@ -35,13 +35,19 @@ impl Actor {
     /// `Set-Cookie`; a script never needs it, and another site never sends it along with what it starts.
     pub(super) fn set_cookie(&self, https: bool) -> HeaderValue {
         let secure = if https { "; Secure" } else { "" };
-        let cookie = format!("{COOKIE}={}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{secure}", self.0);
+        let cookie = format!(
+            "{COOKIE}={}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{secure}",
+            self.0
+        );
         HeaderValue::from_str(&cookie).expect("hexadecimal and ASCII words")
     }
 }
 
 fn is_actor(value: &str) -> bool {
-    value.len() == 32 && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    value.len() == 32
+        && value
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -56,10 +62,28 @@ mod tests {
             headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
             Actor::from_headers(&headers)
         };
-        assert_eq!(found(&format!("a=b; coscribe_actor={}; c=d", actor.as_str())), Some(actor.clone()));
+        assert_eq!(
+            found(&format!("a=b; coscribe_actor={}; c=d", actor.as_str())),
+            Some(actor.clone())
+        );
         assert_eq!(found("coscribe_actor=alice"), None);
-        assert_eq!(found(&format!("coscribe_actor={}", actor.as_str().to_uppercase().replace(|c: char| c.is_ascii_digit(), "A"))), None);
+        assert_eq!(
+            found(&format!(
+                "coscribe_actor={}",
+                actor
+                    .as_str()
+                    .to_uppercase()
+                    .replace(|c: char| c.is_ascii_digit(), "A")
+            )),
+            None
+        );
         assert_ne!(Actor::random(), actor);
-        assert!(actor.set_cookie(true).to_str().unwrap().ends_with("; HttpOnly; SameSite=Lax; Secure"));
+        assert!(
+            actor
+                .set_cookie(true)
+                .to_str()
+                .unwrap()
+                .ends_with("; HttpOnly; SameSite=Lax; Secure")
+        );
     }
 }

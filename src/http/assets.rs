@@ -12,7 +12,7 @@ use std::{
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
-        Method,
+        Method, StatusCode,
         header::{self, HeaderMap},
     },
 };
@@ -44,8 +44,14 @@ struct Asset {
 pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let mut response = serve(&request, "index.html").await?;
     if Actor::from_headers(request.headers()).is_none() {
-        let https = request.app_data::<Http>().expect("application() sets it").0.https;
-        response.headers_mut().append(header::SET_COOKIE, Actor::random().set_cookie(https));
+        let https = request
+            .app_data::<Http>()
+            .expect("application() sets it")
+            .0
+            .https;
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, Actor::random().set_cookie(https));
     }
     Ok(response)
 }
@@ -62,29 +68,38 @@ pub(super) async fn file(request: HttpRequest) -> Result<HttpResponse, Problem> 
 
 async fn serve(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
     let asset = find(path).ok_or_else(error::no_such_route)?;
-    let compressed = match is_compressible(&asset) && accepts_gzip(request.headers()) {
+    Ok(answer(request.headers(), path, asset).await)
+}
+
+async fn answer(request: &HeaderMap, path: &str, asset: Asset) -> HttpResponse {
+    let compressed = match is_compressible(&asset) && accepts_gzip(request) {
         true => gzip(path, &asset).await,
         false => None,
     };
     let etag = etag(&asset.tag, compressed.is_some());
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::ETAG, etag.as_str())).insert_header((header::CACHE_CONTROL, "no-cache"));
+    response
+        .insert_header((header::ETAG, etag.as_str()))
+        .insert_header((header::CACHE_CONTROL, "no-cache"));
     if is_compressible(&asset) {
         response.insert_header((header::VARY, "Accept-Encoding"));
     }
-    if is_current(request.headers(), &etag) {
-        return Ok(response.status(actix_web::http::StatusCode::NOT_MODIFIED).finish());
+    if is_current(request, &etag) {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
     }
     response.insert_header((header::CONTENT_TYPE, asset.content_type));
     if compressed.is_some() {
         response.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
-    Ok(response.body(compressed.unwrap_or(asset.bytes)))
+    response.body(compressed.unwrap_or(asset.bytes))
 }
 
 /// Names are taken as they are, without decoding: ours need none, and so none can lead elsewhere.
 fn find(path: &str) -> Option<Asset> {
-    if path.split('/').any(|segment| segment.is_empty() || segment.starts_with('.')) {
+    if path
+        .split('/')
+        .any(|segment| segment.is_empty() || segment.starts_with('.'))
+    {
         return None;
     }
     let file = Static::get(path)?;
@@ -92,7 +107,11 @@ fn find(path: &str) -> Option<Asset> {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     };
-    Some(Asset { bytes, tag: file.metadata.sha256_hash(), content_type: content_type(path) })
+    Some(Asset {
+        bytes,
+        tag: file.metadata.sha256_hash(),
+        content_type: content_type(path),
+    })
 }
 
 fn content_type(path: &str) -> String {
@@ -101,7 +120,8 @@ fn content_type(path: &str) -> String {
     }
     let mime = mime_guess::from_path(path).first_or_octet_stream();
     match (mime.type_(), mime.subtype()) {
-        (mime_guess::mime::TEXT, _) | (_, mime_guess::mime::JAVASCRIPT | mime_guess::mime::JSON) => {
+        (mime_guess::mime::TEXT, _)
+        | (_, mime_guess::mime::JAVASCRIPT | mime_guess::mime::JSON) => {
             format!("{}; charset=utf-8", mime.essence_str())
         }
         _ => mime.essence_str().to_owned(),
@@ -111,18 +131,26 @@ fn content_type(path: &str) -> String {
 fn is_compressible(asset: &Asset) -> bool {
     let kind = asset.content_type.as_str();
     asset.bytes.len() >= MIN_GZIP_BYTES
-        && (kind.contains("charset=utf-8") || kind.contains("+xml") || kind.contains("+json") || kind.contains("wasm"))
+        && (kind.contains("charset=utf-8")
+            || kind.contains("+xml")
+            || kind.contains("+json")
+            || kind.contains("wasm"))
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT_ENCODING).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |choice| {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|choice| {
             let mut parts = choice.split(';').map(str::trim);
-            let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-            let refused = parts.any(|part| part.strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0_f32));
+            let is_gzip = parts
+                .next()
+                .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+            let refused = parts
+                .any(|part| part.strip_prefix("q=").and_then(|q| q.parse().ok()) == Some(0.0_f32));
             is_gzip && !refused
-        },
-    )
+        })
 }
 
 /// The compressed content, off the worker's thread when it is not made yet. `None` when that fails.
@@ -135,7 +163,8 @@ async fn gzip(path: &str, asset: &Asset) -> Option<Bytes> {
     }
     let content = asset.bytes.clone();
     let compressed = actix_web::web::block(move || {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 3), Compression::best());
+        let mut encoder =
+            GzEncoder::new(Vec::with_capacity(content.len() / 3), Compression::best());
         encoder.write_all(&content)?;
         encoder.finish()
     });
@@ -147,17 +176,23 @@ async fn gzip(path: &str, asset: &Asset) -> Option<Bytes> {
 /// Strong, and so another one for the compressed bytes.
 fn etag(tag: &Tag, compressed: bool) -> String {
     let hash: String = tag[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    if compressed { format!("\"{hash}-gzip\"") } else { format!("\"{hash}\"") }
+    if compressed {
+        format!("\"{hash}-gzip\"")
+    } else {
+        format!("\"{hash}\"")
+    }
 }
 
 /// Weak comparison, as RFC 9110, section 13.1.2 wants for `If-None-Match`: proxies weaken tags.
 fn is_current(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |known| {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|known| {
             let known = known.trim();
             known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag
-        },
-    )
+        })
 }
 
 #[cfg(test)]
@@ -174,27 +209,85 @@ mod tests {
 
     #[test]
     fn no_name_leads_out_of_the_files_or_to_hidden_ones() {
-        for path in ["../Cargo.toml", "..", ".gitkeep", "a//b", "", "/etc/passwd", "..%2fCargo.toml", "%2e%2e/Cargo.toml"] {
+        for path in [
+            "../Cargo.toml",
+            "..",
+            ".gitkeep",
+            "a//b",
+            "",
+            "/etc/passwd",
+            "..%2fCargo.toml",
+            "%2e%2e/Cargo.toml",
+        ] {
             assert!(find(path).is_none(), "{path}");
         }
         assert!(find("index.html").is_some());
     }
 
+    #[actix_web::test]
+    async fn a_compressed_answer_has_a_tag_of_its_own_and_follows_the_content() {
+        let gunzip = |bytes: &[u8]| {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(bytes), &mut text)
+                .unwrap();
+            text
+        };
+        let asset = |text: &str, tag| Asset {
+            bytes: Bytes::from(text.repeat(500)),
+            tag: [tag; 32],
+            content_type: content_type("app.js"),
+        };
+        for (text, tag) in [("let a;", 1), ("let b;", 2)] {
+            let plain = answer(&HeaderMap::new(), "gzip-test.js", asset(text, tag)).await;
+            let gzip = with(header::ACCEPT_ENCODING, "gzip");
+            let packed = answer(&gzip, "gzip-test.js", asset(text, tag)).await;
+            assert_eq!(
+                packed.headers().get(header::CONTENT_ENCODING).unwrap(),
+                "gzip"
+            );
+            for response in [&plain, &packed] {
+                assert_eq!(
+                    response.headers().get(header::VARY).unwrap(),
+                    "Accept-Encoding"
+                );
+            }
+            assert_ne!(
+                plain.headers().get(header::ETAG),
+                packed.headers().get(header::ETAG)
+            );
+            let body = actix_web::body::to_bytes(packed.into_body()).await.unwrap();
+            assert_eq!(gunzip(&body), text.repeat(500));
+        }
+    }
+
     #[test]
     fn gzip_is_sent_to_who_takes_it() {
-        for (value, expected) in
-            [("gzip, deflate, br", true), ("br;q=1, GZIP;q=0.5", true), ("gzip;q=0", false), ("identity", false)]
-        {
-            assert_eq!(accepts_gzip(&with(header::ACCEPT_ENCODING, value)), expected, "{value}");
+        for (value, expected) in [
+            ("gzip, deflate, br", true),
+            ("br;q=1, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("identity", false),
+        ] {
+            assert_eq!(
+                accepts_gzip(&with(header::ACCEPT_ENCODING, value)),
+                expected,
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn a_known_tag_is_found_in_a_list_and_when_weakened() {
         for value in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
-            assert!(is_current(&with(header::IF_NONE_MATCH, value), "\"a\""), "{value}");
+            assert!(
+                is_current(&with(header::IF_NONE_MATCH, value), "\"a\""),
+                "{value}"
+            );
         }
-        assert!(!is_current(&with(header::IF_NONE_MATCH, "\"a-gzip\""), "\"a\""));
+        assert!(!is_current(
+            &with(header::IF_NONE_MATCH, "\"a-gzip\""),
+            "\"a\""
+        ));
     }
 
     #[test]

@@ -31,7 +31,11 @@ const MAX_PAGE: u32 = 200;
 const NAME_CHARS: usize = 16;
 const NAME_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Everything but the unreserved characters of RFC 3986.
-const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 pub(super) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(
@@ -48,7 +52,9 @@ pub(super) fn configure(cfg: &mut ServiceConfig) {
             .route(web::delete().to(delete)),
     )
     .service(
-        resource("/api/docs/{doc:[^/]*}/content").route(web::get().to(content)).route(web::head().to(content)),
+        resource("/api/docs/{doc:[^/]*}/content")
+            .route(web::get().to(content))
+            .route(web::head().to(content)),
     )
     .service(resource("/api/docs/{doc:[^/]*}/trash").route(web::post().to(trash)))
     .service(resource("/api/docs/{doc:[^/]*}/restore").route(web::post().to(restore)));
@@ -107,18 +113,31 @@ async fn list(request: HttpRequest) -> Answer {
     let mut documents = library(&request).list(&query).await?;
     let more = documents.len() > limit;
     documents.truncate(limit);
-    let next = documents.last().filter(|_| more).map(|last| cursor(last.record.edited_at, &last.record.doc));
-    let page = Page { documents: documents.into_iter().map(Doc::from).collect(), next };
+    let next = documents
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor(last.record.edited_at, &last.record.doc));
+    let page = Page {
+        documents: documents.into_iter().map(Doc::from).collect(),
+        next,
+    };
     Ok(json(HttpResponse::Ok(), &page))
 }
 
 fn list_query(request: &HttpRequest) -> Result<ListQuery, Problem> {
-    let parameters = web::Query::<ListParameters>::from_query(request.query_string())
-        .map_err(|error| Problem::bad_request("bad-query", format!("The query can not be read: {error}.")))?;
+    let parameters =
+        web::Query::<ListParameters>::from_query(request.query_string()).map_err(|error| {
+            Problem::bad_request("bad-query", format!("The query can not be read: {error}."))
+        })?;
     let state = match parameters.state.as_deref() {
         None | Some("live") => DocState::Live,
         Some("trashed") => DocState::Trashed,
-        Some(_) => return Err(Problem::bad_request("bad-query", "`state` is `live` or `trashed`.")),
+        Some(_) => {
+            return Err(Problem::bad_request(
+                "bad-query",
+                "`state` is `live` or `trashed`.",
+            ));
+        }
     };
     let limit = match parameters.limit.as_deref().map(str::parse) {
         None => DEFAULT_PAGE,
@@ -132,12 +151,21 @@ fn list_query(request: &HttpRequest) -> Result<ListQuery, Problem> {
         let detail = "`cursor` is not one that this server gave; start again without it.";
         from_cursor(text).ok_or_else(|| Problem::bad_request("bad-cursor", detail))
     });
-    let search = parameters.q.as_deref().map(str::trim).filter(|search| !search.is_empty());
+    let search = parameters
+        .q
+        .as_deref()
+        .map(str::trim)
+        .filter(|search| !search.is_empty());
     if search.is_some_and(|search| search.chars().count() > MAX_TITLE_CHARS) {
         let detail = format!("`q` is longer than {MAX_TITLE_CHARS} characters.");
         return Err(Problem::bad_request("bad-query", detail).limit(MAX_TITLE_CHARS as u64));
     }
-    Ok(ListQuery { state, search: search.map(ToOwned::to_owned), after: after.transpose()?, limit })
+    Ok(ListQuery {
+        state,
+        search: search.map(ToOwned::to_owned),
+        after: after.transpose()?,
+        limit,
+    })
 }
 
 /// Where the next page starts. Clients hand it back as it is.
@@ -158,14 +186,25 @@ struct NewDocument {
 }
 
 async fn create(request: HttpRequest, body: Bytes) -> Answer {
-    let new: NewDocument = if body.is_empty() { NewDocument::default() } else { parsed(&body)? };
+    let new: NewDocument = if body.is_empty() {
+        NewDocument::default()
+    } else {
+        parsed(&body)?
+    };
     let doc = match new.id {
         Some(id) => DocId::parse(&id).map_err(bad_name)?,
         None => random_name(),
     };
-    let title = new.title.as_deref().map(valid_title).transpose()?.filter(|title| !title.is_empty());
+    let title = new
+        .title
+        .as_deref()
+        .map(valid_title)
+        .transpose()?
+        .filter(|title| !title.is_empty());
     let actor = Actor::from_headers(request.headers());
-    let document = library(&request).create(&doc, title, actor.as_ref()).await?;
+    let document = library(&request)
+        .create(&doc, title, actor.as_ref())
+        .await?;
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, format!("/api/docs/{}", encoded(&doc))));
     Ok(json(response, &Doc::from(document)))
@@ -187,7 +226,9 @@ async fn rename(request: HttpRequest, body: Bytes) -> Answer {
     let rename: Rename = parsed(&body)?;
     let title = valid_title(&rename.title)?;
     let actor = Actor::from_headers(request.headers());
-    Ok(one(library(&request).rename(&doc, title, actor.as_ref()).await?))
+    Ok(one(library(&request)
+        .rename(&doc, title, actor.as_ref())
+        .await?))
 }
 
 async fn trash(request: HttpRequest) -> Answer {
@@ -214,9 +255,10 @@ struct ContentParameters {
 
 async fn content(request: HttpRequest) -> Answer {
     let doc = named(&request)?;
-    let unknown = || Problem::bad_request("bad-form", "`as` names the form: `yjs`, `json` or `text`.");
-    let parameters =
-        web::Query::<ContentParameters>::from_query(request.query_string()).map_err(|_| unknown())?;
+    let unknown =
+        || Problem::bad_request("bad-form", "`as` names the form: `yjs`, `json` or `text`.");
+    let parameters = web::Query::<ContentParameters>::from_query(request.query_string())
+        .map_err(|_| unknown())?;
     let (form, content_type) = match parameters.r#as.as_deref() {
         Some("yjs") => (ContentForm::Yjs, "application/octet-stream"),
         Some("json") => (ContentForm::Json, "application/json"),
@@ -231,7 +273,12 @@ async fn content(request: HttpRequest) -> Answer {
 }
 
 fn library(request: &HttpRequest) -> &dyn Library {
-    request.app_data::<Http>().expect("application() sets it").0.library.as_ref()
+    request
+        .app_data::<Http>()
+        .expect("application() sets it")
+        .0
+        .library
+        .as_ref()
 }
 
 /// The name in the raw path. The framework's own decoding would make `%FF` and `%FE` one name and keep `%2F`.
@@ -246,7 +293,11 @@ fn bad_name(error: DocIdError) -> Problem {
          is written %2F): {error}."
     );
     let problem = Problem::bad_request("bad-name", detail);
-    if error == DocIdError::TooLong { problem.limit(MAX_NAME_BYTES as u64) } else { problem }
+    if error == DocIdError::TooLong {
+        problem.limit(MAX_NAME_BYTES as u64)
+    } else {
+        problem
+    }
 }
 
 fn valid_title(title: &str) -> Result<&str, Problem> {
@@ -256,19 +307,26 @@ fn valid_title(title: &str) -> Result<&str, Problem> {
         return Err(Problem::bad_request("title-too-long", detail).limit(MAX_TITLE_CHARS as u64));
     }
     if title.chars().any(char::is_control) {
-        return Err(Problem::bad_request("bad-title", "The title has a line break or another control character."));
+        return Err(Problem::bad_request(
+            "bad-title",
+            "The title has a line break or another control character.",
+        ));
     }
     Ok(title)
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::bad_request("bad-json", format!("The body can not be read: {error}.")))
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::bad_request("bad-json", format!("The body can not be read: {error}."))
+    })
 }
 
 fn random_name() -> DocId {
     let random: [u8; NAME_CHARS] = rand::random();
-    let name: String = random.iter().map(|byte| char::from(NAME_ALPHABET[usize::from(byte % 32)])).collect();
+    let name: String = random
+        .iter()
+        .map(|byte| char::from(NAME_ALPHABET[usize::from(byte % 32)]))
+        .collect();
     DocId::parse(&name).expect("16 letters are a name")
 }
 
@@ -281,7 +339,9 @@ fn one(document: Document) -> HttpResponse {
 }
 
 fn json(mut response: actix_web::HttpResponseBuilder, body: &impl Serialize) -> HttpResponse {
-    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store"))).json(body)
+    response
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .json(body)
 }
 
 #[cfg(test)]

@@ -43,7 +43,13 @@ struct Document<'a> {
 impl Problem {
     /// `code` is for programs and stable; `detail` is for people and says what to do.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), limit: None, headers: Vec::new() }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            limit: None,
+            headers: Vec::new(),
+        }
     }
 
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -120,7 +126,9 @@ impl From<LibraryError> for Problem {
             LibraryError::NotStoring(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-storing", detail).retry_after(5)
             }
-            LibraryError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(2),
+            LibraryError::Draining => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(2)
+            }
             LibraryError::Internal(source) => {
                 tracing::error!(error = %chain(source.as_ref()), "a request failed");
                 internal()
@@ -132,7 +140,10 @@ impl From<LibraryError> for Problem {
 /// An error with all its causes on one line.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn internal() -> Problem {
@@ -149,7 +160,9 @@ pub(super) fn method_not_allowed(methods: &[&str]) -> HttpResponse {
     let allow = methods.join(", ");
     let value = HeaderValue::from_str(&allow).expect("method names are ASCII");
     let detail = format!("This address takes {allow}.");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail).header(header::ALLOW, value).into()
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+        .header(header::ALLOW, value)
+        .into()
 }
 
 /// Makes a problem document of an error response that is none: those of the framework and of other transports.
@@ -161,7 +174,9 @@ pub(super) fn normalise(response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody
     }
     let problem = of_status(response.status());
     let mut response = response.set_body(BoxBody::new(problem.body()));
-    response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, CONTENT_TYPE);
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response
 }
@@ -175,11 +190,23 @@ fn of_status(status: StatusCode) -> Problem {
             let detail = format!("The body is larger than {MAX_BODY_BYTES} bytes.");
             return Problem::new(status, "body-too-large", detail).limit(MAX_BODY_BYTES as u64);
         }
-        StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "This address does not take this method."),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "method-not-allowed",
+            "This address does not take this method.",
+        ),
         StatusCode::REQUEST_TIMEOUT => ("timeout", "The request took too long to arrive."),
-        StatusCode::UPGRADE_REQUIRED => ("upgrade-required", "This address takes WebSocket connections only."),
-        StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "The server can not take this now; try again soon."),
-        status if status.is_client_error() => ("bad-request", "The request is not one that this address takes."),
+        StatusCode::UPGRADE_REQUIRED => (
+            "upgrade-required",
+            "This address takes WebSocket connections only.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "unavailable",
+            "The server can not take this now; try again soon.",
+        ),
+        status if status.is_client_error() => (
+            "bad-request",
+            "The request is not one that this address takes.",
+        ),
         _ => ("failed", "The server could not answer this request."),
     };
     Problem::new(status, code, detail)
@@ -213,10 +240,18 @@ mod tests {
 
     #[test]
     fn an_error_of_the_framework_becomes_a_problem_and_keeps_its_headers() {
-        let response = HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, 7)).body("plain");
+        let response = HttpResponse::ServiceUnavailable()
+            .insert_header((header::RETRY_AFTER, 7))
+            .body("plain");
         let response = normalise(response);
-        assert_eq!(response.headers().get(header::CONTENT_TYPE), Some(&CONTENT_TYPE));
-        assert_eq!(response.headers().get(header::RETRY_AFTER), Some(&HeaderValue::from(7)));
+        assert_eq!(
+            response.headers().get(header::CONTENT_TYPE),
+            Some(&CONTENT_TYPE)
+        );
+        assert_eq!(
+            response.headers().get(header::RETRY_AFTER),
+            Some(&HeaderValue::from(7))
+        );
         let untouched = normalise(HttpResponse::Ok().body("plain"));
         assert_eq!(untouched.headers().get(header::CONTENT_TYPE), None);
     }

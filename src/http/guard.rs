@@ -35,6 +35,8 @@ const MAX_URL_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 32 << 10;
 /// What a request without a body carries to show that no form made it.
 const MARK: (HeaderName, &str) = (HeaderName::from_static("x-requested-with"), "coscribe");
+/// What proxies add.
+const FORWARDED: [HeaderName; 2] = [header::FORWARDED, header::X_FORWARDED_FOR];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The hosts we answer to and the origins that may act.
@@ -73,27 +75,58 @@ impl Guard {
         self.check_origin(&head.headers, &host).map(drop)
     }
 
+    /// Whether somebody on this machine asks, and not through a proxy on it.
+    pub(super) fn is_local(&self, head: &RequestHead) -> bool {
+        let forwarded = FORWARDED.iter().any(|name| head.headers.contains_key(name));
+        !forwarded
+            && self
+                .own_host(head)
+                .is_ok_and(|host| is_loopback(&host.host))
+    }
+
     /// Every place that names a host (absolute target, Host headers) must name one of ours.
     fn own_host(&self, head: &RequestHead) -> Result<OwnHost, Problem> {
         let mut own = None;
-        let target = head.uri.authority().map(|authority| Some(authority.as_str()));
-        let headers = head.headers.get_all(header::HOST).map(|value| value.to_str().ok());
+        let target = head
+            .uri
+            .authority()
+            .map(|authority| Some(authority.as_str()));
+        let headers = head
+            .headers
+            .get_all(header::HOST)
+            .map(|value| value.to_str().ok());
         for named in target.into_iter().chain(headers) {
             let authority = named.unwrap_or_default();
-            let host = host_of(authority).filter(|host| self.is_ours(host)).ok_or_else(misdirected)?;
-            own.get_or_insert(OwnHost { host, authority: authority.to_owned() });
+            let host = host_of(authority)
+                .filter(|host| self.is_ours(host))
+                .ok_or_else(misdirected)?;
+            own.get_or_insert(OwnHost {
+                host,
+                authority: authority.to_owned(),
+            });
         }
-        own.ok_or_else(|| Problem::bad_request("no-host", "The request names no host; HTTP/1.1 needs a Host header."))
+        own.ok_or_else(|| {
+            Problem::bad_request(
+                "no-host",
+                "The request names no host; HTTP/1.1 needs a Host header.",
+            )
+        })
     }
 
     /// Ports are not compared: tunnels and container mappings change them, and rebinding is about names. For the same
     /// reason an IP address is harmless on a server that the network may reach anyway.
     fn is_ours(&self, host: &Host) -> bool {
-        if self.public_url.as_ref().is_some_and(|url| url.host() == host) {
+        if self
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.host() == host)
+        {
             return true;
         }
         match host {
-            _ if is_loopback(host) => self.listen.ip().is_loopback() || self.listen.ip().is_unspecified(),
+            _ if is_loopback(host) => {
+                self.listen.ip().is_loopback() || self.listen.ip().is_unspecified()
+            }
             Host::Domain(_) => false,
             Host::Ipv4(_) | Host::Ipv6(_) => !self.listen.ip().is_loopback(),
         }
@@ -103,9 +136,17 @@ impl Guard {
     fn check_origin(&self, headers: &HeaderMap, host: &OwnHost) -> Result<Option<Origin>, Problem> {
         let mut origins = headers.get_all(header::ORIGIN);
         let Some(first) = origins.next() else {
-            return if self.without_origin && !is_cross_site(headers) { Ok(None) } else { Err(refused()) };
+            return if self.without_origin && !is_cross_site(headers) {
+                Ok(None)
+            } else {
+                Err(refused())
+            };
         };
-        let origin = first.to_str().ok().and_then(Origin::from_header).ok_or_else(refused)?;
+        let origin = first
+            .to_str()
+            .ok()
+            .and_then(Origin::from_header)
+            .ok_or_else(refused)?;
         if origins.next().is_some() || !self.is_allowed(&origin, host) {
             return Err(refused());
         }
@@ -126,7 +167,9 @@ impl Guard {
     }
 
     fn is_public(&self, host: &Host) -> bool {
-        self.public_url.as_ref().is_some_and(|url| url.host() == host)
+        self.public_url
+            .as_ref()
+            .is_some_and(|url| url.host() == host)
     }
 }
 
@@ -145,7 +188,9 @@ fn host_of(authority: &str) -> Option<Host> {
 
 /// Browsers say where a request comes from even where they send no Origin.
 fn is_cross_site(headers: &HeaderMap) -> bool {
-    headers.get(SEC_FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none")
+    headers
+        .get(SEC_FETCH_SITE)
+        .is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 fn misdirected() -> Problem {
@@ -165,7 +210,10 @@ pub(super) async fn enforce<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let http = request.app_data::<Http>().expect("application() sets it").clone();
+    let http = request
+        .app_data::<Http>()
+        .expect("application() sets it")
+        .clone();
     match http.0.guard.check(request.head()) {
         Ok(Pass::Handle(None)) => Ok(next.call(request).await?.map_into_boxed_body()),
         Ok(Pass::Handle(Some(origin))) => {
@@ -203,12 +251,21 @@ impl Guard {
             self.check_origin(&head.headers, &host)?;
             return Ok(Pass::Handle(None));
         }
-        if head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-            return self.check_origin(&head.headers, &host)?.map(Pass::Preflight).ok_or_else(refused);
+        if head.method == Method::OPTIONS
+            && head
+                .headers
+                .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            return self
+                .check_origin(&head.headers, &host)?
+                .map(Pass::Preflight)
+                .ok_or_else(refused);
         }
         if is_reading(&head.method) {
             // Reading is free; only whether a foreign page gets to see the answer depends on its origin.
-            return Ok(Pass::Handle(self.check_origin(&head.headers, &host).ok().flatten()));
+            return Ok(Pass::Handle(
+                self.check_origin(&head.headers, &host).ok().flatten(),
+            ));
         }
         let origin = self.check_origin(&head.headers, &host)?;
         check_form(&head.headers)?;
@@ -217,39 +274,65 @@ impl Guard {
 }
 
 fn check_size(head: &RequestHead) -> Result<(), Problem> {
-    let url = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let url = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
     if url > MAX_URL_BYTES {
         let detail = format!("The address is longer than {MAX_URL_BYTES} bytes.");
-        return Err(Problem::new(StatusCode::URI_TOO_LONG, "url-too-long", detail).limit(MAX_URL_BYTES as u64));
+        return Err(
+            Problem::new(StatusCode::URI_TOO_LONG, "url-too-long", detail)
+                .limit(MAX_URL_BYTES as u64),
+        );
     }
-    let headers: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let headers: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     if headers > MAX_HEADER_BYTES {
-        let detail = format!("The headers are longer than {MAX_HEADER_BYTES} bytes; clearing the cookies may help.");
+        let detail = format!(
+            "The headers are longer than {MAX_HEADER_BYTES} bytes; clearing the cookies may help."
+        );
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return Err(Problem::new(status, "headers-too-large", detail).limit(MAX_HEADER_BYTES as u64));
+        return Err(
+            Problem::new(status, "headers-too-large", detail).limit(MAX_HEADER_BYTES as u64)
+        );
     }
     Ok(())
 }
 
 /// What changes something must be JSON, or carry our mark when it has no body: a form of another site can do neither.
 fn check_form(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
     if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
         return Ok(());
     }
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0");
     if has_body {
         let detail = "The body must be JSON, sent with `Content-Type: application/json`.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not-json",
+            detail,
+        ));
     }
     let (name, value) = MARK;
     if headers.get(&name).is_some_and(|given| given == value) {
         return Ok(());
     }
     let detail = "A request without a body must carry `X-Requested-With: coscribe`.";
-    Err(Problem::new(StatusCode::FORBIDDEN, "unmarked-request", detail))
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "unmarked-request",
+        detail,
+    ))
 }
 
 fn is_reading(method: &Method) -> bool {
@@ -268,8 +351,14 @@ fn allow_reading(headers: &mut HeaderMap, origin: &Origin) {
 fn preflight(origin: &Origin) -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin_value(origin)))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, x-requested-with"))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, POST, PATCH, DELETE",
+        ))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "content-type, x-requested-with",
+        ))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"))
         .insert_header((header::VARY, "Origin"))
         .finish()

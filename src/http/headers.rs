@@ -41,7 +41,12 @@ impl Headers {
         if https {
             headers.push((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY));
         }
-        Self(headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect())
+        Self(
+            headers
+                .into_iter()
+                .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                .collect(),
+        )
     }
 
     fn add_to(&self, response: &mut HeaderMap) {
@@ -56,7 +61,10 @@ pub(super) async fn add<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let http = request.app_data::<Http>().expect("application() sets it").clone();
+    let http = request
+        .app_data::<Http>()
+        .expect("application() sets it")
+        .clone();
     let headers = &http.0.headers;
     match next.call(request).await {
         Ok(response) => {

@@ -5,7 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{Http, Problem};
+use super::{Http, Problem, error};
 use crate::{health::NotReady, metrics};
 
 /// The process answers; a restart would not help anything.
@@ -24,6 +24,15 @@ pub(super) async fn ready(request: HttpRequest) -> Result<HttpResponse, Problem>
         Err(error @ NotReady::NotStoring(_)) => Err(problem(&error, "not-storing", 5)),
         Err(error @ NotReady::Draining) => Err(problem(&error, "draining", 2)),
     }
+}
+
+/// On the main address only for this machine: a proxy in front must not publish it.
+pub(super) async fn local_metrics(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let http = request.app_data::<Http>().expect("application() sets it");
+    if !http.0.guard.is_local(request.head()) {
+        return Err(error::no_such_route());
+    }
+    Ok(metrics(request).await)
 }
 
 pub(super) async fn metrics(request: HttpRequest) -> HttpResponse {

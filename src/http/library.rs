@@ -23,10 +23,20 @@ pub trait Library: Send + Sync + 'static {
 
     /// Makes a document; with a title, that is its first edit. A deleted name is made anew, with the next epoch.
     /// `Exists` when it is live or in the trash.
-    async fn create(&self, doc: &DocId, title: Option<&str>, by: Option<&Actor>) -> Result<Document, LibraryError>;
+    async fn create(
+        &self,
+        doc: &DocId,
+        title: Option<&str>,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError>;
 
     /// Changes the title by an edit of the document, which merges with what others do; answers when it is committed.
-    async fn rename(&self, doc: &DocId, title: &str, by: Option<&Actor>) -> Result<Document, LibraryError>;
+    async fn rename(
+        &self,
+        doc: &DocId,
+        title: &str,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError>;
 
     /// Live → trash: sockets are closed, nothing is lost. `InTrash` when it is there already.
     async fn trash(&self, doc: &DocId) -> Result<Document, LibraryError>;
@@ -69,7 +79,9 @@ pub enum ContentForm {
 /// Why a request could not be done; the words go to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    #[error("There is no document of this name. Opening it in the editor or creating it makes one.")]
+    #[error(
+        "There is no document of this name. Opening it in the editor or creating it makes one."
+    )]
     NotFound,
     #[error("This document was deleted for good. Creating it again makes a new, empty one.")]
     Deleted,
@@ -79,7 +91,9 @@ pub enum LibraryError {
     InTrash,
     #[error("This document is not in the trash. Move it there first.")]
     NotInTrash,
-    #[error("The stored data of this document is damaged. `coscribe check` tells more; a backup can be restored.")]
+    #[error(
+        "The stored data of this document is damaged. `coscribe check` tells more; a backup can be restored."
+    )]
     Quarantined,
     /// Storing fails for now, for this reason.
     #[error("Nothing can be saved at the moment: {0}. Try again later; nothing was changed.")]

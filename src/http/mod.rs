@@ -65,7 +65,12 @@ struct Shared {
 }
 
 impl Http {
-    pub fn new(config: &Config, library: Arc<dyn Library>, health: Health, metrics: Metrics) -> Self {
+    pub fn new(
+        config: &Config,
+        library: Arc<dyn Library>,
+        health: Health,
+        metrics: Metrics,
+    ) -> Self {
         Self(Arc::new(Shared {
             guard: Guard::new(config),
             headers: headers::Headers::new(config.is_https()),
@@ -123,14 +128,14 @@ pub fn metrics_application(
 > {
     App::new()
         .app_data(http.clone())
-        .service(resource("/metrics").route(web::get().to(health::metrics)).route(web::head().to(health::metrics)))
+        .service(reading("/metrics", health::metrics))
         .default_service(web::to(nothing_here))
         .wrap(from_fn(headers::add))
 }
 
 fn configure(cfg: &mut ServiceConfig, metrics: bool) {
     if metrics {
-        cfg.service(resource("/metrics").route(web::get().to(health::metrics)).route(web::head().to(health::metrics)));
+        cfg.service(reading("/metrics", health::local_metrics));
     }
     cfg.service(reading("/", assets::page))
         .service(reading("/d/{doc:.*}", assets::page))
@@ -147,17 +152,27 @@ where
     H: actix_web::Handler<Args, Output: actix_web::Responder + 'static>,
     Args: actix_web::FromRequest + 'static,
 {
-    resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+    resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
 }
 
 /// A resource that answers 405 with `Allow` for the methods it does not have. A path may carry a pattern (`{doc:.*}`).
 fn resource(path: &str) -> Resource {
-    let name = path.split_once(":").map_or_else(|| path.to_owned(), |(start, rest)| {
-        let end = rest.find('}').unwrap_or(rest.len());
-        format!("{start}{}", &rest[end..])
-    });
-    let (_, methods) = ROUTES.iter().find(|(route, _)| *route == name).expect("every resource is in ROUTES");
-    web::resource(path).default_service(web::to(move || async move { error::method_not_allowed(methods) }))
+    let name = path.split_once(":").map_or_else(
+        || path.to_owned(),
+        |(start, rest)| {
+            let end = rest.find('}').unwrap_or(rest.len());
+            format!("{start}{}", &rest[end..])
+        },
+    );
+    let (_, methods) = ROUTES
+        .iter()
+        .find(|(route, _)| *route == name)
+        .expect("every resource is in ROUTES");
+    web::resource(path).default_service(web::to(move || async move {
+        error::method_not_allowed(methods)
+    }))
 }
 
 async fn nothing_here() -> HttpResponse {

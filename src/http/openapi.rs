@@ -23,13 +23,22 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
         let mut described = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
-            for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            for method in item
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|key| *key != "parameters")
+            {
                 described.insert((path.clone(), method.to_uppercase()));
             }
         }
         let existing: BTreeSet<_> = ROUTES
             .iter()
-            .flat_map(|(path, methods)| methods.iter().map(|method| ((*path).to_owned(), (*method).to_owned())))
+            .flat_map(|(path, methods)| {
+                methods
+                    .iter()
+                    .map(|method| ((*path).to_owned(), (*method).to_owned()))
+            })
             // HEAD goes without saying wherever there is GET.
             .filter(|(_, method)| method != "HEAD")
             .collect();
@@ -41,7 +50,10 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
         for reference in DOCUMENT.split("\"$ref\":").skip(1) {
             let target = reference.split('"').nth(1).unwrap();
-            assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
+            assert!(
+                document.pointer(target.trim_start_matches('#')).is_some(),
+                "{target}"
+            );
         }
     }
 }

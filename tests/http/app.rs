@@ -30,6 +30,7 @@ pub struct TestApp {
     pub metrics: Metrics,
     pub library: Arc<MemoryLibrary>,
     pub clock: Arc<ManualClock>,
+    http: Http,
     client: Client,
     server: ServerHandle,
 }
@@ -42,13 +43,18 @@ impl TestApp {
     /// Starts with these settings. A `listen` that is no loopback only decides the policies: the socket is always on
     /// the loopback.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        let config = Config::load(&Flags::of(settings.iter().copied()), &Environment::default()).unwrap();
+        let config = Config::load(
+            &Flags::of(settings.iter().copied()),
+            &Environment::default(),
+        )
+        .unwrap();
         let health = Health::default();
         let metrics = Metrics::new(health.clone());
         let clock = Arc::new(ManualClock::at(NOW));
         let library = Arc::new(MemoryLibrary::new(clock.clone()));
         let http = Http::new(&config, library.clone(), health.clone(), metrics.clone());
-        let server = HttpServer::new(move || http::application(&http, more))
+        let shared = http.clone();
+        let server = HttpServer::new(move || http::application(&shared, more))
             .workers(1)
             .disable_signals()
             .bind(("127.0.0.1", 0))
@@ -58,8 +64,21 @@ impl TestApp {
         let handle = server.handle();
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
         drop(lifecycle.tasks().spawn(server));
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { address, health, metrics, library, clock, client, server: handle }
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        Self {
+            address,
+            health,
+            metrics,
+            library,
+            clock,
+            http,
+            client,
+            server: handle,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -75,12 +94,20 @@ impl TestApp {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Response {
-        self.request(Method::POST, path).json(&body).send().await.unwrap()
+        self.request(Method::POST, path)
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// A change without a body, marked as ours.
     pub async fn act(&self, method: Method, path: &str) -> Response {
-        self.request(method, path).header("X-Requested-With", "coscribe").send().await.unwrap()
+        self.request(method, path)
+            .header("X-Requested-With", "coscribe")
+            .send()
+            .await
+            .unwrap()
     }
 
     /// A WebSocket upgrade with these headers; answers the status.
@@ -102,13 +129,34 @@ impl TestApp {
         let (address, bytes) = (self.address, bytes.to_owned());
         let exchange = move || {
             let mut stream = TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(20)))
+                .unwrap();
             stream.write_all(bytes.as_bytes()).unwrap();
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).unwrap();
             String::from_utf8_lossy(&answer).into_owned()
         };
         tokio::task::spawn_blocking(exchange).await.unwrap()
+    }
+
+    /// Starts what would answer on `metrics_listen`.
+    pub fn start_metrics(&self) -> (SocketAddr, ServerHandle) {
+        let http = self.http.clone();
+        let server = HttpServer::new(move || http::metrics_application(&http))
+            .workers(1)
+            .disable_signals()
+            .bind(("127.0.0.1", 0))
+            .unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        drop(
+            Lifecycle::new(tokio::runtime::Handle::current())
+                .tasks()
+                .spawn(server),
+        );
+        (address, handle)
     }
 
     pub async fn stop(self) {
@@ -118,7 +166,9 @@ impl TestApp {
 
 /// Routes as the other transport adds them, and one that fails.
 fn more(cfg: &mut web::ServiceConfig) {
-    cfg.route("/ws/{doc:.*}", web::get().to(socket)).route("/boom", web::get().to(boom)).route("/raw", web::get().to(raw));
+    cfg.route("/ws/{doc:.*}", web::get().to(socket))
+        .route("/boom", web::get().to(boom))
+        .route("/raw", web::get().to(raw));
 }
 
 async fn socket(request: HttpRequest, body: web::Payload) -> actix_web::Result<HttpResponse> {
@@ -138,12 +188,19 @@ async fn raw() -> actix_web::Result<HttpResponse> {
 pub async fn problem(response: Response, status: u16, code: &str) -> Value {
     let place = response.url().path().to_owned();
     assert_eq!(response.status().as_u16(), status, "status of {place}");
-    assert_eq!(response.headers()["content-type"], "application/problem+json", "{place}");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json",
+        "{place}"
+    );
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["code"], code, "{place}: {body}");
     assert_eq!(body["status"], status, "{place}: {body}");
     for field in ["type", "title", "detail"] {
-        assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {place}: {body}");
+        assert!(
+            body[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{field} of {place}: {body}"
+        );
     }
     body
 }

@@ -25,7 +25,12 @@ pub struct MemoryLibrary {
 
 impl MemoryLibrary {
     pub fn new(clock: Arc<ManualClock>) -> Self {
-        Self { clock, documents: Mutex::default(), failure: Mutex::default(), author: Mutex::default() }
+        Self {
+            clock,
+            documents: Mutex::default(),
+            failure: Mutex::default(),
+            author: Mutex::default(),
+        }
     }
 
     pub fn fail_next(&self, error: LibraryError) {
@@ -54,10 +59,16 @@ impl MemoryLibrary {
 
 fn shown(record: &DocRecord) -> Document {
     let people = match record.title.as_str() {
-        "busy" => vec![Person { name: "Ada".into(), color: "#0a7".into() }],
+        "busy" => vec![Person {
+            name: "Ada".into(),
+            color: "#0a7".into(),
+        }],
         _ => Vec::new(),
     };
-    Document { record: record.clone(), people }
+    Document {
+        record: record.clone(),
+        people,
+    }
 }
 
 #[async_trait]
@@ -68,13 +79,22 @@ impl Library for MemoryLibrary {
         let mut found: Vec<&DocRecord> = documents
             .values()
             .filter(|record| record.state == query.state)
-            .filter(|record| query.search.as_ref().is_none_or(|text| record.title.contains(text.as_str())))
+            .filter(|record| {
+                query
+                    .search
+                    .as_ref()
+                    .is_none_or(|text| record.title.contains(text.as_str()))
+            })
             .collect();
         found.sort_by_key(|record| std::cmp::Reverse((record.edited_at, record.doc.clone())));
         let after = query.after.clone();
         Ok(found
             .into_iter()
-            .filter(|record| after.as_ref().is_none_or(|after| (record.edited_at, record.doc.clone()) < *after))
+            .filter(|record| {
+                after
+                    .as_ref()
+                    .is_none_or(|after| (record.edited_at, record.doc.clone()) < *after)
+            })
             .take(query.limit as usize)
             .map(shown)
             .collect())
@@ -84,7 +104,12 @@ impl Library for MemoryLibrary {
         self.change(doc, |_| Ok(()))
     }
 
-    async fn create(&self, doc: &DocId, title: Option<&str>, by: Option<&Actor>) -> Result<Document, LibraryError> {
+    async fn create(
+        &self,
+        doc: &DocId,
+        title: Option<&str>,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError> {
         self.check()?;
         let now = self.clock.now();
         let mut documents = self.documents.lock().unwrap();
@@ -108,7 +133,12 @@ impl Library for MemoryLibrary {
         Ok(shown(&record))
     }
 
-    async fn rename(&self, doc: &DocId, title: &str, by: Option<&Actor>) -> Result<Document, LibraryError> {
+    async fn rename(
+        &self,
+        doc: &DocId,
+        title: &str,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError> {
         self.change(doc, |record| {
             if record.state == DocState::Trashed {
                 return Err(LibraryError::InTrash);
