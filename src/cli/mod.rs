@@ -1,0 +1,125 @@
+//! The command line: what may be said, and what the process answers with its exit code.
+//!
+//! 0 means fine, 1 that the thing looked at is wrong (damage found, something unsaved), 2 that the command could not
+//! run (usage, a port in use, data that is locked or can not be read). Results go to standard output, everything meant
+//! for a person to standard error.
+
+mod backup;
+mod check;
+mod config;
+mod restore;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment, Flags};
+
+/// A collaborative editor and Yjs-compatible sync server in one binary.
+///
+/// Without a command it serves. Settings can be flags, COSCRIBE_… environment variables or keys of the file that
+/// --config names; --help lists all of them, -h the usual ones.
+#[derive(Debug, Parser)]
+#[command(name = "coscribe", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Verify the database and every document; works beside a running server
+    Check,
+    /// Write a consistent copy of the database to FILE; works beside a running server
+    Backup(backup::BackupArgs),
+    /// Make the data directory from a backup; the server must not run
+    Restore(restore::RestoreArgs),
+    /// Print the settings in force and where each came from, or the reference of all settings
+    Config(config::ConfigArgs),
+}
+
+/// What a command found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    /// The thing that was looked at is wrong; the reason has been printed.
+    Wrong,
+}
+
+/// Parses the arguments of this process, runs the command and answers its exit code.
+pub fn main() -> ExitCode {
+    // A usage error prints itself and exits with 2, which is our code for "could not run".
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::Wrong) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("coscribe: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Verdict> {
+    let environment = Environment::of_process();
+    if let Some(Command::Config(args)) = &cli.command {
+        return config::run(args, &cli.flags, &environment);
+    }
+    let config = Config::load(&cli.flags, &environment)?;
+    match cli.command {
+        None | Some(Command::Serve) => serve::run(config),
+        Some(Command::Check) => check::run(&config),
+        Some(Command::Backup(args)) => backup::run(&args, &config),
+        Some(Command::Restore(args)) => restore::run(&args, &config),
+        Some(Command::Config(_)) => unreachable!("handled above"),
+    }
+}
+
+/// The runtime that rooms, the writer and the store live on; actix workers have small ones of their own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("coscribe")
+        // Walking a deeply nested document takes stack: the usual 2 MiB are too few for what clients may send.
+        .thread_stack_size(8 << 20)
+        .build()?;
+    Ok(runtime)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_may_stand_before_and_after_the_command() {
+        for line in [
+            &["coscribe", "--listen", "127.0.0.1:0"][..],
+            &["coscribe", "serve", "--listen", "127.0.0.1:0"],
+            &["coscribe", "--listen", "127.0.0.1:0", "serve"],
+            &["coscribe", "check", "--listen=127.0.0.1:0"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            let config = Config::load(&cli.flags, &Environment::default()).unwrap();
+            assert_eq!(config.listen.port(), 0, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_backup_needs_its_file() {
+        let error = Cli::try_parse_from(["coscribe", "backup"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("<FILE>"), "{error}");
+    }
+}

@@ -1,0 +1,106 @@
+//! The port to the documents: what the JSON API can ask for. Rooms and the store stand behind it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::actor::Actor;
+use crate::{
+    document::id::DocId,
+    store::{BoxError, DocRecord, ListQuery},
+};
+
+/// All documents, open or not.
+#[async_trait]
+pub trait Library: Send + Sync + 'static {
+    /// The documents that match, newest edit first, at most `query.limit`.
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Document>, LibraryError>;
+
+    /// One document, live or in the trash.
+    async fn get(&self, doc: &DocId) -> Result<Document, LibraryError>;
+
+    /// Makes a document; with a title, that is its first edit. A deleted name is made anew, with the next epoch.
+    /// `Exists` when it is live or in the trash.
+    async fn create(
+        &self,
+        doc: &DocId,
+        title: Option<&str>,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError>;
+
+    /// Changes the title by an edit of the document, which merges with what others do; answers when it is committed.
+    async fn rename(
+        &self,
+        doc: &DocId,
+        title: &str,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError>;
+
+    /// Live → trash: sockets are closed, nothing is lost. `InTrash` when it is there already.
+    async fn trash(&self, doc: &DocId) -> Result<Document, LibraryError>;
+
+    /// Trash → live. `NotInTrash` when it is live.
+    async fn restore(&self, doc: &DocId) -> Result<Document, LibraryError>;
+
+    /// Trash → deleted for good. `NotInTrash` when it is live.
+    async fn delete(&self, doc: &DocId) -> Result<(), LibraryError>;
+
+    /// The committed state in one form, of a live document or one in the trash.
+    async fn content(&self, doc: &DocId, form: ContentForm) -> Result<Bytes, LibraryError>;
+}
+
+/// A document and who is in it right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub record: DocRecord,
+    pub people: Vec<Person>,
+}
+
+/// Somebody as their awareness state names them. What clients say is not to be trusted with more than being shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Person {
+    pub name: String,
+    pub color: String,
+}
+
+/// The forms that content can be had in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentForm {
+    /// One Yjs v1 update that holds the whole state, without deleted content.
+    Yjs,
+    /// The shared types as JSON.
+    Json,
+    /// The text alone, UTF-8.
+    Text,
+}
+
+/// Why a request could not be done; the words go to the client.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    #[error(
+        "There is no document of this name. Opening it in the editor or creating it makes one."
+    )]
+    NotFound,
+    #[error("This document was deleted for good. Creating it again makes a new, empty one.")]
+    Deleted,
+    #[error("A document of this name exists already, perhaps in the trash.")]
+    Exists,
+    #[error("This document is in the trash. Restore it first.")]
+    InTrash,
+    #[error("This document is not in the trash. Move it there first.")]
+    NotInTrash,
+    #[error(
+        "The stored data of this document is damaged. `coscribe check` tells more; a backup can be restored."
+    )]
+    Quarantined,
+    /// Storing fails for now, for this reason.
+    #[error("Nothing can be saved at the moment: {0}. Try again later; nothing was changed.")]
+    NotStoring(Arc<str>),
+    #[error("The server is stopping. Try again in a moment.")]
+    Draining,
+    /// Anything else; logged, and told without details.
+    #[error("The server failed at this request.")]
+    Internal(#[source] BoxError),
+}
