@@ -28,16 +28,33 @@ pub async fn idle(launch: &Launch, connections: usize) -> Result<Figures> {
     let empty = resident_bytes(server.pid)?;
     let name = fresh_name("idle");
     let meter = Meter::start(&server)?;
-    let peers = join_all(&server, (0..connections).map(|index| format!("{name}-{index}")), Alone::Yes).await?;
+    let peers = join_all(
+        &server,
+        (0..connections).map(|index| format!("{name}-{index}")),
+        Alone::Yes,
+    )
+    .await?;
     let used = meter.stop()?;
     sleep(SETTLE).await;
     let full = resident_bytes(server.pid)?;
     drop(peers);
 
     let mut figures = Figures::default();
-    figures.add("connections per second", "/s", connections as f64 / used.seconds);
-    figures.add("memory per connection", "kB", (full - empty) / 1e3 / connections as f64);
-    figures.add("CPU per connection", "µs", used.server_nanos / 1e3 / connections as f64);
+    figures.add(
+        "connections per second",
+        "/s",
+        connections as f64 / used.seconds,
+    );
+    figures.add(
+        "memory per connection",
+        "kB",
+        (full - empty) / 1e3 / connections as f64,
+    );
+    figures.add(
+        "CPU per connection",
+        "µs",
+        used.server_nanos / 1e3 / connections as f64,
+    );
     used.add_to(&mut figures);
     Ok(figures)
 }
@@ -54,7 +71,10 @@ pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
             async move {
                 let mut text = Vec::new();
                 update::push_append(&mut text, Author::new().client, 0);
-                Peer::join(server, &document, Alone::Yes).await?.store(&text).await
+                Peer::join(server, &document, Alone::Yes)
+                    .await?
+                    .store(&text)
+                    .await
             }
         })
         .buffer_unordered(STORING_AT_ONCE)
@@ -68,7 +88,10 @@ pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
         let document = format!("{name}-{}", run * (stored - 1) / STARTS);
         let peer = Peer::join(&server, &document, Alone::Yes).await?;
         taken.push(began.elapsed().as_secs_f64() * 1e3);
-        ensure!(peer.state_bytes > 5, "the server kept nothing over the restart");
+        ensure!(
+            peer.state_bytes > 5,
+            "the server kept nothing over the restart"
+        );
     }
     let mut figures = Figures::default();
     figures.add("start to first served client", "ms", median(&taken));

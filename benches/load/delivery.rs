@@ -37,7 +37,11 @@ impl Author {
     pub fn new() -> Rc<Self> {
         thread_local!(static NEXT: Cell<u64> = Cell::new(u64::from(rand::random::<u32>() >> 1)));
         let client = NEXT.replace(NEXT.get() + 1);
-        Rc::new(Self { client, began: Instant::now(), sent_at: RefCell::default() })
+        Rc::new(Self {
+            client,
+            began: Instant::now(),
+            sent_at: RefCell::default(),
+        })
     }
 
     pub fn written(&self) -> u64 {
@@ -59,7 +63,12 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(author: Rc<Author>, sender: Sender, wire: Wire) -> Self {
-        Self { author, sender, wire, update: Vec::new() }
+        Self {
+            author,
+            sender,
+            wire,
+            update: Vec::new(),
+        }
     }
 
     /// Sends `count` single characters in one write.
@@ -112,7 +121,11 @@ impl Tally {
         self.delivered.set(self.delivered() + end - first);
         if let Some(latencies) = &mut *self.latencies.borrow_mut() {
             let (now, sent_at) = (author.now(), author.sent_at.borrow());
-            latencies.0.extend(sent_at[first as usize..end as usize].iter().map(|sent| now - sent));
+            latencies.0.extend(
+                sent_at[first as usize..end as usize]
+                    .iter()
+                    .map(|sent| now - sent),
+            );
         }
         if self.delivered() >= self.goal.get() {
             self.reached.notify_one();
@@ -124,12 +137,19 @@ impl Tally {
 pub type Readers = JoinSet<Result<()>>;
 
 /// Reads a socket for ever and counts what arrives of one author: every clock once and in order, or the run fails.
-pub async fn follow(mut receiver: Receiver, wire: Wire, author: Rc<Author>, tally: Rc<Tally>) -> Result<()> {
-    let mut next = author.written();
+pub async fn follow(
+    mut receiver: Receiver,
+    wire: Wire,
+    author: Rc<Author>,
+    tally: Rc<Tally>,
+) -> Result<()> {
+    let mut next = 0;
     loop {
         receiver
             .receive(|message| {
-                let (Incoming::Update(update) | Incoming::SyncStep2 { update, .. }) = wire.read(&message)? else {
+                let (Incoming::Update(update) | Incoming::SyncStep2 { update, .. }) =
+                    wire.read(&message)?
+                else {
                     return Ok(());
                 };
                 if update.is_empty() {
@@ -140,8 +160,14 @@ pub async fn follow(mut receiver: Receiver, wire: Wire, author: Rc<Author>, tall
                         && client == author.client
                         && clock + len > next
                     {
-                        ensure!(clock <= next, "the updates {next}..{clock} of an author never arrived");
-                        ensure!(clock + len <= author.written(), "an update that nobody wrote");
+                        ensure!(
+                            clock <= next,
+                            "the updates {next}..{clock} of an author never arrived"
+                        );
+                        ensure!(
+                            clock + len <= author.written(),
+                            "an update that nobody wrote"
+                        );
                         tally.add(&author, next, clock + len);
                         next = clock + len;
                     }
@@ -161,7 +187,11 @@ pub async fn drain(mut receiver: Receiver) -> Result<()> {
 }
 
 /// Connects a client to each of the documents, a bounded number at a time, in the order given.
-pub async fn join_all(server: &Server, documents: impl Iterator<Item = String>, alone: Alone) -> Result<Vec<Peer>> {
+pub async fn join_all(
+    server: &Server,
+    documents: impl Iterator<Item = String>,
+    alone: Alone,
+) -> Result<Vec<Peer>> {
     stream::iter(documents)
         .map(|document| async move { Peer::join(server, &document, alone).await })
         .buffered(JOINING_AT_ONCE)

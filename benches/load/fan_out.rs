@@ -37,7 +37,11 @@ pub async fn at_rate(launch: &Launch, readers: usize, rate: f64, seconds: f64) -
 
     let mut figures = Figures::default();
     let delivered = (audience.tally.delivered() - delivered) as f64;
-    figures.add("CPU per delivered update", "µs", used.server_nanos / 1e3 / delivered);
+    figures.add(
+        "CPU per delivered update",
+        "µs",
+        used.server_nanos / 1e3 / delivered,
+    );
     if let Some(latencies) = &mut *audience.tally.latencies.borrow_mut() {
         figures.add_latencies(latencies);
     }
@@ -46,20 +50,32 @@ pub async fn at_rate(launch: &Launch, readers: usize, rate: f64, seconds: f64) -
 }
 
 /// As fast as it goes with a bounded number of updates that the server has not yet given back to their author.
-pub async fn saturated(launch: &Launch, readers: usize, window: u64, seconds: f64) -> Result<Figures> {
+pub async fn saturated(
+    launch: &Launch,
+    readers: usize,
+    window: u64,
+    seconds: f64,
+) -> Result<Figures> {
     let server = launch.start()?;
     let mut audience = Audience::gather(&server, readers).await?;
     let (mut writer, receiver) = audience.writer(&server).await?;
     let acknowledged = Rc::new(Tally::default());
     let wire = crate::wire::Wire::new(server.dialect, &audience.document);
-    audience.readers.spawn_local(follow(receiver, wire, Rc::clone(&writer.author), Rc::clone(&acknowledged)));
+    audience.readers.spawn_local(follow(
+        receiver,
+        wire,
+        Rc::clone(&writer.author),
+        Rc::clone(&acknowledged),
+    ));
 
     let meter = Meter::start(&server)?;
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     // Refilled at half, so that neither side waits for the other's single messages.
     while Instant::now() < until {
         let written = writer.author.written();
-        writer.write(window - (written - acknowledged.delivered())).await?;
+        writer
+            .write(window - (written - acknowledged.delivered()))
+            .await?;
         let half = writer.author.written() - window / 2;
         acknowledged.reach(half, &mut audience.readers).await?;
     }
@@ -68,8 +84,16 @@ pub async fn saturated(launch: &Launch, readers: usize, window: u64, seconds: f6
 
     let mut figures = Figures::default();
     let delivered = audience.tally.delivered() as f64;
-    figures.add("delivered updates per second", "/s", delivered / used.seconds);
-    figures.add("CPU per delivered update", "µs", used.server_nanos / 1e3 / delivered);
+    figures.add(
+        "delivered updates per second",
+        "/s",
+        delivered / used.seconds,
+    );
+    figures.add(
+        "CPU per delivered update",
+        "µs",
+        used.server_nanos / 1e3 / delivered,
+    );
     used.add_to(&mut figures);
     Ok(figures)
 }
@@ -89,7 +113,12 @@ impl Audience {
         let (author, tally) = (Author::new(), Rc::new(Tally::default()));
         let mut readers = Readers::new();
         for peer in join_all(server, (0..size).map(|_| document.clone()), Alone::No).await? {
-            let Peer { receiver, sender, wire, .. } = peer;
+            let Peer {
+                receiver,
+                sender,
+                wire,
+                ..
+            } = peer;
             let (author, tally) = (Rc::clone(&author), Rc::clone(&tally));
             readers.spawn_local(async move {
                 // Dropping the sender would half-close the connection.
@@ -97,17 +126,28 @@ impl Audience {
                 follow(receiver, wire, author, tally).await
             });
         }
-        Ok(Self { document, size: size as u64, author, tally, readers })
+        Ok(Self {
+            document,
+            size: size as u64,
+            author,
+            tally,
+            readers,
+        })
     }
 
     async fn writer(&self, server: &Server) -> Result<(Writer, crate::websocket::Receiver)> {
         let peer = Peer::join(server, &self.document, Alone::No).await?;
-        Ok((Writer::new(Rc::clone(&self.author), peer.sender, peer.wire), peer.receiver))
+        Ok((
+            Writer::new(Rc::clone(&self.author), peer.sender, peer.wire),
+            peer.receiver,
+        ))
     }
 
     /// Waits until every reader has that many updates.
     async fn reach(&mut self, written: u64) -> Result<()> {
-        self.tally.reach(written * self.size, &mut self.readers).await
+        self.tally
+            .reach(written * self.size, &mut self.readers)
+            .await
     }
 }
 

@@ -20,9 +20,12 @@ impl Figures {
 
     /// The quantiles that tell how late updates arrive.
     pub fn add_latencies(&mut self, latencies: &mut Latencies) {
-        for (name, quantile) in
-            [("latency p50", 0.5), ("latency p90", 0.9), ("latency p99", 0.99), ("latency p999", 0.999)]
-        {
+        for (name, quantile) in [
+            ("latency p50", 0.5),
+            ("latency p90", 0.9),
+            ("latency p99", 0.99),
+            ("latency p999", 0.999),
+        ] {
             self.add(name, "ms", latencies.quantile(quantile) / 1e6);
         }
     }
@@ -37,7 +40,9 @@ impl Latencies {
     fn quantile(&mut self, quantile: f64) -> f64 {
         self.0.sort_unstable();
         let rank = (quantile * self.0.len() as f64).ceil() as usize;
-        self.0.get(rank.saturating_sub(1)).map_or(f64::NAN, |&nanos| nanos as f64)
+        self.0
+            .get(rank.saturating_sub(1))
+            .map_or(f64::NAN, |&nanos| nanos as f64)
     }
 }
 

@@ -42,7 +42,12 @@ pub async fn run(launch: &Launch, trace: &Trace) -> Result<Figures> {
 /// Sends the whole trace to a fresh document and waits until each struct and each deletion has come back. Returns the
 /// seconds from the first byte sent to the last acknowledgement.
 pub async fn feed(server: &Server, document: &str, trace: &Trace) -> Result<f64> {
-    let Peer { receiver, sender, wire, .. } = Peer::join(server, document, Alone::Yes).await?;
+    let Peer {
+        receiver,
+        sender,
+        wire,
+        ..
+    } = Peer::join(server, document, Alone::Yes).await?;
     let frames = frames(trace, &wire);
     let began = std::time::Instant::now();
     tokio::try_join!(send(sender, &frames), acknowledged(receiver, &wire, trace))?;
@@ -75,10 +80,15 @@ async fn acknowledged(mut receiver: Receiver, wire: &Wire, trace: &Trace) -> Res
     while inserted < trace.inserted || deleted < trace.deleted {
         receiver
             .receive(|message| {
-                let Incoming::Update(update) = wire.read(&message)? else { return Ok(()) };
+                let Incoming::Update(update) = wire.read(&message)? else {
+                    return Ok(());
+                };
                 update::scan(update, |range| match range {
                     Range::Inserted { client, clock, len } => {
-                        ensure!(client == trace.client && clock <= inserted, "the updates {inserted}.. never came back");
+                        ensure!(
+                            client == trace.client && clock <= inserted,
+                            "the updates {inserted}.. never came back"
+                        );
                         inserted = inserted.max(clock + len);
                         Ok(())
                     }

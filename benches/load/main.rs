@@ -40,7 +40,11 @@ use crate::{
 };
 
 #[derive(Parser)]
-#[command(name = "load", about = "Measures a server with real clients' messages", version)]
+#[command(
+    name = "load",
+    about = "Measures a server with real clients' messages",
+    version
+)]
 struct Command {
     #[command(subcommand)]
     task: Option<Task>,
@@ -106,17 +110,27 @@ fn main() -> Result<()> {
         // `cargo bench` without arguments runs every benchmark; this one has to be told what to measure.
         None => Ok(Command::command().print_help()?),
         Some(Task::Relay(options)) => relay::run(&options),
-        Some(Task::Run { scenario, target, sizes }) => {
+        Some(Task::Run {
+            scenario,
+            target,
+            sizes,
+        }) => {
             let figures = scenario.run(&target.alone(scenario), &sizes)?;
             println!("{}", serde_json::to_string_pretty(&figures)?);
             Ok(())
         }
-        Some(Task::Pairs { options, target, sizes }) => {
+        Some(Task::Pairs {
+            options,
+            target,
+            sizes,
+        }) => {
             if target.url.is_some() {
                 bail!("pairs start both servers themselves; use --against and --against-url");
             }
             let baseline = target.other().unwrap_or(Launch::Relay);
-            pairs::run(&options, &sizes, |scenario| (baseline.clone(), target.coscribe(scenario)))
+            pairs::run(&options, &sizes, |scenario| {
+                (baseline.clone(), target.coscribe(scenario))
+            })
         }
     }
 }
@@ -128,14 +142,22 @@ impl Target {
             return Launch::Relay;
         }
         match (&self.url, self.pid) {
-            (Some(url), Some(pid)) => Launch::Running { url: url.clone(), pid, dialect: self.protocol },
+            (Some(url), Some(pid)) => Launch::Running {
+                url: url.clone(),
+                pid,
+                dialect: self.protocol,
+            },
             _ => self.other().unwrap_or_else(|| self.coscribe(scenario)),
         }
     }
 
     fn other(&self) -> Option<Launch> {
         let (command, url) = (self.against.clone()?, self.against_url.clone()?);
-        Some(Launch::Command { command, url, dialect: self.protocol })
+        Some(Launch::Command {
+            command,
+            url,
+            dialect: self.protocol,
+        })
     }
 
     fn coscribe(&self, scenario: Scenario) -> Launch {
@@ -144,6 +166,9 @@ impl Target {
             Some("process") => "process",
             _ => scenario.durability(),
         };
-        Launch::Coscribe { binary: self.server.clone(), durability }
+        Launch::Coscribe {
+            binary: self.server.clone(),
+            durability,
+        }
     }
 }

@@ -42,7 +42,10 @@ impl Meter {
 impl Used {
     /// How much of one core each side used: near 100 % the generator's single thread would be the bottleneck.
     pub fn add_to(&self, figures: &mut Figures) {
-        for (name, nanos) in [("server CPU", self.server_nanos), ("generator CPU", self.generator_nanos)] {
+        for (name, nanos) in [
+            ("server CPU", self.server_nanos),
+            ("generator CPU", self.generator_nanos),
+        ] {
             figures.add(name, "% of a core", nanos / 1e7 / self.seconds);
         }
     }

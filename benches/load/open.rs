@@ -31,8 +31,16 @@ pub async fn one(launch: &Launch, trace: &Trace) -> Result<Figures> {
     let (open, sync, state_bytes) = openings(&server, &document, WARM_OPENINGS).await?;
     figures.add("warm: SyncStep1 to SyncStep2", "ms", sync);
     figures.add("warm: with connecting", "ms", open);
-    figures.add("yrs alone: one full encode", "ms", trace.yrs.encode_seconds * 1e3);
-    figures.add("warm, ratio to one encode", "×", sync / 1e3 / trace.yrs.encode_seconds);
+    figures.add(
+        "yrs alone: one full encode",
+        "ms",
+        trace.yrs.encode_seconds * 1e3,
+    );
+    figures.add(
+        "warm, ratio to one encode",
+        "×",
+        sync / 1e3 / trace.yrs.encode_seconds,
+    );
     figures.add("state sent", "kB", state_bytes as f64 / 1e3);
     if server.greets {
         return Ok(figures);
@@ -52,7 +60,11 @@ pub async fn one(launch: &Launch, trace: &Trace) -> Result<Figures> {
     figures.add("cold: SyncStep1 to SyncStep2", "ms", sync);
     figures.add("cold: with connecting", "ms", median(&cold.0));
     figures.add("yrs alone: one load", "ms", trace.yrs.load_seconds * 1e3);
-    figures.add("cold, ratio to one load", "×", sync / 1e3 / trace.yrs.load_seconds);
+    figures.add(
+        "cold, ratio to one load",
+        "×",
+        sync / 1e3 / trace.yrs.load_seconds,
+    );
     Ok(figures)
 }
 
@@ -77,7 +89,10 @@ pub async fn crowd(launch: &Launch, trace: &Trace, clients: usize) -> Result<Fig
     let server = std::rc::Rc::new(launch.start_with(Some(greeting.path()))?);
     let document = fresh_name("join");
     if !server.greets {
-        Peer::join(&server, &document, Alone::Yes).await?.store(&trace.state).await?;
+        Peer::join(&server, &document, Alone::Yes)
+            .await?
+            .store(&trace.state)
+            .await?;
     }
     let meter = Meter::start(&server)?;
     let mut joining = JoinSet::new();
@@ -92,18 +107,29 @@ pub async fn crowd(launch: &Launch, trace: &Trace, clients: usize) -> Result<Fig
     let (mut peers, mut latencies) = (Vec::new(), Latencies::default());
     while let Some(joined) = joining.join_next().await {
         let (peer, took) = joined??;
-        ensure!(peer.state_bytes > trace.state.len() / 2, "a client got only {} bytes", peer.state_bytes);
+        ensure!(
+            peer.state_bytes > trace.state.len() / 2,
+            "a client got only {} bytes",
+            peer.state_bytes
+        );
         latencies.0.push(took.as_nanos() as u64);
         peers.push(peer);
     }
     let used = meter.stop()?;
 
     let mut figures = Figures::default();
-    let megabytes = peers.iter().map(|peer| peer.state_bytes as f64 / 1e6).sum::<f64>();
+    let megabytes = peers
+        .iter()
+        .map(|peer| peer.state_bytes as f64 / 1e6)
+        .sum::<f64>();
     figures.add("all synced", "s", used.seconds);
     figures.add_latencies(&mut latencies);
     figures.add("sent", "MB", megabytes);
-    figures.add("server CPU per client", "µs", used.server_nanos / 1e3 / clients as f64);
+    figures.add(
+        "server CPU per client",
+        "µs",
+        used.server_nanos / 1e3 / clients as f64,
+    );
     used.add_to(&mut figures);
     Ok(figures)
 }

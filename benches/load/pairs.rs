@@ -56,7 +56,11 @@ pub fn run(
     sizes: &Sizes,
     launches: impl Fn(Scenario) -> (Launch, Launch),
 ) -> Result<()> {
-    let scenarios = if options.all { Scenario::all() } else { &options.scenario };
+    let scenarios = if options.all {
+        Scenario::all()
+    } else {
+        &options.scenario
+    };
     let (mut all, mut failed) = (Vec::new(), Vec::new());
     for &scenario in scenarios {
         let (baseline, subject) = launches(scenario);
@@ -76,7 +80,8 @@ pub fn run(
         all.push(series);
     }
     if let Some(path) = &options.json {
-        fs::write(path, serde_json::to_string_pretty(&all)?).with_context(|| path.display().to_string())?;
+        fs::write(path, serde_json::to_string_pretty(&all)?)
+            .with_context(|| path.display().to_string())?;
     }
     if let Some(path) = &options.markdown {
         let tables: String = all.iter().map(Series::markdown).collect();
@@ -87,15 +92,32 @@ pub fn run(
 }
 
 impl Series {
-    fn measure(&mut self, scenario: Scenario, sides: [&Launch; 2], pairs: usize, sizes: &Sizes) -> Result<()> {
+    fn measure(
+        &mut self,
+        scenario: Scenario,
+        sides: [&Launch; 2],
+        pairs: usize,
+        sizes: &Sizes,
+    ) -> Result<()> {
         for pair in 1..=pairs {
-            for (launch, runs) in sides.into_iter().zip([&mut self.baseline, &mut self.subject]) {
+            for (launch, runs) in sides
+                .into_iter()
+                .zip([&mut self.baseline, &mut self.subject])
+            {
                 if !scenario.suits(launch) {
                     continue;
                 }
                 let figures = scenario.run(launch, sizes).with_context(|| launch.name())?;
-                let first = figures.0.first().map(|figure| format!("{} {:.3} {}", figure.name, figure.value, figure.unit));
-                eprintln!("{} {pair}/{pairs} {}: {}", self.scenario, launch.name(), first.unwrap_or_default());
+                let first = figures
+                    .0
+                    .first()
+                    .map(|figure| format!("{} {:.3} {}", figure.name, figure.value, figure.unit));
+                eprintln!(
+                    "{} {pair}/{pairs} {}: {}",
+                    self.scenario,
+                    launch.name(),
+                    first.unwrap_or_default()
+                );
                 runs.push(figures);
             }
         }
@@ -104,37 +126,70 @@ impl Series {
 
     fn rows(&self) -> Vec<Row> {
         let shown = self.subject.first().or(self.baseline.first());
-        let names = shown.into_iter().flat_map(|figures| &figures.0).map(|figure| (figure.name, figure.unit));
+        let names = shown
+            .into_iter()
+            .flat_map(|figures| &figures.0)
+            .map(|figure| (figure.name, figure.unit));
         names.map(|(name, unit)| self.row(name, unit)).collect()
     }
 
     fn row(&self, name: &'static str, unit: &'static str) -> Row {
         let values = |runs: &[Figures]| -> Vec<f64> {
             let all = runs.iter().flat_map(|figures| &figures.0);
-            all.filter(|figure| figure.name == name).map(|figure| figure.value).collect()
+            all.filter(|figure| figure.name == name)
+                .map(|figure| figure.value)
+                .collect()
         };
         let (baseline, subject) = (values(&self.baseline), values(&self.subject));
         let ratios: Vec<f64> = baseline.iter().zip(&subject).map(|(a, b)| b / a).collect();
         let middle = |values: &[f64]| (!values.is_empty()).then(|| median(values));
         let ratio = middle(&ratios).map(|middle| {
             let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            (middle, least, ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+            (
+                middle,
+                least,
+                ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            )
         });
-        Row { name, unit, baseline: middle(&baseline), subject: middle(&subject), ratio }
+        Row {
+            name,
+            unit,
+            baseline: middle(&baseline),
+            subject: middle(&subject),
+            ratio,
+        }
     }
 
     fn markdown(&self) -> String {
-        let Self { scenario, baseline_name, subject_name, .. } = self;
+        let Self {
+            scenario,
+            baseline_name,
+            subject_name,
+            ..
+        } = self;
         let mut table = format!(
             "\n### {scenario}\n\n| {} pairs, medians | {baseline_name} | {subject_name} | ratio (least to greatest) |\n\
              |---|---:|---:|---:|\n",
             self.subject.len().min(self.baseline.len()),
         );
-        for Row { name, unit, baseline, subject, ratio } in self.rows() {
-            let ratio = ratio.map_or("–".into(), |(middle, least, most)| format!("{middle:.2} ({least:.2} to {most:.2})"));
+        for Row {
+            name,
+            unit,
+            baseline,
+            subject,
+            ratio,
+        } in self.rows()
+        {
+            let ratio = ratio.map_or("–".into(), |(middle, least, most)| {
+                format!("{middle:.2} ({least:.2} to {most:.2})")
+            });
             // Writing to a string does not fail.
-            let _ok =
-                writeln!(table, "| {name}, {unit} | {} | {} | {ratio} |", shown(baseline), shown(subject));
+            let _ok = writeln!(
+                table,
+                "| {name}, {unit} | {} | {} | {ratio} |",
+                shown(baseline),
+                shown(subject)
+            );
         }
         table
     }

@@ -22,8 +22,6 @@ use tokio::sync::mpsc;
 const QUEUE_FRAMES: usize = 16 * 1024;
 /// As large as any document that a benchmark opens.
 const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
-/// Frames that a socket's task takes from its queue at once.
-const BATCH_FRAMES: usize = 64;
 /// Connections the kernel may hold before they are accepted; a thousand arrive at once.
 const BACKLOG: u32 = 4096;
 
@@ -53,14 +51,21 @@ struct Relay {
 /// Runs until the process is ended.
 pub fn run(options: &RelayOptions) -> Result<()> {
     let greeting = match &options.greeting {
-        Some(path) => Some(Bytes::from(std::fs::read(path).with_context(|| path.display().to_string())?)),
+        Some(path) => Some(Bytes::from(
+            std::fs::read(path).with_context(|| path.display().to_string())?,
+        )),
         None => None,
     };
-    let relay = Data::new(Relay { rooms: Mutex::default(), greeting });
+    let relay = Data::new(Relay {
+        rooms: Mutex::default(),
+        greeting,
+    });
     let workers = options.workers;
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
-            App::new().app_data(relay.clone()).route("/{path:.*}", web::get().to(open))
+            App::new()
+                .app_data(relay.clone())
+                .route("/{path:.*}", web::get().to(open))
         })
         .workers(workers)
         .backlog(BACKLOG)
@@ -74,8 +79,15 @@ pub fn run(options: &RelayOptions) -> Result<()> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the relay has no shutdown to wait for its sockets")]
-async fn open(request: HttpRequest, payload: Payload, relay: Data<Relay>) -> actix_web::Result<HttpResponse> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the relay has no shutdown to wait for its sockets"
+)]
+async fn open(
+    request: HttpRequest,
+    payload: Payload,
+    relay: Data<Relay>,
+) -> actix_web::Result<HttpResponse> {
     let (response, session, stream) = actix_ws::handle(&request, payload)?;
     let stream = stream
         .max_frame_size(MAX_FRAME_BYTES)
@@ -111,20 +123,13 @@ async fn serve(
     {
         return;
     }
-    let mut batch = Vec::with_capacity(BATCH_FRAMES);
     loop {
         tokio::select! {
             biased;
-            taken = queue.recv_many(&mut batch, BATCH_FRAMES) => {
-                if taken == 0 {
-                    return;
-                }
-                for frame in batch.drain(..) {
-                    if session.binary(frame).await.is_err() {
-                        return;
-                    }
-                }
-            }
+            frame = queue.recv() => match frame {
+                Some(frame) if session.binary(frame).await.is_ok() => {}
+                _ => return,
+            },
             message = stream.next() => match message {
                 Some(Ok(AggregatedMessage::Binary(frame))) => copy(room, &frame),
                 Some(Ok(AggregatedMessage::Ping(payload))) => {

@@ -29,7 +29,9 @@ pub async fn run(launch: &Launch, documents: usize, rate: f64, seconds: f64) -> 
     let empty = resident_bytes(server.pid)?;
     let mut crowd = Crowd::gather(&server, documents).await?;
 
-    crowd.take_turns(rate, crowd.writers.len() as u64 * WARM_UP).await?;
+    crowd
+        .take_turns(rate, crowd.writers.len() as u64 * WARM_UP)
+        .await?;
     *crowd.tally.latencies.borrow_mut() = Some(Latencies::default());
     let meter = Meter::start(&server)?;
     let operations = (rate * seconds) as u64;
@@ -39,11 +41,19 @@ pub async fn run(launch: &Launch, documents: usize, rate: f64, seconds: f64) -> 
     let full = resident_bytes(server.pid)?;
 
     let mut figures = Figures::default();
-    figures.add("CPU per operation", "µs", used.server_nanos / 1e3 / operations as f64);
+    figures.add(
+        "CPU per operation",
+        "µs",
+        used.server_nanos / 1e3 / operations as f64,
+    );
     if let Some(latencies) = &mut *crowd.tally.latencies.borrow_mut() {
         figures.add_latencies(latencies);
     }
-    figures.add("memory per document", "kB", (full - empty) / 1e3 / documents as f64);
+    figures.add(
+        "memory per document",
+        "kB",
+        (full - empty) / 1e3 / documents as f64,
+    );
     used.add_to(&mut figures);
     Ok(figures)
 }
@@ -62,13 +72,28 @@ impl Crowd {
         let names = (0..2 * documents).map(|person| format!("{name}-{}", person % documents));
         let peers = join_all(server, names, Alone::No).await?;
         let authors: Vec<_> = peers.iter().map(|_| Author::new()).collect();
-        let (tally, mut readers, mut writers) = (Rc::new(Tally::default()), Readers::new(), Vec::new());
+        let (tally, mut readers, mut writers) =
+            (Rc::new(Tally::default()), Readers::new(), Vec::new());
         for (person, peer) in peers.into_iter().enumerate() {
             let partner = Rc::clone(&authors[(person + documents) % authors.len()]);
-            readers.spawn_local(follow(peer.receiver, peer.wire.clone(), partner, Rc::clone(&tally)));
-            writers.push(Writer::new(Rc::clone(&authors[person]), peer.sender, peer.wire));
+            readers.spawn_local(follow(
+                peer.receiver,
+                peer.wire.clone(),
+                partner,
+                Rc::clone(&tally),
+            ));
+            writers.push(Writer::new(
+                Rc::clone(&authors[person]),
+                peer.sender,
+                peer.wire,
+            ));
         }
-        Ok(Self { writers, turn: 0, tally, readers })
+        Ok(Self {
+            writers,
+            turn: 0,
+            tally,
+            readers,
+        })
     }
 
     /// Sends that many operations and waits until each has reached the partner.

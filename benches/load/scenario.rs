@@ -6,7 +6,9 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use tokio::{runtime, task::LocalSet};
 
-use crate::{connections, fan_out, figures::Figures, ingest, open, rooms, server::Launch, trace::Trace};
+use crate::{
+    connections, fan_out, figures::Figures, ingest, open, rooms, server::Launch, trace::Trace,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
@@ -64,12 +66,18 @@ impl Scenario {
     }
 
     pub fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
     }
 
     /// The durability at which coscribe is measured where none is asked for.
     pub fn durability(self) -> &'static str {
-        if self == Self::Rooms { "process" } else { "full" }
+        if self == Self::Rooms {
+            "process"
+        } else {
+            "full"
+        }
     }
 
     /// The relay stores nothing, so that there is nothing to compare a start with.
@@ -79,7 +87,9 @@ impl Scenario {
 
     /// Starts the server, runs once against it and ends it. One thread, so that a run takes at most one core for itself.
     pub fn run(self, launch: &Launch, sizes: &Sizes) -> Result<Figures> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         LocalSet::new().block_on(&runtime, self.against(launch, sizes))
     }
 
@@ -90,7 +100,9 @@ impl Scenario {
         match self {
             Self::FanOut => fan_out::at_rate(launch, readers(100), rate(50.0), seconds).await,
             Self::FanOutWide => fan_out::at_rate(launch, readers(1000), rate(10.0), seconds).await,
-            Self::Saturation => fan_out::saturated(launch, readers(100), sizes.window, seconds).await,
+            Self::Saturation => {
+                fan_out::saturated(launch, readers(100), sizes.window, seconds).await
+            }
             Self::Rooms => rooms::run(launch, sizes.documents, rate(10_000.0), seconds).await,
             Self::Ingest => ingest::run(launch, sizes.trace()?).await,
             Self::Open => open::one(launch, sizes.trace()?).await,

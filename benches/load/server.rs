@@ -24,11 +24,22 @@ pub enum Launch {
     /// The bare relay, which is this executable under another command.
     Relay,
     /// Coscribe, on a fresh data directory.
-    Coscribe { binary: PathBuf, durability: &'static str },
+    Coscribe {
+        binary: PathBuf,
+        durability: &'static str,
+    },
     /// Any other server, by a shell command that listens where `url` says.
-    Command { command: String, url: String, dialect: Dialect },
+    Command {
+        command: String,
+        url: String,
+        dialect: Dialect,
+    },
     /// A server that runs already.
-    Running { url: String, pid: u32, dialect: Dialect },
+    Running {
+        url: String,
+        pid: u32,
+        dialect: Dialect,
+    },
 }
 
 /// A running server.
@@ -68,14 +79,34 @@ impl Launch {
                     command.arg("--greeting").arg(file);
                 }
                 let (child, address) = spawn_printing(&mut command)?;
-                Ok(self.server(address, "/ws", Dialect::Relay, Some(child), None, greeting.is_some()))
+                Ok(self.server(
+                    address,
+                    "/ws",
+                    Dialect::Relay,
+                    Some(child),
+                    None,
+                    greeting.is_some(),
+                ))
             }
             Self::Coscribe { .. } => {
-                let data = tempfile::Builder::new().prefix("coscribe-load-").tempdir()?;
+                let data = tempfile::Builder::new()
+                    .prefix("coscribe-load-")
+                    .tempdir()?;
                 let (child, address) = self.spawn_coscribe(data.path())?;
-                Ok(self.server(address, "/ws", Dialect::YWebsocket, Some(child), Some(data), false))
+                Ok(self.server(
+                    address,
+                    "/ws",
+                    Dialect::YWebsocket,
+                    Some(child),
+                    Some(data),
+                    false,
+                ))
             }
-            Self::Command { command, url, dialect } => {
+            Self::Command {
+                command,
+                url,
+                dialect,
+            } => {
                 let (address, base) = parse_url(url)?;
                 let child = spawn_shell(command, address)?;
                 Ok(self.server(address, &base, *dialect, Some(child), None, false))
@@ -88,9 +119,20 @@ impl Launch {
     }
 
     fn spawn_coscribe(&self, data: &Path) -> Result<(Child, SocketAddr)> {
-        let Self::Coscribe { binary, durability } = self else { bail!("{} is not coscribe", self.name()) };
+        let Self::Coscribe { binary, durability } = self else {
+            bail!("{} is not coscribe", self.name())
+        };
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--durability", durability, "--data-dir"]).arg(data);
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--durability",
+                durability,
+                "--data-dir",
+            ])
+            .arg(data);
         spawn_printing(&mut command).with_context(|| binary.display().to_string())
     }
 
@@ -108,7 +150,16 @@ impl Launch {
             (_, Some(child)) => child.id(),
             _ => 0,
         };
-        Server { address, dialect, pid, greets, base: base.to_owned(), launch: self.clone(), child, data }
+        Server {
+            address,
+            dialect,
+            pid,
+            greets,
+            base: base.to_owned(),
+            launch: self.clone(),
+            child,
+            data,
+        }
     }
 }
 
@@ -130,7 +181,9 @@ impl Server {
                 self.child = Some(child);
                 self.address = address;
             }
-            (Launch::Command { command, .. }, _) => self.child = Some(spawn_shell(command, self.address)?),
+            (Launch::Command { command, .. }, _) => {
+                self.child = Some(spawn_shell(command, self.address)?)
+            }
             (Launch::Relay, _) => bail!("the relay keeps nothing over a restart"),
             _ => bail!("a server that was not started here can not be restarted"),
         }
@@ -140,7 +193,9 @@ impl Server {
 
     /// Asks the server to end, as a deployment would, and waits for it.
     pub fn stop(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
         let pid = Pid::from_raw(i32::try_from(child.id())?).context("a child without a pid")?;
         kill_process(pid, Signal::TERM)?;
         let began = Instant::now();
@@ -158,7 +213,13 @@ impl Server {
     /// Bytes on disk in the data directory, where it is known.
     pub fn disk_bytes(&self) -> Option<u64> {
         let entries = std::fs::read_dir(self.data.as_ref()?.path()).ok()?;
-        Some(entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum())
+        Some(
+            entries
+                .flatten()
+                .filter_map(|entry| entry.metadata().ok())
+                .map(|file| file.len())
+                .sum(),
+        )
     }
 }
 
@@ -175,12 +236,21 @@ impl Drop for Server {
 
 /// Starts a server that prints a line with its http address once it accepts connections.
 fn spawn_printing(command: &mut Command) -> Result<(Child, SocketAddr)> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().context("the server has no output")?).lines();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
+    let mut lines =
+        BufReader::new(child.stdout.take().context("the server has no output")?).lines();
     for line in &mut lines {
         let line = line?;
-        let Some((_, rest)) = line.split_once("http://") else { continue };
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !".:[]-".contains(c)).unwrap_or(rest.len());
+        let Some((_, rest)) = line.split_once("http://") else {
+            continue;
+        };
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && !".:[]-".contains(c))
+            .unwrap_or(rest.len());
         let address = resolve(&rest[..end])?;
         // The rest of the output is read away, or a talkative server would block on a full pipe.
         thread::spawn(move || lines.for_each(drop));
@@ -192,7 +262,10 @@ fn spawn_printing(command: &mut Command) -> Result<(Child, SocketAddr)> {
 
 /// Starts a server by a shell command and waits until it accepts connections.
 fn spawn_shell(command: &str, address: SocketAddr) -> Result<Child> {
-    ensure!(TcpListener::bind(address).is_ok(), "something listens on {address} already");
+    ensure!(
+        TcpListener::bind(address).is_ok(),
+        "something listens on {address} already"
+    );
     let mut child = Command::new("sh")
         .args(["-c", &format!("exec {command}")])
         .stdin(Stdio::null())
@@ -204,7 +277,10 @@ fn spawn_shell(command: &str, address: SocketAddr) -> Result<Child> {
         if let Some(status) = child.try_wait()? {
             bail!("`{command}` ended ({status}) before it listened on {address}");
         }
-        ensure!(began.elapsed() < PATIENCE, "`{command}` does not listen on {address}");
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "`{command}` does not listen on {address}"
+        );
         thread::sleep(Duration::from_millis(2));
     }
     Ok(child)
@@ -212,11 +288,16 @@ fn spawn_shell(command: &str, address: SocketAddr) -> Result<Child> {
 
 /// Splits `ws://host:port/base` into where to connect and the path before the document's name.
 fn parse_url(url: &str) -> Result<(SocketAddr, String)> {
-    let rest = url.strip_prefix("ws://").context("the url must begin with ws://")?;
+    let rest = url
+        .strip_prefix("ws://")
+        .context("the url must begin with ws://")?;
     let (host, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     Ok((resolve(host)?, base.trim_end_matches('/').to_owned()))
 }
 
 fn resolve(host: &str) -> Result<SocketAddr> {
-    host.to_socket_addrs().with_context(|| format!("the address {host}"))?.next().context("no address")
+    host.to_socket_addrs()
+        .with_context(|| format!("the address {host}"))?
+        .next()
+        .context("no address")
 }

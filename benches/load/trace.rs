@@ -73,22 +73,46 @@ impl Trace {
             author.edit(place, typed, &mut bytes);
             ends.push(bytes.len());
         }
-        let updates = || ends.iter().scan(0, |start, &end| Some(&bytes[std::mem::replace(start, end)..end]));
+        let updates = || {
+            ends.iter().scan(0, |start, &end| {
+                Some(&bytes[std::mem::replace(start, end)..end])
+            })
+        };
         let (doc, apply_seconds) = timed(3, || apply_all(updates()))?;
         if let Some(end) = end {
             let text = doc.get_or_insert_text("t").get_string(&doc.transact());
-            ensure!(text == end, "the updates made from the trace do not end in its text");
+            ensure!(
+                text == end,
+                "the updates made from the trace do not end in its text"
+            );
         }
-        let (state, encode_seconds) =
-            timed(21, || Ok(doc.transact().encode_state_as_update_v1(&StateVector::default())))?;
+        let (state, encode_seconds) = timed(21, || {
+            Ok(doc
+                .transact()
+                .encode_state_as_update_v1(&StateVector::default()))
+        })?;
         let (_, load_seconds) = timed(11, || apply_all(std::iter::once(&state[..])))?;
-        let yrs = YrsAlone { apply_seconds, encode_seconds, load_seconds };
+        let yrs = YrsAlone {
+            apply_seconds,
+            encode_seconds,
+            load_seconds,
+        };
         let deleted = ends.len() as u64 - author.clock;
-        Ok(Self { bytes, ends, client: CLIENT, inserted: author.clock, deleted, state, yrs })
+        Ok(Self {
+            bytes,
+            ends,
+            client: CLIENT,
+            inserted: author.clock,
+            deleted,
+            state,
+            yrs,
+        })
     }
 
     pub fn updates(&self) -> impl Iterator<Item = &[u8]> {
-        self.ends.iter().scan(0, |start, &end| Some(&self.bytes[std::mem::replace(start, end)..end]))
+        self.ends.iter().scan(0, |start, &end| {
+            Some(&self.bytes[std::mem::replace(start, end)..end])
+        })
     }
 }
 
@@ -96,18 +120,30 @@ fn recorded(path: &Path) -> Result<(Vec<Edit>, Option<String>)> {
     let file = BufReader::new(File::open(path)?);
     let recording: Recording = serde_json::from_reader(BufReader::new(GzDecoder::new(file)))?;
     let mut edits = Vec::new();
-    for (place, deleted, inserted) in recording.txns.into_iter().flat_map(|transaction| transaction.patches) {
+    for (place, deleted, inserted) in recording
+        .txns
+        .into_iter()
+        .flat_map(|transaction| transaction.patches)
+    {
         edits.extend(std::iter::repeat_n((place, None), deleted));
-        edits.extend(inserted.chars().enumerate().map(|(offset, typed)| (place + offset, Some(typed))));
+        edits.extend(
+            inserted
+                .chars()
+                .enumerate()
+                .map(|(offset, typed)| (place + offset, Some(typed))),
+        );
     }
     Ok((edits, Some(recording.end_content)))
 }
 
 /// Typing in runs at wandering places, with three characters in ten taken back.
 fn synthetic() -> Vec<Edit> {
-    let (mut edits, mut len, mut cursor, mut state) = (Vec::new(), 0_usize, 0_usize, 0x9E37_79B9_u64);
+    let (mut edits, mut len, mut cursor, mut state) =
+        (Vec::new(), 0_usize, 0_usize, 0x9E37_79B9_u64);
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     while edits.len() < SYNTHETIC_EDITS {
@@ -130,7 +166,8 @@ fn synthetic() -> Vec<Edit> {
 fn apply_all<'a>(updates: impl Iterator<Item = &'a [u8]>) -> Result<Doc> {
     let doc = Doc::new();
     for update in updates {
-        doc.transact_mut().apply_update(Update::decode_v1(update)?)?;
+        doc.transact_mut()
+            .apply_update(Update::decode_v1(update)?)?;
     }
     Ok(doc)
 }
@@ -175,7 +212,10 @@ const CHUNK: usize = 512;
 
 impl Default for Typist {
     fn default() -> Self {
-        Self { clock: 0, chunks: vec![Chunk::default()] }
+        Self {
+            clock: 0,
+            chunks: vec![Chunk::default()],
+        }
     }
 }
 
@@ -192,24 +232,50 @@ impl Typist {
             let last = self.chunks.len() - 1;
             (last, self.chunks[last].characters.len())
         });
-        let right = self.chunks[chunk].characters.get(at).map(|character| character.clock);
+        let right = self.chunks[chunk]
+            .characters
+            .get(at)
+            .map(|character| character.clock);
         let (before, here) = self.chunks.split_at_mut(chunk);
         let here = &mut here[0];
-        let left = here.characters[..at].last().or_else(|| before.last()?.characters.last());
-        push_insert(out, CLIENT, self.clock, left.map(|character| character.clock), right, character);
-        here.characters.insert(at, Character { clock: self.clock, deleted: false });
+        let left = here.characters[..at]
+            .last()
+            .or_else(|| before.last()?.characters.last());
+        push_insert(
+            out,
+            CLIENT,
+            self.clock,
+            left.map(|character| character.clock),
+            right,
+            character,
+        );
+        here.characters.insert(
+            at,
+            Character {
+                clock: self.clock,
+                deleted: false,
+            },
+        );
         here.visible += 1;
         self.clock += 1;
         if here.characters.len() >= CHUNK {
             let tail = here.characters.split_off(CHUNK / 2);
             let visible = tail.iter().filter(|character| !character.deleted).count();
             here.visible -= visible;
-            self.chunks.insert(chunk + 1, Chunk { visible, characters: tail });
+            self.chunks.insert(
+                chunk + 1,
+                Chunk {
+                    visible,
+                    characters: tail,
+                },
+            );
         }
     }
 
     fn delete(&mut self, place: usize, out: &mut Vec<u8>) {
-        let (chunk, at) = self.find(place).expect("a trace deletes only what is there");
+        let (chunk, at) = self
+            .find(place)
+            .expect("a trace deletes only what is there");
         let here = &mut self.chunks[chunk];
         here.characters[at].deleted = true;
         here.visible -= 1;
@@ -220,7 +286,11 @@ impl Typist {
     fn find(&self, mut place: usize) -> Option<(usize, usize)> {
         for (index, chunk) in self.chunks.iter().enumerate() {
             if place < chunk.visible {
-                let mut visible = chunk.characters.iter().enumerate().filter(|(_, character)| !character.deleted);
+                let mut visible = chunk
+                    .characters
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, character)| !character.deleted);
                 return visible.nth(place).map(|(at, _)| (index, at));
             }
             place -= chunk.visible;

@@ -86,10 +86,18 @@ pub fn scan(update: &[u8], mut each: impl FnMut(Range) -> Result<()>) -> Result<
     for _ in 0..read.varint()? {
         let client = read.varint()?;
         for _ in 0..read.varint()? {
-            each(Range::Deleted { client, clock: read.varint()?, len: read.varint()? })?;
+            each(Range::Deleted {
+                client,
+                clock: read.varint()?,
+                len: read.varint()?,
+            })?;
         }
     }
-    ensure!(read.0.is_empty(), "{} bytes after the update's end", read.0.len());
+    ensure!(
+        read.0.is_empty(),
+        "{} bytes after the update's end",
+        read.0.len()
+    );
     Ok(())
 }
 
@@ -126,7 +134,9 @@ fn skip_struct(read: &mut Reader<'_>) -> Result<(u64, bool)> {
 
 /// Yjs counts text in UTF-16 code units.
 fn utf16_len(utf8: &[u8]) -> u64 {
-    utf8.iter().map(|&byte| u64::from(byte & 0xC0 != 0x80) + u64::from(byte >= 0xF0)).sum()
+    utf8.iter()
+        .map(|&byte| u64::from(byte & 0xC0 != 0x80) + u64::from(byte >= 0xF0))
+        .sum()
 }
 
 /// A cursor over bytes in lib0's encoding.
@@ -134,7 +144,9 @@ pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     pub fn byte(&mut self) -> Result<u8> {
-        let Some((&byte, rest)) = self.0.split_first() else { bail!("the message ends early") };
+        let Some((&byte, rest)) = self.0.split_first() else {
+            bail!("the message ends early")
+        };
         self.0 = rest;
         Ok(byte)
     }
@@ -154,7 +166,9 @@ impl<'a> Reader<'a> {
     /// A run of bytes with its length before it.
     pub fn block(&mut self) -> Result<&'a [u8]> {
         let len = usize::try_from(self.varint()?)?;
-        let Some((block, rest)) = self.0.split_at_checked(len) else { bail!("the message ends early") };
+        let Some((block, rest)) = self.0.split_at_checked(len) else {
+            bail!("the message ends early")
+        };
         self.0 = rest;
         Ok(block)
     }

@@ -47,10 +47,21 @@ pub async fn connect(address: SocketAddr, path: &str) -> Result<(Receiver, Sende
     );
     stream.write_all(request.as_bytes()).await?;
     let (read, write) = stream.into_split();
-    let mut receiver = Receiver { read, frames: Frames::default(), early: false };
+    let mut receiver = Receiver {
+        read,
+        frames: Frames::default(),
+        early: false,
+    };
     receiver.upgraded().await?;
     let mask = rand::random::<u32>().to_le_bytes();
-    Ok((receiver, Sender { write, mask, out: Vec::new() }))
+    Ok((
+        receiver,
+        Sender {
+            write,
+            mask,
+            out: Vec::new(),
+        },
+    ))
 }
 
 /// The reading half.
@@ -64,7 +75,7 @@ pub struct Receiver {
 impl Receiver {
     /// Of messages larger than this only the first bytes are kept and shown.
     pub fn skim_over(&mut self, bytes: usize) {
-        self.frames.skim_over = bytes;
+        self.frames.skim_over(bytes);
     }
 
     /// Waits for bytes from the server and hands every binary message that they complete to `each`.
@@ -72,7 +83,8 @@ impl Receiver {
         if std::mem::take(&mut self.early) {
             return self.frames.feed(&[], &mut each);
         }
-        self.read_into(|frames, bytes| frames.feed(bytes, &mut each)).await
+        self.read_into(|frames, bytes| frames.feed(bytes, &mut each))
+            .await
     }
 
     async fn upgraded(&mut self) -> Result<()> {
@@ -83,11 +95,16 @@ impl Receiver {
             })
             .await?;
             let kept = &mut self.frames.kept;
-            let Some(end) = kept.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            let Some(end) = kept.windows(4).position(|four| four == b"\r\n\r\n") else {
+                continue;
+            };
             ensure!(
                 kept.starts_with(b"HTTP/1.1 101"),
                 "the upgrade was refused: {}",
-                String::from_utf8_lossy(kept).lines().next().unwrap_or_default()
+                String::from_utf8_lossy(kept)
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
             );
             kept.drain(..end + 4);
             self.early = !kept.is_empty();
@@ -95,7 +112,10 @@ impl Receiver {
         }
     }
 
-    async fn read_into(&mut self, mut taken: impl FnMut(&mut Frames, &[u8]) -> Result<()>) -> Result<()> {
+    async fn read_into(
+        &mut self,
+        mut taken: impl FnMut(&mut Frames, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let Self { read, frames, .. } = self;
         poll_fn(|context| {
             SCRATCH.with_borrow_mut(|scratch| {
@@ -159,7 +179,11 @@ pub fn push_frame(out: &mut Vec<u8>, mask: [u8; 4], parts: &[&[u8]]) {
     }
     out.extend_from_slice(&mask);
     let payload = parts.iter().flat_map(|part| part.iter());
-    out.extend(payload.zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    out.extend(
+        payload
+            .zip(mask.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
 }
 
 /// Cuts a stream of bytes into messages.
@@ -179,12 +203,25 @@ struct Skimmed {
 
 impl Default for Frames {
     fn default() -> Self {
-        Self { kept: Vec::new(), skimmed: None, skim_over: usize::MAX }
+        Self {
+            kept: Vec::new(),
+            skimmed: None,
+            skim_over: usize::MAX,
+        }
     }
 }
 
 impl Frames {
-    pub fn feed(&mut self, bytes: &[u8], each: &mut impl FnMut(Message<'_>) -> Result<()>) -> Result<()> {
+    /// Of messages larger than this only the first bytes are kept and shown.
+    pub fn skim_over(&mut self, bytes: usize) {
+        self.skim_over = bytes;
+    }
+
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Message<'_>) -> Result<()>,
+    ) -> Result<()> {
         if self.kept.is_empty() {
             let used = self.cut(bytes, each)?;
             self.kept.extend_from_slice(&bytes[used..]);
@@ -202,7 +239,11 @@ impl Frames {
     }
 
     /// Hands out what is complete and returns how many bytes that used.
-    fn cut(&mut self, bytes: &[u8], each: &mut impl FnMut(Message<'_>) -> Result<()>) -> Result<usize> {
+    fn cut(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Message<'_>) -> Result<()>,
+    ) -> Result<usize> {
         let mut at = 0;
         loop {
             if let Some(skimmed) = &mut self.skimmed {
@@ -214,19 +255,33 @@ impl Frames {
                 if skimmed.missing > 0 {
                     return Ok(at);
                 }
-                each(Message { bytes: &skimmed.head, len: skimmed.len })?;
+                each(Message {
+                    bytes: &skimmed.head,
+                    len: skimmed.len,
+                })?;
                 self.skimmed = None;
             }
-            let Some((opcode, header, len)) = frame_header(&bytes[at..])? else { return Ok(at) };
+            let Some((opcode, header, len)) = frame_header(&bytes[at..])? else {
+                return Ok(at);
+            };
             if len > self.skim_over {
-                self.skimmed = Some(Skimmed { head: Vec::new(), len, missing: len });
+                self.skimmed = Some(Skimmed {
+                    head: Vec::new(),
+                    len,
+                    missing: len,
+                });
                 at += header;
                 continue;
             }
-            let Some(payload) = bytes.get(at + header..at + header + len) else { return Ok(at) };
+            let Some(payload) = bytes.get(at + header..at + header + len) else {
+                return Ok(at);
+            };
             at += header + len;
             match opcode {
-                0x2 => each(Message { bytes: payload, len })?,
+                0x2 => each(Message {
+                    bytes: payload,
+                    len,
+                })?,
                 0x8 => bail!("the server closed the socket: {}", close_reason(payload)),
                 0x9 | 0xA => {}
                 other => bail!("a frame with opcode {other:#x}"),
@@ -237,23 +292,34 @@ impl Frames {
 
 /// Opcode, length of the header and of the payload, once the header is there.
 fn frame_header(bytes: &[u8]) -> Result<Option<(u8, usize, usize)>> {
-    let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
-    ensure!(first & 0xF0 == 0x80, "a fragmented or extended frame ({first:#04x})");
+    let &[first, second, ref rest @ ..] = bytes else {
+        return Ok(None);
+    };
+    ensure!(
+        first & 0xF0 == 0x80,
+        "a fragmented or extended frame ({first:#04x})"
+    );
     ensure!(second & 0x80 == 0, "a masked frame from a server");
     let opcode = first & 0x0F;
     Ok(match (second, rest) {
         (0..126, _) => Some((opcode, 2, usize::from(second))),
         (126, &[a, b, ..]) => Some((opcode, 4, usize::from(u16::from_be_bytes([a, b])))),
-        (127, &[a, b, c, d, e, f, g, h, ..]) => {
-            Some((opcode, 10, usize::try_from(u64::from_be_bytes([a, b, c, d, e, f, g, h]))?))
-        }
+        (127, &[a, b, c, d, e, f, g, h, ..]) => Some((
+            opcode,
+            10,
+            usize::try_from(u64::from_be_bytes([a, b, c, d, e, f, g, h]))?,
+        )),
         _ => None,
     })
 }
 
 fn close_reason(payload: &[u8]) -> String {
     match payload {
-        [a, b, reason @ ..] => format!("{} {}", u16::from_be_bytes([*a, *b]), String::from_utf8_lossy(reason)),
+        [a, b, reason @ ..] => format!(
+            "{} {}",
+            u16::from_be_bytes([*a, *b]),
+            String::from_utf8_lossy(reason)
+        ),
         _ => "no code".into(),
     }
 }

@@ -26,7 +26,10 @@ pub enum Dialect {
 pub enum Incoming<'a> {
     SyncStep1,
     /// Where the message was only skimmed, the update is empty.
-    SyncStep2 { len: usize, update: &'a [u8] },
+    SyncStep2 {
+        len: usize,
+        update: &'a [u8],
+    },
     Update(&'a [u8]),
     Other,
 }
@@ -74,8 +77,14 @@ impl Wire {
         let skimmed = message.bytes.len() < message.len;
         match read.byte()? {
             0 => Ok(Incoming::SyncStep1),
-            1 if skimmed => Ok(Incoming::SyncStep2 { len: message.len, update: &[] }),
-            1 => Ok(Incoming::SyncStep2 { len: message.len, update: read.block()? }),
+            1 if skimmed => Ok(Incoming::SyncStep2 {
+                len: message.len,
+                update: &[],
+            }),
+            1 => Ok(Incoming::SyncStep2 {
+                len: message.len,
+                update: read.block()?,
+            }),
             2 if skimmed => Ok(Incoming::Other),
             2 => Ok(Incoming::Update(read.block()?)),
             other => bail!("unknown sync message {other}"),
@@ -130,7 +139,12 @@ impl Peer {
     /// Connects, without a word about the document.
     pub async fn connect(server: &Server, document: &str) -> Result<Self> {
         let (receiver, sender) = websocket::connect(server.address, &server.path(document)).await?;
-        Ok(Self { receiver, sender, wire: Wire::new(server.dialect, document), state_bytes: 0 })
+        Ok(Self {
+            receiver,
+            sender,
+            wire: Wire::new(server.dialect, document),
+            state_bytes: 0,
+        })
     }
 
     /// Says hello and waits for the state.
@@ -159,7 +173,9 @@ impl Peer {
                 })
                 .await?;
             if asked {
-                self.sender.send(&[&self.wire.address, &SYNC_STEP_2_EMPTY]).await?;
+                self.sender
+                    .send(&[&self.wire.address, &SYNC_STEP_2_EMPTY])
+                    .await?;
             }
         }
         self.receiver.skim_over(usize::MAX);
