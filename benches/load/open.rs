@@ -21,7 +21,7 @@ const COLD_OPENINGS: usize = 5;
 
 /// Writes the trace, then opens its document again and again, and again after restarts.
 pub async fn one(launch: &Launch, trace: &Trace) -> Result<Figures> {
-    let greeting = greeting(trace)?;
+    let greeting = greeting(&trace.state)?;
     let mut server = launch.start_with(Some(greeting.path()))?;
     let document = fresh_name("open");
     let mut figures = Figures::default();
@@ -84,14 +84,14 @@ async fn openings(server: &Server, document: &str, times: usize) -> Result<(f64,
 }
 
 /// Everybody connects at the same moment; it is over when the last one has the whole state.
-pub async fn crowd(launch: &Launch, trace: &Trace, clients: usize) -> Result<Figures> {
-    let greeting = greeting(trace)?;
+pub async fn crowd(launch: &Launch, state: &[u8], clients: usize) -> Result<Figures> {
+    let greeting = greeting(state)?;
     let server = std::rc::Rc::new(launch.start_with(Some(greeting.path()))?);
     let document = fresh_name("join");
     if !server.greets {
         Peer::join(&server, &document, Alone::Yes)
             .await?
-            .store(&trace.state)
+            .store(state)
             .await?;
     }
     let meter = Meter::start(&server)?;
@@ -108,7 +108,7 @@ pub async fn crowd(launch: &Launch, trace: &Trace, clients: usize) -> Result<Fig
     while let Some(joined) = joining.join_next().await {
         let (peer, took) = joined??;
         ensure!(
-            peer.state_bytes > trace.state.len() / 2,
+            peer.state_bytes > state.len() / 2,
             "a client got only {} bytes",
             peer.state_bytes
         );
@@ -135,8 +135,8 @@ pub async fn crowd(launch: &Launch, trace: &Trace, clients: usize) -> Result<Fig
 }
 
 /// What the relay sends to newcomers in place of an answer: the same message that a real server would make.
-fn greeting(trace: &Trace) -> Result<NamedTempFile> {
+fn greeting(state: &[u8]) -> Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
-    file.write_all(&sync_step_2(&trace.state))?;
+    file.write_all(&sync_step_2(state))?;
     Ok(file)
 }

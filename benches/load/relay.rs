@@ -126,10 +126,12 @@ async fn serve(
     loop {
         tokio::select! {
             biased;
-            frame = queue.recv() => match frame {
-                Some(frame) if session.binary(frame).await.is_ok() => {}
-                _ => return,
-            },
+            frame = queue.recv() => {
+                let Some(frame) = frame else { return };
+                if session.binary(frame).await.is_err() {
+                    return;
+                }
+            }
             message = stream.next() => match message {
                 Some(Ok(AggregatedMessage::Binary(frame))) => copy(room, &frame),
                 Some(Ok(AggregatedMessage::Ping(payload))) => {

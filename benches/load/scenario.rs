@@ -24,7 +24,7 @@ pub enum Scenario {
     Ingest,
     /// One person opens the document of that history, warm and after a restart.
     Open,
-    /// 1,000 people open it at once.
+    /// 1,000 people open a document of 168 kB at once.
     Join,
     /// Silent connections, each with a document of its own.
     Idle,
@@ -49,6 +49,9 @@ pub struct Sizes {
     pub documents: usize,
     #[arg(long, default_value_t = 1000)]
     pub clients: usize,
+    /// Size of the document that a crowd joins.
+    #[arg(long, default_value_t = 168)]
+    pub state_kb: usize,
     #[arg(long, default_value_t = 5000)]
     pub connections: usize,
     #[arg(long, default_value_t = 10_000)]
@@ -106,7 +109,10 @@ impl Scenario {
             Self::Rooms => rooms::run(launch, sizes.documents, rate(10_000.0), seconds).await,
             Self::Ingest => ingest::run(launch, sizes.trace()?).await,
             Self::Open => open::one(launch, sizes.trace()?).await,
-            Self::Join => open::crowd(launch, sizes.trace()?, sizes.clients).await,
+            Self::Join => {
+                let state = sizes.trace()?.state_of(sizes.state_kb * 1000)?;
+                open::crowd(launch, &state, sizes.clients).await
+            }
             Self::Idle => connections::idle(launch, sizes.connections).await,
             Self::Start => connections::start(launch, sizes.stored).await,
         }

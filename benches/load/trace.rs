@@ -114,7 +114,25 @@ impl Trace {
             Some(&self.bytes[std::mem::replace(start, end)..end])
         })
     }
+
+    /// The state after as much of the trace as makes one of about this size, or of all of it.
+    pub fn state_of(&self, bytes: usize) -> Result<Vec<u8>> {
+        let (doc, mut updates) = (Doc::new(), self.updates());
+        loop {
+            let state = doc
+                .transact()
+                .encode_state_as_update_v1(&StateVector::default());
+            let step: Vec<_> = updates.by_ref().take(STEP).collect();
+            if state.len() >= bytes || step.is_empty() {
+                return Ok(state);
+            }
+            apply_to(&doc, step.into_iter())?;
+        }
+    }
 }
+
+/// Edits between two looks at the size of the state.
+const STEP: usize = 1000;
 
 fn recorded(path: &Path) -> Result<(Vec<Edit>, Option<String>)> {
     let file = BufReader::new(File::open(path)?);
@@ -165,11 +183,16 @@ fn synthetic() -> Vec<Edit> {
 
 fn apply_all<'a>(updates: impl Iterator<Item = &'a [u8]>) -> Result<Doc> {
     let doc = Doc::new();
+    apply_to(&doc, updates)?;
+    Ok(doc)
+}
+
+fn apply_to<'a>(doc: &Doc, updates: impl Iterator<Item = &'a [u8]>) -> Result<()> {
     for update in updates {
         doc.transact_mut()
             .apply_update(Update::decode_v1(update)?)?;
     }
-    Ok(doc)
+    Ok(())
 }
 
 /// Runs the work that often; the last result and the median time.

@@ -1,13 +1,13 @@
 //! The client's half of a WebSocket, reduced to what a load generator needs, so that the generator is not what is
 //! measured: frames are parsed in place in one buffer that all sockets of the thread share, and many frames leave in
-//! one write. It does not answer pings and does not join fragments: a run is shorter than any server's patience, and
-//! no server of this field fragments.
+//! one write. It does not join fragments, as no server of this field makes any.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::poll_fn,
     net::SocketAddr,
     pin::Pin,
+    rc::Rc,
     task::{Poll, ready},
 };
 
@@ -47,7 +47,9 @@ pub async fn connect(address: SocketAddr, path: &str) -> Result<(Receiver, Sende
     );
     stream.write_all(request.as_bytes()).await?;
     let (read, write) = stream.into_split();
+    let writing = Rc::new(Cell::new(false));
     let mut receiver = Receiver {
+        writing: Rc::clone(&writing),
         read,
         frames: Frames::default(),
         early: false,
@@ -57,6 +59,7 @@ pub async fn connect(address: SocketAddr, path: &str) -> Result<(Receiver, Sende
     Ok((
         receiver,
         Sender {
+            writing,
             write,
             mask,
             out: Vec::new(),
@@ -70,6 +73,8 @@ pub struct Receiver {
     frames: Frames,
     /// Frames came in the same read as the upgrade's answer and wait in `frames`.
     early: bool,
+    /// The sender is in the middle of a write, which a pong must not interrupt.
+    writing: Rc<Cell<bool>>,
 }
 
 impl Receiver {
@@ -81,10 +86,24 @@ impl Receiver {
     /// Waits for bytes from the server and hands every binary message that they complete to `each`.
     pub async fn receive(&mut self, mut each: impl FnMut(Message<'_>) -> Result<()>) -> Result<()> {
         if std::mem::take(&mut self.early) {
-            return self.frames.feed(&[], &mut each);
+            self.frames.feed(&[], &mut each)?;
+        } else {
+            self.read_into(|frames, bytes| frames.feed(bytes, &mut each))
+                .await?;
         }
-        self.read_into(|frames, bytes| frames.feed(bytes, &mut each))
-            .await
+        if std::mem::take(&mut self.frames.pinged) && !self.writing.get() {
+            self.pong()?;
+        }
+        Ok(())
+    }
+
+    /// Tells a server that asked that we live. One that hears from a busy writer knows that anyway.
+    fn pong(&self) -> Result<()> {
+        // An empty pong, masked with zeros.
+        let stream: &TcpStream = self.read.as_ref();
+        let written = stream.try_write(&[0x8A, 0x80, 0, 0, 0, 0])?;
+        ensure!(written == 6, "a pong went out by halves");
+        Ok(())
     }
 
     async fn upgraded(&mut self) -> Result<()> {
@@ -136,6 +155,7 @@ pub struct Sender {
     write: OwnedWriteHalf,
     mask: [u8; 4],
     out: Vec<u8>,
+    writing: Rc<Cell<bool>>,
 }
 
 impl Sender {
@@ -145,7 +165,9 @@ impl Sender {
     }
 
     pub async fn flush(&mut self) -> Result<()> {
+        self.writing.set(true);
         self.write.write_all(&self.out).await.context("writing")?;
+        self.writing.set(false);
         self.out.clear();
         self.out.shrink_to(KEEP_BYTES);
         Ok(())
@@ -158,7 +180,10 @@ impl Sender {
 
     /// Writes frames that were made beforehand with [`push_frame`].
     pub async fn write_frames(&mut self, frames: &[u8]) -> Result<()> {
-        self.write.write_all(frames).await.context("writing")
+        self.writing.set(true);
+        self.write.write_all(frames).await.context("writing")?;
+        self.writing.set(false);
+        Ok(())
     }
 }
 
@@ -192,6 +217,7 @@ pub struct Frames {
     kept: Vec<u8>,
     skimmed: Option<Skimmed>,
     skim_over: usize,
+    pinged: bool,
 }
 
 /// A large message of which only the head is kept.
@@ -207,6 +233,7 @@ impl Default for Frames {
             kept: Vec::new(),
             skimmed: None,
             skim_over: usize::MAX,
+            pinged: false,
         }
     }
 }
@@ -283,7 +310,8 @@ impl Frames {
                     len,
                 })?,
                 0x8 => bail!("the server closed the socket: {}", close_reason(payload)),
-                0x9 | 0xA => {}
+                0x9 => self.pinged = true,
+                0xA => {}
                 other => bail!("a frame with opcode {other:#x}"),
             }
         }
