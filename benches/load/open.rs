@@ -1,0 +1,142 @@
+//! Opening one large document: by one person, warm and cold, and by a crowd at once.
+
+use std::{io::Write, time::Instant};
+
+use anyhow::{Result, ensure};
+use tempfile::NamedTempFile;
+use tokio::task::JoinSet;
+
+use crate::{
+    delivery::fresh_name,
+    figures::{Figures, Latencies, median},
+    ingest,
+    meter::Meter,
+    server::{Launch, Server},
+    trace::Trace,
+    wire::{Alone, Peer, sync_step_2},
+};
+
+const WARM_OPENINGS: usize = 21;
+const COLD_OPENINGS: usize = 5;
+
+/// Writes the trace, then opens its document again and again, and again after restarts.
+pub async fn one(launch: &Launch, trace: &Trace) -> Result<Figures> {
+    let greeting = greeting(&trace.state)?;
+    let mut server = launch.start_with(Some(greeting.path()))?;
+    let document = fresh_name("open");
+    let mut figures = Figures::default();
+    if !server.greets {
+        ingest::feed(&server, &document, trace).await?;
+    }
+    let (open, sync, state_bytes) = openings(&server, &document, WARM_OPENINGS).await?;
+    figures.add("warm: SyncStep1 to SyncStep2", "ms", sync);
+    figures.add("warm: with connecting", "ms", open);
+    figures.add(
+        "yrs alone: one full encode",
+        "ms",
+        trace.yrs.encode_seconds * 1e3,
+    );
+    figures.add(
+        "warm, ratio to one encode",
+        "×",
+        sync / 1e3 / trace.yrs.encode_seconds,
+    );
+    figures.add("state sent", "kB", state_bytes as f64 / 1e3);
+    if server.greets {
+        return Ok(figures);
+    }
+    let mut cold = (Vec::new(), Vec::new());
+    for _ in 0..COLD_OPENINGS {
+        server.restart()?;
+        let (open, sync, cold_bytes) = openings(&server, &document, 1).await?;
+        if cold_bytes < state_bytes / 2 {
+            // It keeps nothing over a restart: there is no cold opening to measure.
+            return Ok(figures);
+        }
+        cold.0.push(open);
+        cold.1.push(sync);
+    }
+    let sync = median(&cold.1);
+    figures.add("cold: SyncStep1 to SyncStep2", "ms", sync);
+    figures.add("cold: with connecting", "ms", median(&cold.0));
+    figures.add("yrs alone: one load", "ms", trace.yrs.load_seconds * 1e3);
+    figures.add(
+        "cold, ratio to one load",
+        "×",
+        sync / 1e3 / trace.yrs.load_seconds,
+    );
+    Ok(figures)
+}
+
+/// Median milliseconds of an opening with and without connecting, and the bytes of the state's message.
+async fn openings(server: &Server, document: &str, times: usize) -> Result<(f64, f64, usize)> {
+    let (mut open, mut sync, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..times {
+        let began = Instant::now();
+        let mut peer = Peer::connect(server, document).await?;
+        let connected = Instant::now();
+        peer.synchronise(server, Alone::No).await?;
+        open.push(began.elapsed().as_secs_f64() * 1e3);
+        sync.push(connected.elapsed().as_secs_f64() * 1e3);
+        bytes = peer.state_bytes;
+    }
+    Ok((median(&open), median(&sync), bytes))
+}
+
+/// Everybody connects at the same moment; it is over when the last one has the whole state.
+pub async fn crowd(launch: &Launch, state: &[u8], clients: usize) -> Result<Figures> {
+    let greeting = greeting(state)?;
+    let server = std::rc::Rc::new(launch.start_with(Some(greeting.path()))?);
+    let document = fresh_name("join");
+    if !server.greets {
+        Peer::join(&server, &document, Alone::Yes)
+            .await?
+            .store(state)
+            .await?;
+    }
+    let meter = Meter::start(&server)?;
+    let mut joining = JoinSet::new();
+    for _ in 0..clients {
+        let (server, document) = (std::rc::Rc::clone(&server), document.clone());
+        joining.spawn_local(async move {
+            let began = Instant::now();
+            let peer = Peer::join(&server, &document, Alone::No).await?;
+            Ok::<_, anyhow::Error>((peer, began.elapsed()))
+        });
+    }
+    let (mut peers, mut latencies) = (Vec::new(), Latencies::default());
+    while let Some(joined) = joining.join_next().await {
+        let (peer, took) = joined??;
+        ensure!(
+            peer.state_bytes > state.len() / 2,
+            "a client got only {} bytes",
+            peer.state_bytes
+        );
+        latencies.0.push(took.as_nanos() as u64);
+        peers.push(peer);
+    }
+    let used = meter.stop()?;
+
+    let mut figures = Figures::default();
+    let megabytes = peers
+        .iter()
+        .map(|peer| peer.state_bytes as f64 / 1e6)
+        .sum::<f64>();
+    figures.add("all synced", "s", used.seconds);
+    figures.add_latencies(&mut latencies);
+    figures.add("sent", "MB", megabytes);
+    figures.add(
+        "server CPU per client",
+        "µs",
+        used.server_nanos / 1e3 / clients as f64,
+    );
+    used.add_to(&mut figures);
+    Ok(figures)
+}
+
+/// What the relay sends to newcomers in place of an answer: the same message that a real server would make.
+fn greeting(state: &[u8]) -> Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&sync_step_2(state))?;
+    Ok(file)
+}

@@ -1,0 +1,91 @@
+//! What a process uses, read from `/proc`: CPU time of all its threads, and memory.
+
+use std::{collections::HashMap, fs};
+
+use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// `/proc/<pid>/stat` counts in hundredths of a second on every Linux that matters.
+const NANOS_PER_TICK: u64 = 10_000_000;
+
+/// A reading of a process's CPU clock; only the difference of two says anything.
+pub struct Cpu {
+    /// User and system time of all threads, also of those that ended; coarse.
+    ticks: u64,
+    /// Nanoseconds of each living thread; fine, but a thread that ends takes its share with it.
+    threads: HashMap<String, u64>,
+}
+
+impl Cpu {
+    pub fn of(pid: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the server is gone")?;
+        // The second field is the name in parentheses and may hold spaces.
+        let (_, fields) = stat.rsplit_once(')').context("/proc/<pid>/stat")?;
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        let mut threads = HashMap::new();
+        for entry in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
+            let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else {
+                continue;
+            };
+            let nanos = text
+                .split_whitespace()
+                .next()
+                .and_then(|field| field.parse().ok())
+                .unwrap_or(0);
+            threads.insert(entry.file_name().to_string_lossy().into_owned(), nanos);
+        }
+        Ok(Self { ticks, threads })
+    }
+
+    pub fn of_this_process() -> Result<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// Nanoseconds of CPU since `earlier`.
+    pub fn since(&self, earlier: &Self) -> f64 {
+        let whole = |cpu: &Self| cpu.threads.values().sum::<u64>();
+        let all_live = earlier
+            .threads
+            .keys()
+            .all(|thread| self.threads.contains_key(thread));
+        if all_live && whole(self) > 0 {
+            (whole(self) - whole(earlier)) as f64
+        } else {
+            ((self.ticks - earlier.ticks) * NANOS_PER_TICK) as f64
+        }
+    }
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident_bytes(pid: u32) -> Result<f64> {
+    let text =
+        fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("the server is gone")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Rss:"))
+        .context("no Rss in smaps_rollup")?;
+    let kilobytes: f64 = line
+        .split_whitespace()
+        .next()
+        .context("an empty Rss")?
+        .parse()?;
+    Ok(kilobytes * 1024.0)
+}
+
+/// Thousands of sockets are files; takes as many as this user may have. Children inherit it.
+pub fn raise_file_limit() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .context("raising the limit of open files")
+}
