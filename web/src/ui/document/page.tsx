@@ -1,0 +1,93 @@
+//! The document page: one session, one editor, and everything around them.
+
+import { type Signal, useSignal } from '@preact/signals'
+import { useEffect, useMemo, useState } from 'preact/hooks'
+import { t } from '../../i18n/strings'
+import { DocumentSession } from '../../session/session'
+import { QUIET_MS } from '../quiet'
+import { Bar } from './bar'
+import { Gone } from './gone'
+import { useLeaveGuard, usePageKeys, usePresenceAnnouncements, useToolbarAboveKeyboard } from './behaviour'
+import { LinkPopover } from './link-popover'
+import { Notices } from './notices'
+import { Shortcuts } from './shortcuts'
+import { type SurfaceState, Surface, emptySurface } from './surface'
+import { TitleField } from './title-field'
+import { Toolbar } from './toolbar'
+
+export function Page({ name }: { name: string }) {
+  const [visit, setVisit] = useState(0)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new visit is a new session of the same document
+  const session = useMemo(() => new DocumentSession(name), [name, visit])
+  useEffect(() => {
+    void session.open()
+    return () => session.destroy()
+  }, [session])
+  return <Document key={visit} session={session} reopen={() => setVisit(visit + 1)} />
+}
+
+function Document({ session, reopen }: { session: DocumentSession; reopen: () => void }) {
+  const surface = useSignal<SurfaceState>(emptySurface)
+  const shortcuts = useSignal(false)
+  const linkField = useSignal(false)
+  const view = session.view.value
+  useTabTitle(session)
+  useLeaveGuard(session)
+  usePresenceAnnouncements(session)
+  useToolbarAboveKeyboard()
+  usePageKeys(surface, { toggleShortcuts: () => (shortcuts.value = !shortcuts.value) })
+  const isOpen = view.kind === 'ready' || view.kind === 'opening'
+  const readOnly = surface.value.unreadable.size > 0
+  return (
+    <div class="document-frame">
+      <Bar session={session} surface={surface} showShortcuts={() => (shortcuts.value = true)} />
+      {isOpen && !readOnly && <Toolbar surface={surface} editLink={() => (linkField.value = true)} />}
+      <Notices session={session} surface={surface} reopen={reopen} />
+      <main class="desk" id="text">
+        {view.kind === 'opening' && <OpeningSkeleton />}
+        {view.kind === 'ready' && (
+          <article class="paper">
+            <TitleField session={session} readOnly={readOnly} onLeave={() => surface.value.open?.editor.commands.focus('start')} />
+            <Surface session={session} surface={surface} editLink={() => (linkField.value = true)} />
+          </article>
+        )}
+        {!isOpen && <Gone session={session} reopen={reopen} />}
+      </main>
+      <OpenLinkPopover surface={surface} linkField={linkField} />
+      {shortcuts.value && <Shortcuts onClose={() => (shortcuts.value = false)} />}
+    </div>
+  )
+}
+
+function OpenLinkPopover({ surface, linkField }: { surface: Signal<SurfaceState>; linkField: Signal<boolean> }) {
+  const { open } = surface.value
+  if (!linkField.value || !open) return null
+  return <LinkPopover editor={open.editor} onClose={() => (linkField.value = false)} />
+}
+
+function useTabTitle(session: DocumentSession): void {
+  const title = session.title.text.value || session.recordTitle.value || t('app.untitled')
+  useEffect(() => {
+    document.title = `${title} · ${t('app.name')}`
+  }, [title])
+}
+
+function OpeningSkeleton() {
+  const [visible, setVisible] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setVisible(true), QUIET_MS)
+    return () => clearTimeout(timer)
+  }, [])
+  return (
+    <div class="paper" role="status" aria-label={t('doc.opening')} aria-busy="true">
+      {visible && (
+        <div class="skeleton-text" aria-hidden="true">
+          <i />
+          <i />
+          <i />
+          <i />
+        </div>
+      )}
+    </div>
+  )
+}
