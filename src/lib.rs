@@ -3,6 +3,8 @@
 //! The module list reads as the path of one keystroke: `ws` takes the frame, `protocol` decodes it, `room` applies it
 //! to the `document`, `store` makes it durable, and the room fans it out again. `docs/architecture.md` walks it.
 
+pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -11,5 +13,8 @@ pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+pub mod protocol;
+pub mod room;
 pub mod store;
 pub mod telemetry;
+pub mod ws;

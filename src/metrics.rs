@@ -114,6 +114,21 @@ label! {
     }
 }
 
+impl Refusal {
+    /// The label for the code that a client is told.
+    pub fn of_code(code: &str) -> Self {
+        match code {
+            "message-too-large" => Self::MessageTooLarge,
+            "document-full" => Self::DocumentTooLarge,
+            "too-many-structs" => Self::TooManyStructs,
+            "too-deep" => Self::TooDeep,
+            "foreign-client" => Self::ForeignClient,
+            "not-stored" => Self::NotStoring,
+            _ => Self::Malformed,
+        }
+    }
+}
+
 label! {
     /// Why a socket was closed by us.
     Closed[6] "reason" {
@@ -143,6 +158,13 @@ pub struct Metrics {
     pub updates_committed: Counter,
     /// Received messages that brought nothing new.
     pub updates_duplicate: Counter,
+    /// Received messages that had to wait for something unknown.
+    pub updates_parked: Counter,
+    /// Sync answers given, and how many of them had to be encoded.
+    pub sync_answers: Counter,
+    pub sync_encodes: Counter,
+    /// Batches that wait for the writer.
+    pub writer_queue: Gauge,
     pub bytes_received: Counter,
     pub bytes_committed: Counter,
     pub frames_sent: Counter,
@@ -210,6 +232,14 @@ impl Metrics {
                 "updates_duplicate",
                 "Received updates that brought nothing new",
             ),
+            updates_parked: counter(
+                r,
+                "updates_parked",
+                "Received updates that had to wait for something unknown",
+            ),
+            sync_answers: counter(r, "sync_answers", "Sync answers given"),
+            sync_encodes: counter(r, "sync_encodes", "Sync answers that had to be encoded"),
+            writer_queue: gauge(r, "writer_queue", "Batches that wait for the writer"),
             bytes_received: counter(r, "received_bytes", "Bytes of frames received"),
             bytes_committed: counter(r, "committed_bytes", "Bytes of updates made durable"),
             frames_sent: counter(r, "frames_sent", "Frames sent to clients"),

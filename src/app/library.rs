@@ -33,13 +33,26 @@ impl RoomLibrary {
     }
 
     async fn people(&self, doc: &DocId) -> Vec<Person> {
-        let Some(room) = self.registry.open(doc) else { return Vec::new() };
+        let Some(room) = self.registry.open(doc) else {
+            return Vec::new();
+        };
         let (reply, answer) = oneshot::channel();
-        if room.post(crate::room::event::Event::Command(Box::new(Command::People(reply)))).is_err() {
+        if room
+            .post(crate::room::event::Event::Command(Box::new(
+                Command::People(reply),
+            )))
+            .is_err()
+        {
             return Vec::new();
         }
         let people = answer.await.unwrap_or_default();
-        people.into_iter().map(|person| Person { name: person.name, color: person.color }).collect()
+        people
+            .into_iter()
+            .map(|person| Person {
+                name: person.name,
+                color: person.color,
+            })
+            .collect()
     }
 
     async fn with_people(&self, record: DocRecord) -> Document {
@@ -52,7 +65,10 @@ impl RoomLibrary {
         if let Some(room) = self.registry.open(doc) {
             let close = Close::new(CloseCode::Gone, reason);
             // A room that is just ending has nobody in it.
-            room.post(crate::room::event::Event::Command(Box::new(Command::Evict(close)))).ok();
+            room.post(crate::room::event::Event::Command(Box::new(
+                Command::Evict(close),
+            )))
+            .ok();
         }
     }
 
@@ -64,7 +80,13 @@ impl RoomLibrary {
     }
 
     async fn record(&self, doc: &DocId) -> Result<DocRecord, LibraryError> {
-        let record = self.registry.services().store.get(doc).await.map_err(failed)?;
+        let record = self
+            .registry
+            .services()
+            .store
+            .get(doc)
+            .await
+            .map_err(failed)?;
         let record = record.ok_or(LibraryError::NotFound)?;
         match record.state {
             DocState::Deleted => Err(LibraryError::Deleted),
@@ -80,7 +102,9 @@ impl RoomLibrary {
     async fn state(&self, doc: &DocId) -> Result<Bytes, LibraryError> {
         if self.registry.open(doc).is_some() {
             let (reply, answer) = oneshot::channel();
-            self.registry.command(doc, Command::Export(reply)).map_err(|Draining| LibraryError::Draining)?;
+            self.registry
+                .command(doc, Command::Export(reply))
+                .map_err(|Draining| LibraryError::Draining)?;
             if let Ok(state) = answer.await {
                 return Ok(state);
             }
@@ -95,13 +119,21 @@ impl RoomLibrary {
         };
         let limits = services.limits.scan;
         heavy(move || {
-            let replica = replay(&stored, &limits).map_err(|error| LibraryError::Internal(error.into()))?;
-            Ok(replica.full_state().unwrap_or(Bytes::from_static(EMPTY_UPDATE)))
+            let replica =
+                replay(&stored, &limits).map_err(|error| LibraryError::Internal(error.into()))?;
+            Ok(replica
+                .full_state()
+                .unwrap_or(Bytes::from_static(EMPTY_UPDATE)))
         })
         .await
     }
 
-    async fn set_title(&self, doc: &DocId, title: &str, by: Option<&Actor>) -> Result<(), LibraryError> {
+    async fn set_title(
+        &self,
+        doc: &DocId,
+        title: &str,
+        by: Option<&Actor>,
+    ) -> Result<(), LibraryError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Rename {
             title: title.to_owned(),
@@ -110,14 +142,18 @@ impl RoomLibrary {
             client: rand::random::<u32>().max(1),
             reply,
         };
-        self.registry.command(doc, command).map_err(|Draining| LibraryError::Draining)?;
+        self.registry
+            .command(doc, command)
+            .map_err(|Draining| LibraryError::Draining)?;
         // A document that can not be stored now answers when it can; nobody waits that long for a title.
         let waited = tokio::time::timeout(std::time::Duration::from_secs(10), answer).await;
         match waited {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(RenameError::NotWritable))) | Ok(Err(_)) => Err(LibraryError::Draining),
             Ok(Ok(Err(error))) => Err(LibraryError::Internal(error.into())),
-            Err(_) => Err(LibraryError::NotStoring("the edit could not be stored in time".into())),
+            Err(_) => Err(LibraryError::NotStoring(
+                "the edit could not be stored in time".into(),
+            )),
         }
     }
 }
@@ -125,7 +161,13 @@ impl RoomLibrary {
 #[async_trait]
 impl Library for RoomLibrary {
     async fn list(&self, query: &ListQuery) -> Result<Vec<Document>, LibraryError> {
-        let records = self.registry.services().store.list(query).await.map_err(failed)?;
+        let records = self
+            .registry
+            .services()
+            .store
+            .list(query)
+            .await
+            .map_err(failed)?;
         let mut documents = Vec::with_capacity(records.len());
         for record in records {
             documents.push(self.with_people(record).await);
@@ -137,7 +179,12 @@ impl Library for RoomLibrary {
         Ok(self.with_people(self.record(doc).await?).await)
     }
 
-    async fn create(&self, doc: &DocId, title: Option<&str>, by: Option<&Actor>) -> Result<Document, LibraryError> {
+    async fn create(
+        &self,
+        doc: &DocId,
+        title: Option<&str>,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError> {
         match self.registry.services().store.create(doc, self.now()).await {
             Ok(_) => {}
             Err(StoreError::WrongState(_)) => return Err(LibraryError::Exists),
@@ -149,7 +196,12 @@ impl Library for RoomLibrary {
         self.get(doc).await
     }
 
-    async fn rename(&self, doc: &DocId, title: &str, by: Option<&Actor>) -> Result<Document, LibraryError> {
+    async fn rename(
+        &self,
+        doc: &DocId,
+        title: &str,
+        by: Option<&Actor>,
+    ) -> Result<Document, LibraryError> {
         match self.record(doc).await?.state {
             DocState::Trashed => return Err(LibraryError::InTrash),
             DocState::Quarantined => return Err(LibraryError::Quarantined),
@@ -166,13 +218,22 @@ impl Library for RoomLibrary {
             other => other.map_err(failed)?,
         };
         self.evict(doc, "the document was moved to the trash");
-        Ok(Document { record, people: Vec::new() })
+        Ok(Document {
+            record,
+            people: Vec::new(),
+        })
     }
 
     async fn restore(&self, doc: &DocId) -> Result<Document, LibraryError> {
         self.record(doc).await?;
         self.until_closed(doc).await;
-        match self.registry.services().store.restore(doc, self.now()).await {
+        match self
+            .registry
+            .services()
+            .store
+            .restore(doc, self.now())
+            .await
+        {
             Err(StoreError::WrongState(_)) => Err(LibraryError::NotInTrash),
             other => Ok(self.with_people(other.map_err(failed)?).await),
         }
@@ -195,19 +256,25 @@ impl Library for RoomLibrary {
         }
         let limits = self.registry.services().limits.scan;
         heavy(move || {
-            let replica =
-                Replica::load([&state], &limits).map_err(|error| LibraryError::Internal(error.into()))?;
+            let replica = Replica::load([&state], &limits)
+                .map_err(|error| LibraryError::Internal(error.into()))?;
             let roots = replica.doc().map(tree::roots).unwrap_or_default();
             match form {
                 ContentForm::Text => {
-                    let parts: Vec<String> =
-                        roots.iter().filter(|(name, _)| *name != "meta").map(|(_, node)| tree::to_text(node)).collect();
+                    let parts: Vec<String> = roots
+                        .iter()
+                        .filter(|(name, _)| *name != "meta")
+                        .map(|(_, node)| tree::to_text(node))
+                        .collect();
                     Ok(parts.join("\n").into())
                 }
                 _ => {
-                    let json: serde_json::Map<_, _> =
-                        roots.iter().map(|(name, node)| (name.clone(), tree::to_json(node))).collect();
-                    let bytes = serde_json::to_vec(&json).map_err(|error| LibraryError::Internal(error.into()))?;
+                    let json: serde_json::Map<_, _> = roots
+                        .iter()
+                        .map(|(name, node)| (name.clone(), tree::to_json(node)))
+                        .collect();
+                    let bytes = serde_json::to_vec(&json)
+                        .map_err(|error| LibraryError::Internal(error.into()))?;
                     Ok(bytes.into())
                 }
             }
@@ -220,7 +287,9 @@ impl Library for RoomLibrary {
 async fn heavy<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LibraryError> + Send + 'static,
 ) -> Result<T, LibraryError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| LibraryError::Internal(error.into()))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LibraryError::Internal(error.into()))?
 }
 
 fn failed(error: StoreError) -> LibraryError {
@@ -228,7 +297,9 @@ fn failed(error: StoreError) -> LibraryError {
         StoreError::NotFound => LibraryError::NotFound,
         StoreError::WrongState(DocState::Trashed) => LibraryError::InTrash,
         StoreError::WrongState(DocState::Deleted) => LibraryError::Deleted,
-        StoreError::WrongState(DocState::Quarantined) | StoreError::Damaged(_) => LibraryError::Quarantined,
+        StoreError::WrongState(DocState::Quarantined) | StoreError::Damaged(_) => {
+            LibraryError::Quarantined
+        }
         error if error.is_transient() => LibraryError::NotStoring(error.to_string().into()),
         error => LibraryError::Internal(error.into()),
     }

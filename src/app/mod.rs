@@ -70,7 +70,11 @@ impl App {
             config::Durability::Full => Durability::Full,
             config::Durability::Process => Durability::Process,
         };
-        let store = SqliteStore::open(SqliteOptions { data_dir: config.data_dir.clone(), durability }).await?;
+        let store = SqliteStore::open(SqliteOptions {
+            data_dir: config.data_dir.clone(),
+            durability,
+        })
+        .await?;
         let store: Arc<dyn Store> = Arc::new(store);
 
         let health = Health::default();
@@ -85,7 +89,10 @@ impl App {
             Box::new(end_at_once),
         ));
         // The writer outlives every room and is not waited for: it ends with the process.
-        #[expect(clippy::disallowed_methods, reason = "waits for work for ever; the rooms are what is waited for")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "waits for work for ever; the rooms are what is waited for"
+        )]
         drop(lifecycle.tasks().main().spawn(writer.clone().run()));
 
         let registry = Registry::new(Arc::new(Services {
@@ -100,10 +107,18 @@ impl App {
         }));
         let library = Arc::new(library::RoomLibrary::new(registry.clone()));
         let http = Http::new(config, library, health.clone(), metrics);
-        let sockets = Sockets::new(registry.clone(), lifecycle.tasks().clone(), shared_metrics, socket_limits(config));
+        let sockets = Sockets::new(
+            registry.clone(),
+            lifecycle.tasks().clone(),
+            shared_metrics,
+            socket_limits(config),
+        );
 
         let address = listener.local_addr()?;
-        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let metrics_address = metrics_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?;
         let mut servers = Vec::new();
         let server = serve(config, &http, &sockets, listener)?;
         servers.push(server.handle());
@@ -118,7 +133,15 @@ impl App {
             servers.push(server.handle());
             drop(lifecycle.tasks().spawn(server));
         }
-        Ok(Self { address, metrics_address, lifecycle, health, registry, store, servers })
+        Ok(Self {
+            address,
+            metrics_address,
+            lifecycle,
+            health,
+            registry,
+            store,
+            servers,
+        })
     }
 
     /// Where it listens.
@@ -133,7 +156,14 @@ impl App {
 
     /// Serves until it is told to stop, and then ends in order.
     pub async fn run(self) -> Finish {
-        let Self { lifecycle, health, registry, store, servers, .. } = self;
+        let Self {
+            lifecycle,
+            health,
+            registry,
+            store,
+            servers,
+            ..
+        } = self;
         let unsaved = lifecycle.unsaved().clone();
         let drain = async move {
             health.drain();
@@ -145,7 +175,10 @@ impl App {
                 server.stop(true).await;
             }
             if let Err(error) = store.close().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store did not close cleanly");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the store did not close cleanly"
+                );
             }
         };
         lifecycle.run(DRAIN_DEADLINE, drain).await
@@ -174,11 +207,16 @@ fn serve(
     listener: TcpListener,
 ) -> anyhow::Result<actix_web::dev::Server> {
     let (http, sockets) = (http.clone(), web::Data::from(sockets.clone()));
-    let workers = config.workers.or(std::thread::available_parallelism().ok()).map_or(1, usize::from);
+    let workers = config
+        .workers
+        .or(std::thread::available_parallelism().ok())
+        .map_or(1, usize::from);
     let server = HttpServer::new(move || {
         let sockets = sockets.clone();
         http::application(&http, move |routes| {
-            routes.app_data(sockets).route("/ws/{doc:.*}", web::get().to(upgrade));
+            routes
+                .app_data(sockets)
+                .route("/ws/{doc:.*}", web::get().to(upgrade));
         })
     })
     .workers(workers)
@@ -206,7 +244,10 @@ fn tune(stream: &actix_web::rt::net::TcpStream) {
         .and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)))
         .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER));
     if let Err(error) = tuned {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a socket option could not be set");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a socket option could not be set"
+        );
     }
 }
 
@@ -217,27 +258,38 @@ async fn upgrade(
 ) -> Result<HttpResponse, Problem> {
     use actix_web::http::StatusCode;
     // The raw path, as the router's own decoding leaves `%2F` alone and replaces what is not UTF-8.
-    let raw_name = request.uri().path().strip_prefix("/ws/").unwrap_or_default();
+    let raw_name = request
+        .uri()
+        .path()
+        .strip_prefix("/ws/")
+        .unwrap_or_default();
     let author = Actor::from_headers(request.headers()).map(|actor| actor.as_str().into());
-    sockets.open(&request, body, raw_name, author).map_err(|refused| {
-        let detail = refused.to_string();
-        match refused {
-            Refused::Name(_) => Problem::bad_request("bad-name", detail),
-            Refused::Handshake(_) => Problem::bad_request("not-a-websocket", detail),
-            Refused::Draining => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(1),
-            Refused::TooMany(limit) | Refused::TooManyFromAddress(limit) => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-sockets", detail)
-                    .limit(limit as u64)
-                    .retry_after(5)
+    sockets
+        .open(&request, body, raw_name, author)
+        .map_err(|refused| {
+            let detail = refused.to_string();
+            match refused {
+                Refused::Name(_) => Problem::bad_request("bad-name", detail),
+                Refused::Handshake(_) => Problem::bad_request("not-a-websocket", detail),
+                Refused::Draining => {
+                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(1)
+                }
+                Refused::TooMany(limit) | Refused::TooManyFromAddress(limit) => {
+                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-sockets", detail)
+                        .limit(limit as u64)
+                        .retry_after(5)
+                }
             }
-        }
-    })
+        })
 }
 
 fn room_limits(config: &Config) -> RoomLimits {
     let limits = &config.limits;
     RoomLimits {
-        scan: ScanLimits { max_structs: limits.max_structs_per_update, ..ScanLimits::default() },
+        scan: ScanLimits {
+            max_structs: limits.max_structs_per_update,
+            ..ScanLimits::default()
+        },
         message_bytes: limits.max_message_bytes,
         document_bytes: limits.max_document_bytes,
         awareness_bytes: limits.max_awareness_bytes,
@@ -268,8 +320,14 @@ fn socket_limits(config: &Config) -> SocketLimits {
 
 /// The disk failed to confirm a write: what it holds is unknown, and asking it again may be answered with a lie. The
 /// process ends without acknowledging anything; the next start reads what is really there.
-#[expect(clippy::exit, reason = "nothing may run on: every further answer could be false")]
+#[expect(
+    clippy::exit,
+    reason = "nothing may run on: every further answer could be false"
+)]
 fn end_at_once(error: &StoreError) {
-    tracing::error!(error = error as &dyn std::error::Error, "ending at once, so that nothing false is acknowledged");
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "ending at once, so that nothing false is acknowledged"
+    );
     std::process::exit(1);
 }

@@ -1,12 +1,12 @@
 //! `coscribe backup FILE`: a consistent copy, beside a running server or at rest.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{Verdict, runtime};
-use crate::config::Config;
+use super::{Verdict, progress, runtime};
+use crate::{config::Config, store::sqlite::inspect};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
@@ -30,15 +30,16 @@ pub(super) fn run(args: &BackupArgs, config: &Config) -> anyhow::Result<Verdict>
             file.display()
         );
     }
-    let bytes = runtime()?.block_on(write_copy(config, file))?;
+    runtime()?.block_on(inspect::backup(
+        &config.data_dir,
+        file,
+        args.force,
+        progress,
+    ))?;
+    let bytes = std::fs::metadata(file)?.len();
     eprintln!(
-        "coscribe: {} holds a complete copy ({bytes} bytes)",
+        "\ncoscribe: {} holds a complete copy ({bytes} bytes)",
         file.display()
     );
     Ok(Verdict::Fine)
-}
-
-/// Writes, syncs and renames; answers the size. The store takes this over.
-async fn write_copy(_config: &Config, _file: &Path) -> anyhow::Result<u64> {
-    anyhow::bail!("this build can not back up yet")
 }

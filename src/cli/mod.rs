@@ -14,7 +14,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Environment, Flags};
+use crate::{
+    config::{Config, Environment, Flags},
+    store::sqlite::inspect::{Progress, Step},
+};
 
 /// A collaborative editor and Yjs-compatible sync server in one binary.
 ///
@@ -77,6 +80,19 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Some(Command::Backup(args)) => backup::run(&args, &config),
         Some(Command::Restore(args)) => restore::run(&args, &config),
         Some(Command::Config(_)) => unreachable!("handled above"),
+    }
+}
+
+/// Tells how far a long operation is, on one line of standard error.
+fn progress(progress: Progress) {
+    let step = match progress.step {
+        Step::Copying => "copying",
+        Step::Verifying => "verifying the file",
+        Step::Replaying => "replaying documents",
+    };
+    match progress.total {
+        0 => eprint!("\rcoscribe: {step} …"),
+        total => eprint!("\rcoscribe: {step} {} of {total} ", progress.done),
     }
 }
 

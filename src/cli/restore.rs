@@ -1,12 +1,12 @@
 //! `coscribe restore FILE`: the way back from a backup.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{Verdict, runtime};
-use crate::config::Config;
+use super::{Verdict, progress, runtime};
+use crate::{config::Config, store::sqlite::inspect};
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
@@ -28,15 +28,10 @@ pub(super) fn run(args: &RestoreArgs, config: &Config) -> anyhow::Result<Verdict
             database.display()
         );
     }
-    let documents = runtime()?.block_on(make_from_copy(config, file))?;
+    runtime()?.block_on(inspect::restore_backup(file, directory, progress))?;
     eprintln!(
-        "coscribe: {} now holds {documents} documents",
+        "\ncoscribe: {} now holds what the backup held; `coscribe check` looks at every document",
         directory.display()
     );
     Ok(Verdict::Fine)
-}
-
-/// Verifies the copy and puts it in place; answers how many documents it holds. The store takes this over.
-async fn make_from_copy(_config: &Config, _file: &Path) -> anyhow::Result<u64> {
-    anyhow::bail!("this build can not restore yet")
 }

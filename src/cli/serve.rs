@@ -2,6 +2,7 @@
 
 use super::{Verdict, runtime};
 use crate::{
+    app::App,
     config::Config,
     lifecycle::{Finish, Lifecycle},
     telemetry,
@@ -32,7 +33,9 @@ pub(super) fn run(config: Config) -> anyhow::Result<Verdict> {
     })
 }
 
-/// Builds the application and runs it until the end. The composition root takes this over.
-async fn application(_config: Config, _lifecycle: Lifecycle) -> anyhow::Result<Finish> {
-    anyhow::bail!("this build has no server yet")
+/// Builds the application and runs it until the end.
+async fn application(config: Config, lifecycle: Lifecycle) -> anyhow::Result<Finish> {
+    let app = App::start(&config, lifecycle).await?;
+    println!("Coscribe is ready: http://{}", app.address());
+    Ok(app.run().await)
 }

@@ -89,7 +89,11 @@ pub fn entries(update: &[u8]) -> Result<Vec<Entry<'_>>, AwarenessError> {
             return Err(AwarenessError::Malformed);
         }
         let clock = u32::try_from(clock).map_err(|_| AwarenessError::Malformed)?;
-        found.push(Entry { client, clock, state: (text != "null").then_some(text) });
+        found.push(Entry {
+            client,
+            clock,
+            state: (text != "null").then_some(text),
+        });
     }
     if !reader.is_empty() {
         return Err(AwarenessError::Malformed);
@@ -104,22 +108,42 @@ impl Awareness {
 
     /// How many clients are present.
     pub fn present(&self) -> usize {
-        self.known.values().filter(|known| known.state.is_some()).count()
+        self.known
+            .values()
+            .filter(|known| known.state.is_some())
+            .count()
     }
 
     /// Takes one entry from the socket that speaks for this client.
-    pub fn apply(&mut self, entry: &Entry<'_>, max_bytes: usize, now: Millis) -> Result<Outcome, AwarenessError> {
+    pub fn apply(
+        &mut self,
+        entry: &Entry<'_>,
+        max_bytes: usize,
+        now: Millis,
+    ) -> Result<Outcome, AwarenessError> {
         if let Some(known) = self.known.get(&entry.client) {
-            let gone_again = entry.state.is_none() && known.state.is_some() && entry.clock == known.clock;
+            let gone_again =
+                entry.state.is_none() && known.state.is_some() && entry.clock == known.clock;
             if entry.clock <= known.clock && !gone_again {
                 let shows_itself = entry.state.is_some() && known.state.is_none();
-                return Ok(if shows_itself { Outcome::TellGone } else { Outcome::Nothing });
+                return Ok(if shows_itself {
+                    Outcome::TellGone
+                } else {
+                    Outcome::Nothing
+                });
             }
         } else if entry.state.is_none() {
             return Ok(Outcome::Nothing);
         }
         let state = entry.state.map(|text| check(text, max_bytes)).transpose()?;
-        self.known.insert(entry.client, Known { clock: entry.clock, state, seen_at: now });
+        self.known.insert(
+            entry.client,
+            Known {
+                clock: entry.clock,
+                state,
+                seen_at: now,
+            },
+        );
         Ok(Outcome::Changed)
     }
 
@@ -146,8 +170,9 @@ impl Awareness {
                 ended.push(*client);
             }
         }
-        self.known
-            .retain(|_, known| known.state.is_some() || now.saturating_sub(known.seen_at) < REMEMBERED_FOR);
+        self.known.retain(|_, known| {
+            known.state.is_some() || now.saturating_sub(known.seen_at) < REMEMBERED_FOR
+        });
         if self.known.is_empty() {
             self.known.shrink_to_fit();
         }
@@ -210,16 +235,32 @@ mod tests {
     use super::*;
 
     fn entry(client: ClientId, clock: u32, state: Option<&str>) -> Entry<'_> {
-        Entry { client, clock, state }
+        Entry {
+            client,
+            clock,
+            state,
+        }
     }
 
     #[test]
     fn newer_clocks_win_and_repeats_do_nothing() {
         let mut awareness = Awareness::default();
-        assert_eq!(awareness.apply(&entry(1, 1, Some("{}")), 100, 0), Ok(Outcome::Changed));
-        assert_eq!(awareness.apply(&entry(1, 1, Some("{}")), 100, 0), Ok(Outcome::Nothing));
-        assert_eq!(awareness.apply(&entry(1, 0, Some("{")), 100, 0), Ok(Outcome::Nothing));
-        assert_eq!(awareness.apply(&entry(1, 1, None), 100, 0), Ok(Outcome::Changed));
+        assert_eq!(
+            awareness.apply(&entry(1, 1, Some("{}")), 100, 0),
+            Ok(Outcome::Changed)
+        );
+        assert_eq!(
+            awareness.apply(&entry(1, 1, Some("{}")), 100, 0),
+            Ok(Outcome::Nothing)
+        );
+        assert_eq!(
+            awareness.apply(&entry(1, 0, Some("{")), 100, 0),
+            Ok(Outcome::Nothing)
+        );
+        assert_eq!(
+            awareness.apply(&entry(1, 1, None), 100, 0),
+            Ok(Outcome::Changed)
+        );
         assert_eq!(awareness.present(), 0);
     }
 
@@ -229,23 +270,41 @@ mod tests {
         awareness.apply(&entry(1, 4, Some("{}")), 100, 0).unwrap();
         assert!(awareness.remove(1, 0));
         assert!(!awareness.remove(1, 0));
-        assert_eq!(awareness.apply(&entry(1, 4, Some("{}")), 100, 0), Ok(Outcome::TellGone));
-        assert_eq!(awareness.apply(&entry(1, 5, Some("{}")), 100, 0), Ok(Outcome::Changed));
+        assert_eq!(
+            awareness.apply(&entry(1, 4, Some("{}")), 100, 0),
+            Ok(Outcome::TellGone)
+        );
+        assert_eq!(
+            awareness.apply(&entry(1, 5, Some("{}")), 100, 0),
+            Ok(Outcome::Changed)
+        );
     }
 
     #[test]
     fn bad_states_are_refused_by_name() {
         let mut awareness = Awareness::default();
-        assert_eq!(awareness.apply(&entry(1, 1, Some("{bad")), 100, 0), Err(AwarenessError::Json));
-        assert_eq!(awareness.apply(&entry(1, 1, Some("[1,2,3]")), 3, 0), Err(AwarenessError::TooLarge));
+        assert_eq!(
+            awareness.apply(&entry(1, 1, Some("{bad")), 100, 0),
+            Err(AwarenessError::Json)
+        );
+        assert_eq!(
+            awareness.apply(&entry(1, 1, Some("[1,2,3]")), 3, 0),
+            Err(AwarenessError::TooLarge)
+        );
         let deep = "[".repeat(500) + &"]".repeat(500);
-        assert_eq!(awareness.apply(&entry(1, 1, Some(&deep)), 10_000, 0), Err(AwarenessError::Json));
+        assert_eq!(
+            awareness.apply(&entry(1, 1, Some(&deep)), 10_000, 0),
+            Err(AwarenessError::Json)
+        );
         assert!(awareness.is_empty());
     }
 
     #[test]
     fn claimed_counts_reserve_nothing() {
-        assert_eq!(entries(&[0x80, 0x80, 0x80, 0x60]), Err(AwarenessError::Count));
+        assert_eq!(
+            entries(&[0x80, 0x80, 0x80, 0x60]),
+            Err(AwarenessError::Count)
+        );
         assert_eq!(entries(&[]), Err(AwarenessError::Malformed));
         assert_eq!(entries(&[0, 9]), Err(AwarenessError::Malformed));
         assert_eq!(entries(&[0]), Ok(vec![]));
@@ -255,10 +314,15 @@ mod tests {
     fn states_that_are_not_renewed_expire_and_are_forgotten_later() {
         let mut awareness = Awareness::default();
         awareness.apply(&entry(1, 1, Some("{}")), 100, 0).unwrap();
-        awareness.apply(&entry(2, 1, Some("{}")), 100, 20_000).unwrap();
+        awareness
+            .apply(&entry(2, 1, Some("{}")), 100, 20_000)
+            .unwrap();
         assert_eq!(awareness.expire(29_999), []);
         assert_eq!(awareness.expire(30_000), [1]);
-        assert_eq!(awareness.encode([1]).unwrap(), [1, 1, 1, 4, b'n', b'u', b'l', b'l']);
+        assert_eq!(
+            awareness.encode([1]).unwrap(),
+            [1, 1, 1, 4, b'n', b'u', b'l', b'l']
+        );
         assert_eq!(awareness.expire(95_000), [2]);
         awareness.expire(200_000);
         assert!(awareness.is_empty());
@@ -267,8 +331,13 @@ mod tests {
     #[test]
     fn entries_survive_the_wire() {
         let mut awareness = Awareness::default();
-        awareness.apply(&entry(7, 3, Some(r#"{"user":{"name":"Ada"}}"#)), 100, 0).unwrap();
+        awareness
+            .apply(&entry(7, 3, Some(r#"{"user":{"name":"Ada"}}"#)), 100, 0)
+            .unwrap();
         let update = awareness.encode_all().unwrap();
-        assert_eq!(entries(&update).unwrap(), [entry(7, 3, Some(r#"{"user":{"name":"Ada"}}"#))]);
+        assert_eq!(
+            entries(&update).unwrap(),
+            [entry(7, 3, Some(r#"{"user":{"name":"Ada"}}"#))]
+        );
     }
 }

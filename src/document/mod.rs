@@ -6,15 +6,18 @@
 //! is a Yjs v1 update; a *state vector* says how far each client's structs are known; a *delete set* says which ids
 //! are deleted.
 
+pub mod awareness;
 mod cut;
 pub mod id;
 pub mod id_set;
 pub mod ids;
 pub mod ready;
+pub mod replica;
 pub mod scan;
 pub mod splice;
 pub mod state_vector;
 pub mod strip;
+pub mod tree;
 pub mod varint;
 
 /// The writer of a struct: Yjs' random client id, below 2^53.

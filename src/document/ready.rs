@@ -50,7 +50,19 @@ pub struct Split {
 
 /// Splits a scanned update for a document that knows exactly `known`, of which `deleted` is deleted.
 pub fn split(scan: &Scan, bytes: &[u8], known: &StateVector, deleted: &IdSet) -> Split {
-    let mut placing = Placing::new(scan, bytes, known);
+    split_with(scan, bytes, known, deleted, &|_| true)
+}
+
+/// [`split`], with a say in whose edits may be added: the structs of a client that `may_extend` denies are not ready,
+/// nor is what refers to them.
+pub fn split_with(
+    scan: &Scan,
+    bytes: &[u8],
+    known: &StateVector,
+    deleted: &IdSet,
+    may_extend: &dyn Fn(ClientId) -> bool,
+) -> Split {
+    let mut placing = Placing::new(scan, bytes, known, may_extend);
     placing.place_all();
     let deletes = placing.split_deletes(deleted);
     let runs_added: SmallVec<[IdRange; 1]> = placing
@@ -95,6 +107,8 @@ struct Cursor<'a> {
     body_end: usize,
     /// Nothing in this update can help: a gap.
     stuck: bool,
+    /// Nobody but its owner may add to this client.
+    barred: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -115,6 +129,7 @@ impl<'a> Cursor<'a> {
             count: 0,
             body_end: 0,
             stuck: false,
+            barred: false,
         }
     }
 
@@ -160,11 +175,20 @@ struct SplitDeletes {
 }
 
 impl<'a> Placing<'a> {
-    fn new(scan: &'a Scan, bytes: &'a [u8], known: &'a StateVector) -> Self {
+    fn new(
+        scan: &'a Scan,
+        bytes: &'a [u8],
+        known: &'a StateVector,
+        may_extend: &dyn Fn(ClientId) -> bool,
+    ) -> Self {
         let cursors = scan
             .runs
             .iter()
-            .map(|run| Cursor::new(scan, bytes, run, known.get(run.client)))
+            .map(|run| {
+                let mut cursor = Cursor::new(scan, bytes, run, known.get(run.client));
+                cursor.barred = cursor.next.is_some() && !may_extend(run.client);
+                cursor
+            })
             .collect();
         Self {
             bytes,
@@ -216,7 +240,7 @@ impl<'a> Placing<'a> {
         loop {
             let cursor = self.cursors.get(number)?;
             let view = cursor.next.as_ref()?;
-            let gap = view.kind == Kind::Skip || view.clock > cursor.placed;
+            let gap = cursor.barred || view.kind == Kind::Skip || view.clock > cursor.placed;
             let missing = if gap {
                 None
             } else {

@@ -11,8 +11,8 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 use yrs::{
-    Doc, GetString, Map, OffsetKind, Options, Out, ReadTxn, Text, TextPrelim, Transact, Update, WriteTxn,
-    updates::decoder::Decode,
+    Doc, GetString, Map, OffsetKind, Options, Out, ReadTxn, Text, TextPrelim, Transact, Update,
+    WriteTxn, updates::decoder::Decode,
 };
 
 use super::{
@@ -89,13 +89,18 @@ impl Default for Replica {
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replica").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Replica")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
 impl Replica {
     /// Builds a replica from a snapshot and the rows after it, in order.
-    pub fn load<'a>(updates: impl IntoIterator<Item = &'a Bytes>, limits: &ScanLimits) -> Result<Self, ReplicaError> {
+    pub fn load<'a>(
+        updates: impl IntoIterator<Item = &'a Bytes>,
+        limits: &ScanLimits,
+    ) -> Result<Self, ReplicaError> {
         let mut replica = Self::default();
         for update in updates {
             let scan = scan(update, limits)?;
@@ -143,12 +148,14 @@ impl Replica {
         let doc = self.doc.get_or_insert_with(new_doc);
         let decoded = Update::decode_v1(&bytes).map_err(|_| ReplicaError::Broken)?;
         let mut txn = doc.transact_mut();
-        txn.apply_update(decoded).map_err(|_| ReplicaError::Broken)?;
+        txn.apply_update(decoded)
+            .map_err(|_| ReplicaError::Broken)?;
         let mut deletes = false;
         for (client, ranges) in txn.delete_set().iter() {
             for range in ranges {
                 deletes = true;
-                self.deleted.insert(client.get(), range.start, range.end - range.start);
+                self.deleted
+                    .insert(client.get(), range.start, range.end - range.start);
             }
         }
         txn.commit();
@@ -157,7 +164,8 @@ impl Replica {
         if waits {
             return Err(ReplicaError::Broken);
         }
-        self.known.advance_all(split.runs_added.iter().map(|run| (run.client, run.end)));
+        self.known
+            .advance_all(split.runs_added.iter().map(|run| (run.client, run.end)));
         if split.runs_added.is_empty() && !deletes {
             return Ok(None);
         }
@@ -165,7 +173,10 @@ impl Replica {
         if let Some(verbatim) = &mut self.verbatim {
             verbatim.push(bytes.clone());
         }
-        Ok(Some(Applied { bytes, runs: split.runs_added.clone() }))
+        Ok(Some(Applied {
+            bytes,
+            runs: split.runs_added.clone(),
+        }))
     }
 
     /// Nested types can only grow deeper by what one update nests, so the whole tree is measured only when the bound
@@ -186,12 +197,22 @@ impl Replica {
 
     /// An update with all that `vector` lacks, and every deletion; without the content of what was deleted.
     pub fn diff(&self, vector: &StateVector) -> Vec<u8> {
-        let Some(doc) = &self.doc else { return EMPTY_UPDATE.to_vec() };
-        let Some(verbatim) = &self.verbatim else {
-            let vector = vector.iter().map(|(client, clock)| (yrs::block::ClientID::new(client), clock)).collect();
-            return strip(&doc.transact().encode_diff_v1(&yrs::StateVector::new(vector)));
+        let Some(doc) = &self.doc else {
+            return EMPTY_UPDATE.to_vec();
         };
-        let whole = strip_with(&whole_of(verbatim), &self.deleted);
+        let Some(verbatim) = &self.verbatim else {
+            let vector = vector
+                .iter()
+                .map(|(client, clock)| (yrs::block::ClientID::new(client), clock))
+                .collect();
+            let encoded = doc
+                .transact()
+                .encode_diff_v1(&yrs::StateVector::new(vector));
+            // What can not be walked is no update at all, and no client can read it either.
+            return strip(&encoded).unwrap_or(encoded);
+        };
+        let whole = whole_of(verbatim);
+        let whole = strip_with(&whole, &self.deleted).unwrap_or(whole);
         if vector.is_empty() {
             return whole;
         }
@@ -206,7 +227,9 @@ impl Replica {
 
     /// The text of `meta.title`, empty where there is none.
     pub fn title(&self) -> String {
-        let Some(doc) = &self.doc else { return String::new() };
+        let Some(doc) = &self.doc else {
+            return String::new();
+        };
         let txn = doc.transact();
         match txn.get_map("meta").and_then(|meta| meta.get(&txn, "title")) {
             Some(Out::YText(text)) => text.get_string(&txn),
@@ -251,8 +274,14 @@ fn whole_of(parts: &[Bytes]) -> Vec<u8> {
 
 /// The part of a whole state that a state vector lacks, with every deletion.
 fn lacking(whole: Vec<u8>, vector: &StateVector) -> Vec<u8> {
-    let limits = ScanLimits { max_structs: usize::MAX, max_deletes: usize::MAX, ..ScanLimits::default() };
-    let Ok(scan) = scan(&whole, &limits) else { return whole };
+    let limits = ScanLimits {
+        max_structs: usize::MAX,
+        max_deletes: usize::MAX,
+        ..ScanLimits::default()
+    };
+    let Ok(scan) = scan(&whole, &limits) else {
+        return whole;
+    };
     match ready::split(&scan, &whole, vector, &IdSet::default()).ready {
         Ready::All => whole,
         Ready::Part(part) => part,
@@ -264,14 +293,20 @@ fn lacking(whole: Vec<u8>, vector: &StateVector) -> Vec<u8> {
 fn edit_text(text: &yrs::TextRef, txn: &mut yrs::TransactionMut<'_>, wanted: &str) {
     let current: Vec<char> = text.get_string(txn).chars().collect();
     let wanted: Vec<char> = wanted.chars().collect();
-    let same_start = current.iter().zip(&wanted).take_while(|(a, b)| a == b).count();
+    let same_start = current
+        .iter()
+        .zip(&wanted)
+        .take_while(|(a, b)| a == b)
+        .count();
     let same_end = current[same_start..]
         .iter()
         .rev()
         .zip(wanted[same_start..].iter().rev())
         .take_while(|(a, b)| a == b)
         .count();
-    let units = |chars: &[char]| u32::try_from(chars.iter().map(|c| c.len_utf16()).sum::<usize>()).unwrap_or(u32::MAX);
+    let units = |chars: &[char]| {
+        u32::try_from(chars.iter().map(|c| c.len_utf16()).sum::<usize>()).unwrap_or(u32::MAX)
+    };
     let at = units(&current[..same_start]);
     let removed = units(&current[same_start..current.len() - same_end]);
     let added: String = wanted[same_start..wanted.len() - same_end].iter().collect();
@@ -290,7 +325,8 @@ fn new_doc() -> Doc {
 
 /// A document that keeps what is deleted and counts text in UTF-16 units, as Yjs does.
 pub fn doc_with(client: u64) -> Doc {
-    let mut options = Options::with_guid_and_client_id("".into(), yrs::block::ClientID::new(client));
+    let mut options =
+        Options::with_guid_and_client_id("".into(), yrs::block::ClientID::new(client));
     options.offset_kind = OffsetKind::Utf16;
     options.skip_gc = true;
     options.cleanup_formatting = false;

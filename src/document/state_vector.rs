@@ -111,6 +111,16 @@ impl StateVector {
         }
     }
 
+    /// Lowers `client` to `clock`; never raises it.
+    pub fn lower(&mut self, client: ClientId, clock: Clock) {
+        let Ok(at) = self.find(client) else { return };
+        if clock == 0 {
+            self.entries.remove(at);
+        } else if let Some(entry) = self.entries.get_mut(at) {
+            entry.1 = entry.1.min(clock);
+        }
+    }
+
     /// Raises many clients. One sorting instead of one insertion each, so that an update with 100,000 new clients
     /// does not cost their square.
     pub fn advance_all(&mut self, ends: impl IntoIterator<Item = (ClientId, Clock)>) {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map as JsonMap, Value as Json};
 use yrs::{
-    Any, ArrayRef, Doc, Map, MapRef, Out, ReadTxn, Text, TextRef, Transact, Xml, XmlElementRef, XmlFragment,
-    XmlFragmentRef, XmlOut, XmlTextRef, Array,
+    Any, Array, ArrayRef, Doc, Map, MapRef, Out, ReadTxn, Text, TextRef, Transact, Xml,
+    XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut, XmlTextRef,
     branch::{Branch, BranchPtr},
     types::{Attrs, text::YChange},
 };
@@ -22,7 +22,11 @@ pub enum Node {
     Map(BTreeMap<String, Node>),
     Array(Vec<Node>),
     Fragment(Vec<Node>),
-    Element { name: String, attrs: BTreeMap<String, Node>, children: Vec<Node> },
+    Element {
+        name: String,
+        attrs: BTreeMap<String, Node>,
+        children: Vec<Node>,
+    },
     XmlText(Vec<Chunk>),
     Value(Any),
     /// A subdocument, by its guid.
@@ -42,23 +46,32 @@ pub struct Chunk {
 pub fn roots(doc: &Doc) -> BTreeMap<String, Node> {
     let txn = doc.transact();
     let reader = Reader { txn: &txn };
-    txn.root_refs().map(|(name, value)| (name.to_owned(), reader.root(value, 0))).collect()
+    txn.root_refs()
+        .map(|(name, value)| (name.to_owned(), reader.root(value, 0)))
+        .collect()
 }
 
 /// How deep shared types nest in the whole document: 0 without content, 1 for values directly in a root.
 pub fn depth(doc: &Doc) -> u32 {
     let txn = doc.transact();
     let reader = Reader { txn: &txn };
-    txn.root_refs().map(|(_, value)| deepest(&reader.root(value, 0))).max().unwrap_or(0)
+    txn.root_refs()
+        .map(|(_, value)| deepest(&reader.root(value, 0)))
+        .max()
+        .unwrap_or(0)
 }
 
 fn deepest(node: &Node) -> u32 {
     let below = |nodes: &mut dyn Iterator<Item = &Node>| nodes.map(deepest).max().unwrap_or(0) + 1;
     match node {
-        Node::Text(chunks) | Node::XmlText(chunks) => below(&mut chunks.iter().map(|chunk| &chunk.insert)),
+        Node::Text(chunks) | Node::XmlText(chunks) => {
+            below(&mut chunks.iter().map(|chunk| &chunk.insert))
+        }
         Node::Map(entries) => below(&mut entries.values()),
         Node::Array(items) | Node::Fragment(items) => below(&mut items.iter()),
-        Node::Element { attrs, children, .. } => below(&mut children.iter().chain(attrs.values())),
+        Node::Element {
+            attrs, children, ..
+        } => below(&mut children.iter().chain(attrs.values())),
         Node::Value(_) | Node::Subdocument(_) => 0,
         Node::TooDeep => 1,
     }
@@ -127,7 +140,10 @@ impl<T: ReadTxn> Reader<'_, T> {
             .into_iter()
             .map(|diff| Chunk {
                 insert: self.out(diff.insert, depth),
-                marks: diff.attributes.map(|attrs| sorted(&attrs)).unwrap_or_default(),
+                marks: diff
+                    .attributes
+                    .map(|attrs| sorted(&attrs))
+                    .unwrap_or_default(),
             })
             .collect()
     }
@@ -137,23 +153,43 @@ impl<T: ReadTxn> Reader<'_, T> {
         if chunks.iter().any(is_text) {
             return Node::Text(chunks);
         }
-        Node::Array(array.iter(self.txn).map(|item| self.out(item, depth)).collect())
+        Node::Array(
+            array
+                .iter(self.txn)
+                .map(|item| self.out(item, depth))
+                .collect(),
+        )
     }
 
     fn map(&self, map: &MapRef, depth: u32) -> Node {
-        Node::Map(map.iter(self.txn).map(|(key, value)| (key.to_owned(), self.out(value, depth))).collect())
+        Node::Map(
+            map.iter(self.txn)
+                .map(|(key, value)| (key.to_owned(), self.out(value, depth)))
+                .collect(),
+        )
     }
 
     fn element(&self, element: &XmlElementRef, depth: u32) -> Node {
         Node::Element {
             name: element.tag().to_string(),
-            attrs: element.attributes(self.txn).map(|(key, value)| (key.to_owned(), self.out(value, depth))).collect(),
-            children: element.children(self.txn).map(|child| self.xml(child, depth)).collect(),
+            attrs: element
+                .attributes(self.txn)
+                .map(|(key, value)| (key.to_owned(), self.out(value, depth)))
+                .collect(),
+            children: element
+                .children(self.txn)
+                .map(|child| self.xml(child, depth))
+                .collect(),
         }
     }
 
     fn fragment(&self, fragment: &XmlFragmentRef, depth: u32) -> Node {
-        Node::Fragment(fragment.children(self.txn).map(|child| self.xml(child, depth)).collect())
+        Node::Fragment(
+            fragment
+                .children(self.txn)
+                .map(|child| self.xml(child, depth))
+                .collect(),
+        )
     }
 
     fn xml_text(&self, text: &XmlTextRef, depth: u32) -> Node {
@@ -181,7 +217,10 @@ fn is_text(chunk: &Chunk) -> bool {
 }
 
 fn sorted(attrs: &Attrs) -> BTreeMap<String, Any> {
-    attrs.iter().map(|(key, value)| (key.to_string(), value.clone())).collect()
+    attrs
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.clone()))
+        .collect()
 }
 
 /// The tree as JSON. Text becomes a string, maps and lists what they are; XML becomes nodes as ProseMirror writes
@@ -189,15 +228,28 @@ fn sorted(attrs: &Attrs) -> BTreeMap<String, Any> {
 pub fn to_json(node: &Node) -> Json {
     match node {
         Node::Text(chunks) => Json::String(plain(chunks)),
-        Node::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+        Node::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.clone(), to_json(value)))
+            .collect(),
         Node::Array(items) => items.iter().map(to_json).collect(),
         Node::Fragment(children) => content(children),
         Node::XmlText(chunks) => Json::Array(text_nodes(chunks)),
-        Node::Element { name, attrs, children } => {
+        Node::Element {
+            name,
+            attrs,
+            children,
+        } => {
             let mut node = JsonMap::new();
             node.insert("type".into(), name.clone().into());
             if !attrs.is_empty() {
-                node.insert("attrs".into(), attrs.iter().map(|(key, value)| (key.clone(), to_json(value))).collect());
+                node.insert(
+                    "attrs".into(),
+                    attrs
+                        .iter()
+                        .map(|(key, value)| (key.clone(), to_json(value)))
+                        .collect(),
+                );
             }
             if !children.is_empty() {
                 node.insert("content".into(), content(children));
@@ -257,7 +309,10 @@ fn any_to_json(any: &Any) -> Json {
         Any::Array(items) => items.iter().map(any_to_json).collect(),
         Any::Map(entries) => {
             let sorted: BTreeMap<_, _> = entries.iter().collect();
-            sorted.into_iter().map(|(key, value)| (key.clone(), any_to_json(value))).collect()
+            sorted
+                .into_iter()
+                .map(|(key, value)| (key.clone(), any_to_json(value)))
+                .collect()
         }
     }
 }
@@ -275,7 +330,10 @@ fn write_text(node: &Node, out: &mut String) {
         Node::Fragment(children) => blocks(children, out),
         Node::Element { name, .. } if name == "hardBreak" => out.push('\n'),
         Node::Element { children, .. } => {
-            if children.iter().any(|child| matches!(child, Node::Element { name, .. } if name != "hardBreak")) {
+            if children
+                .iter()
+                .any(|child| matches!(child, Node::Element { name, .. } if name != "hardBreak"))
+            {
                 blocks(children, out);
             } else {
                 children.iter().for_each(|child| write_text(child, out));

@@ -19,7 +19,8 @@ use actix_web::{
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
-use super::{Http, Problem, actor::Actor, error};
+use super::{Http, Problem, error};
+use crate::auth::actor::Actor;
 
 #[derive(rust_embed::Embed)]
 #[folder = "static/"]

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Http, Problem,
-    actor::Actor,
     library::{ContentForm, Document, Library, Person},
     resource,
     timestamp::rfc3339,
 };
 use crate::{
+    auth::actor::Actor,
     clock::UnixMillis,
     document::id::{DocId, DocIdError, MAX_NAME_BYTES},
     store::{DocState, ListQuery},

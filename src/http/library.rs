@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::actor::Actor;
 use crate::{
+    auth::actor::Actor,
     document::id::DocId,
     store::{BoxError, DocRecord, ListQuery},
 };

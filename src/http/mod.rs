@@ -4,7 +4,6 @@
 //! origin do that), `error::catch_panics`, and then a handler. Every error of every layer leaves as one problem
 //! document, made in `error`. Documents are reached through the [`Library`] port only.
 
-pub mod actor;
 mod assets;
 mod documents;
 mod error;

@@ -32,7 +32,10 @@ impl ClientMessage {
     /// Bytes of payload that the message carries.
     pub fn len(&self) -> usize {
         match self {
-            Self::SyncStep1(bytes) | Self::SyncStep2(bytes) | Self::Update(bytes) | Self::Awareness(bytes) => bytes.len(),
+            Self::SyncStep1(bytes)
+            | Self::SyncStep2(bytes)
+            | Self::Update(bytes)
+            | Self::Awareness(bytes) => bytes.len(),
             Self::QueryAwareness => 0,
         }
     }

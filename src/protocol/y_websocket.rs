@@ -68,7 +68,10 @@ fn number(reader: &mut Reader<'_>) -> Result<u64, FrameError> {
 
 /// The payload as a slice of the frame's own buffer: nothing is copied.
 fn payload(frame: &Bytes, reader: &mut Reader<'_>) -> Result<Bytes, FrameError> {
-    reader.var_bytes().map(|slice| frame.slice_ref(slice)).map_err(error)
+    reader
+        .var_bytes()
+        .map(|slice| frame.slice_ref(slice))
+        .map_err(error)
 }
 
 fn error(error: ReadError) -> FrameError {
@@ -146,7 +149,9 @@ mod tests {
 
     fn messages(frame: &[u8]) -> Result<Vec<ClientMessage>, FrameError> {
         let mut found = Vec::new();
-        decode(&Bytes::copy_from_slice(frame), |message| found.push(message))?;
+        decode(&Bytes::copy_from_slice(frame), |message| {
+            found.push(message)
+        })?;
         Ok(found)
     }
 
@@ -169,7 +174,10 @@ mod tests {
         assert_eq!(messages(&[0]), Err(FrameError::Truncated));
         assert_eq!(messages(&[0, 2, 5, 1]), Err(FrameError::Truncated));
         assert_eq!(messages(&[0, 7, 0]), Err(FrameError::UnknownSync(7)));
-        assert_eq!(messages(&[0, 2, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]), Err(FrameError::Truncated));
+        assert_eq!(
+            messages(&[0, 2, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]),
+            Err(FrameError::Truncated)
+        );
         assert_eq!(messages(&[9, 1, 2, 3]), Ok(vec![]));
     }
 
@@ -180,7 +188,10 @@ mod tests {
         let frame = encode(ServerMessage::Awareness(&[0]), false).unwrap();
         assert_eq!(&frame[..], KEEP_ALIVE);
         assert!(encode(ServerMessage::Saved(3), false).is_none());
-        assert_eq!(&encode(ServerMessage::Saved(3), true).unwrap()[..], &[100, 3]);
+        assert_eq!(
+            &encode(ServerMessage::Saved(3), true).unwrap()[..],
+            &[100, 3]
+        );
     }
 
     #[test]

@@ -33,7 +33,10 @@ impl AnswerCache {
             self.entries = Vec::new();
             return None;
         }
-        self.entries.iter().find(|(of, _)| of == vector).map(|(_, frame)| frame.clone())
+        self.entries
+            .iter()
+            .find(|(of, _)| of == vector)
+            .map(|(_, frame)| frame.clone())
     }
 
     /// Keeps the frame of an answer and returns it.
@@ -44,7 +47,8 @@ impl AnswerCache {
         }
         self.at = changes;
         if self.entries.len() < CACHED_ANSWERS {
-            self.entries.push((Bytes::copy_from_slice(vector), frame.clone()));
+            self.entries
+                .push((Bytes::copy_from_slice(vector), frame.clone()));
         }
         frame
     }
@@ -53,10 +57,15 @@ impl AnswerCache {
 impl State {
     /// A client's `SyncStep1`.
     pub(super) fn sync_step_1(&mut self, id: PeerId, vector: &Bytes) {
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.outbox.bytes() > self.limits.outbox_bytes {
             if peer.waiting_asks.len() >= MAX_WAITING_ASKS {
-                peer.outbox.close(Close::new(CloseCode::Policy, "too many sync requests without reading the answers"));
+                peer.outbox.close(Close::new(
+                    CloseCode::Policy,
+                    "too many sync requests without reading the answers",
+                ));
                 return;
             }
             peer.waiting_asks.push_back(Bytes::copy_from_slice(vector));
@@ -73,7 +82,9 @@ impl State {
     /// what was refused for good.
     pub(super) fn ask_for_missing(&mut self, id: PeerId) {
         let changes = self.changes;
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.asked || peer.asked_at == changes || peer.refused_for_good {
             return;
         }
@@ -85,7 +96,9 @@ impl State {
     /// The peer has read everything it was sent.
     pub(super) fn drained(&mut self, id: PeerId) {
         let everyone = self.presence.everyone();
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if std::mem::take(&mut peer.awareness_stale)
             && let Some(update) = everyone
         {
@@ -107,7 +120,9 @@ impl State {
             let bytes = match &ask {
                 Ask::Step1(_) => {
                     let vector = self.replica.known().encode();
-                    Dialect::YWebsocket.encode(ServerMessage::SyncStep1(&vector)).unwrap_or_default()
+                    Dialect::YWebsocket
+                        .encode(ServerMessage::SyncStep1(&vector))
+                        .unwrap_or_default()
                 }
                 Ask::Step2(id, vector) => {
                     let frame = self.step_2(vector);
@@ -134,7 +149,8 @@ impl State {
         }
         self.metrics.sync_encodes.inc();
         let update = self.replica.diff(vector);
-        self.cache.put(self.changes, &key, ServerMessage::SyncStep2(&update))
+        self.cache
+            .put(self.changes, &key, ServerMessage::SyncStep2(&update))
     }
 
     /// The peer's next answer shows all batches so far.
@@ -168,7 +184,8 @@ impl State {
                 }
             }
             Ask::Export(reply) => {
-                let update = y_websocket::update_of(&bytes).unwrap_or(Bytes::from_static(EMPTY_UPDATE));
+                let update =
+                    y_websocket::update_of(&bytes).unwrap_or(Bytes::from_static(EMPTY_UPDATE));
                 // Whoever asked may have gone away meanwhile.
                 reply.send(update).ok();
             }
@@ -181,8 +198,15 @@ impl State {
         if self.storing.is_none() {
             return;
         }
-        let Some(replica) = loaded.ok().and_then(|loaded| self.committed_replica(&loaded)) else { return };
-        let uncovered = self.batch.saturating_sub(u64::from(self.in_flight.is_some()));
+        let Some(replica) = loaded
+            .ok()
+            .and_then(|loaded| self.committed_replica(&loaded))
+        else {
+            return;
+        };
+        let uncovered = self
+            .batch
+            .saturating_sub(u64::from(self.in_flight.is_some()));
         for ask in self.take_asks() {
             let frame = match &ask {
                 Ask::Step1(_) => ServerMessage::SyncStep1(&replica.known().encode()).frame(),
@@ -192,7 +216,9 @@ impl State {
                     }
                     ServerMessage::SyncStep2(&replica.diff(vector)).frame()
                 }
-                Ask::Export(_) => ServerMessage::SyncStep2(&replica.diff(&StateVector::default())).frame(),
+                Ask::Export(_) => {
+                    ServerMessage::SyncStep2(&replica.diff(&StateVector::default())).frame()
+                }
                 Ask::CatchUp(_) => continue,
             };
             self.deliver(ask, frame);
@@ -208,8 +234,16 @@ impl ServerMessage<'_> {
 
 /// A document frame was taken out of the peer's queue: the peer may lack all that it brought.
 pub(super) fn lower_by_frame(peer: &mut Peer, frame: &Bytes) {
-    let Some(update) = y_websocket::update_of(frame) else { return };
-    let Ok(scan) = scan(&update, &crate::document::scan::ScanLimits::default()) else { return };
-    let floor: Vec<_> = scan.runs.iter().map(|run| (run.client, run.start)).collect();
+    let Some(update) = y_websocket::update_of(frame) else {
+        return;
+    };
+    let Ok(scan) = scan(&update, &crate::document::scan::ScanLimits::default()) else {
+        return;
+    };
+    let floor: Vec<_> = scan
+        .runs
+        .iter()
+        .map(|run| (run.client, run.start))
+        .collect();
     peer.lower_floor(&floor);
 }

@@ -13,7 +13,10 @@ use tokio::sync::oneshot;
 use super::event::{PeerId, RenameError};
 use crate::{
     clock::UnixMillis,
-    document::{ClientId, Clock, id_set::IdRange, replica::Applied, scan::Scan, splice::splice, state_vector::StateVector},
+    document::{
+        ClientId, Clock, id_set::IdRange, replica::Applied, scan::Scan, splice::splice,
+        state_vector::StateVector,
+    },
     store::NewRow,
 };
 
@@ -27,14 +30,6 @@ pub enum Ask {
     /// The diff for a peer that was too slow for the frames.
     CatchUp(PeerId),
     Export(oneshot::Sender<Bytes>),
-}
-
-/// An answer that shows a state which is not durable yet.
-#[derive(Debug)]
-pub enum Answer {
-    Frame(PeerId, Bytes),
-    CatchUp(PeerId, Bytes),
-    Export(oneshot::Sender<Bytes>, Bytes),
 }
 
 #[derive(Debug, Default)]
@@ -73,11 +68,21 @@ impl Batch {
         !self.rows.is_empty()
     }
 
-    pub fn add(&mut self, author: &Arc<str>, client_id: ClientId, at: UnixMillis, scan: &Scan, applied: Applied) {
+    pub fn add(
+        &mut self,
+        author: &Arc<str>,
+        client_id: ClientId,
+        at: UnixMillis,
+        scan: &Scan,
+        applied: Applied,
+    ) {
         self.bytes += applied.bytes.len();
         let mut between: SmallVec<[IdRange; 4]> = SmallVec::new();
         for row in self.rows.iter_mut().rev() {
-            if row.author == *author && row.client_id == client_id && !refers_into(scan, &applied.bytes, &between) {
+            if row.author == *author
+                && row.client_id == client_id
+                && !refers_into(scan, &applied.bytes, &between)
+            {
                 row.runs.extend(applied.runs);
                 row.parts.push(applied.bytes);
                 return;
@@ -95,11 +100,20 @@ impl Batch {
 
     /// The accepted updates, in an order in which they can be applied.
     pub fn parts(&self) -> Vec<Bytes> {
-        self.rows.iter().flat_map(|row| row.parts.iter().cloned()).collect()
+        self.rows
+            .iter()
+            .flat_map(|row| row.parts.iter().cloned())
+            .collect()
     }
 
     pub fn ack(&mut self, peer: PeerId) {
-        match self.acks.iter_mut().rev().take(8).find(|(of, _)| *of == peer) {
+        match self
+            .acks
+            .iter_mut()
+            .rev()
+            .take(8)
+            .find(|(of, _)| *of == peer)
+        {
             Some((_, count)) => *count += 1,
             None => self.acks.push((peer, 1)),
         }
@@ -111,14 +125,23 @@ impl Batch {
         let mut floor: Vec<(ClientId, Clock)> = Vec::new();
         for row in self.rows.drain(..) {
             floor.extend(row.runs.iter().map(|run| (run.client, run.start)));
-            let new = |bytes| NewRow { bytes, author: row.author.clone(), client_id: row.client_id, at: row.at };
+            let new = |bytes| NewRow {
+                bytes,
+                author: row.author.clone(),
+                client_id: row.client_id,
+                at: row.at,
+            };
             rows.extend(joined(&row.parts).into_iter().map(new));
         }
         let parts: SmallVec<[Bytes; 4]> = rows.iter().map(|row| row.bytes.clone()).collect();
         self.bytes = 0;
         floor.sort_unstable();
         floor.dedup_by_key(|(client, _)| *client);
-        Sealed { updates: joined(&parts), rows, floor }
+        Sealed {
+            updates: joined(&parts),
+            rows,
+            floor,
+        }
     }
 }
 
@@ -140,7 +163,9 @@ fn refers_into(scan: &Scan, bytes: &[u8], ranges: &[IdRange]) -> bool {
         return false;
     }
     let hit = |client: ClientId, start: Clock, end: Clock| {
-        ranges.iter().any(|range| range.client == client && start < range.end && end > range.start)
+        ranges
+            .iter()
+            .any(|range| range.client == client && start < range.end && end > range.start)
     };
     scan.runs.iter().any(|run| {
         ranges.iter().any(|range| range.client == run.client)
@@ -148,5 +173,7 @@ fn refers_into(scan: &Scan, bytes: &[u8], ranges: &[IdRange]) -> bool {
                 .structs_of(bytes, run)
                 .flat_map(|view| view.references())
                 .any(|id| hit(id.client, id.clock, id.clock + 1))
-    }) || scan.delete_ranges(bytes).any(|range| hit(range.client, range.start, range.end))
+    }) || scan
+        .delete_ranges(bytes)
+        .any(|range| hit(range.client, range.start, range.end))
 }

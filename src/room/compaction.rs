@@ -31,8 +31,14 @@ pub enum CompactionError {
 
 /// Compacts what is committed of a document. Answers the last row that the snapshot covers, or nothing when there was
 /// nothing to do.
-pub async fn compact(store: &Arc<dyn Store>, doc: &DocId, limits: &ScanLimits) -> Result<Option<Seq>, CompactionError> {
-    let Loaded::Live(stored) = store.load(doc).await? else { return Ok(None) };
+pub async fn compact(
+    store: &Arc<dyn Store>,
+    doc: &DocId,
+    limits: &ScanLimits,
+) -> Result<Option<Seq>, CompactionError> {
+    let Loaded::Live(stored) = store.load(doc).await? else {
+        return Ok(None);
+    };
     if stored.tail.is_empty() {
         return Ok(None);
     }
@@ -41,23 +47,38 @@ pub async fn compact(store: &Arc<dyn Store>, doc: &DocId, limits: &ScanLimits) -
     let bytes = tokio::task::spawn_blocking(move || verified_snapshot(&stored, &limits))
         .await
         .map_err(|_| CompactionError::Interrupted)??;
-    let done = store.compact(Compaction { doc: doc.clone(), epoch, snapshot: Snapshot { seq, bytes } }).await?;
+    let done = store
+        .compact(Compaction {
+            doc: doc.clone(),
+            epoch,
+            snapshot: Snapshot { seq, bytes },
+        })
+        .await?;
     Ok(done.then_some(seq))
 }
 
 /// A snapshot of everything that is stored, read back and compared.
 pub fn verified_snapshot(stored: &Stored, limits: &ScanLimits) -> Result<Bytes, CompactionError> {
     let replay = replay(stored, limits)?;
-    let bytes = replay.full_state().unwrap_or_else(|| Bytes::from_static(crate::document::replica::EMPTY_UPDATE));
+    let bytes = replay
+        .full_state()
+        .unwrap_or_else(|| Bytes::from_static(crate::document::replica::EMPTY_UPDATE));
     let read_back = Replica::load([&bytes], limits)?;
     let same = read_back.known() == replay.known()
         && read_back.deleted() == replay.deleted()
         && read_back.doc().map(tree::roots) == replay.doc().map(tree::roots);
-    if same { Ok(bytes) } else { Err(CompactionError::Differs) }
+    if same {
+        Ok(bytes)
+    } else {
+        Err(CompactionError::Differs)
+    }
 }
 
 /// The replica that snapshot and tail build.
 pub fn replay(stored: &Stored, limits: &ScanLimits) -> Result<Replica, ReplicaError> {
     let snapshot = stored.snapshot.iter().map(|snapshot| &snapshot.bytes);
-    Replica::load(snapshot.chain(stored.tail.iter().map(|row| &row.row.bytes)), limits)
+    Replica::load(
+        snapshot.chain(stored.tail.iter().map(|row| &row.row.bytes)),
+        limits,
+    )
 }

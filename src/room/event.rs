@@ -41,7 +41,10 @@ pub struct Join {
 #[derive(Debug)]
 pub enum Event {
     Join(Box<Join>),
-    Messages { peer: PeerId, messages: Vec<ClientMessage> },
+    Messages {
+        peer: PeerId,
+        messages: Vec<ClientMessage>,
+    },
     /// The peer's outbox has run empty after it had been full.
     Drained(PeerId),
     Left(PeerId),
@@ -62,7 +65,12 @@ pub enum Command {
     /// The committed state as a v1 update without deleted content.
     Export(oneshot::Sender<Bytes>),
     /// Edit `meta.title`; answered when it is durable.
-    Rename { title: String, author: Arc<str>, client: u32, reply: oneshot::Sender<Result<(), RenameError>> },
+    Rename {
+        title: String,
+        author: Arc<str>,
+        client: u32,
+        reply: oneshot::Sender<Result<(), RenameError>>,
+    },
     /// Who is here, by their awareness states.
     People(oneshot::Sender<Vec<Person>>),
     /// Close every peer; the document was trashed or deleted.

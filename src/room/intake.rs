@@ -38,7 +38,11 @@ enum Intake {
     /// Some of it, or all, waits for something unknown.
     Waits,
     /// Never to be accepted.
-    Refused { code: &'static str, reason: String, limit: Option<u64> },
+    Refused {
+        code: &'static str,
+        reason: String,
+        limit: Option<u64>,
+    },
     /// Not accepted while storing fails.
     NotNow { reason: String },
 }
@@ -68,7 +72,9 @@ impl State {
 
     fn document_message(&mut self, id: PeerId, update: &Bytes, live: bool, now: Now) {
         self.metrics.updates_received.inc();
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         let index = peer.messages;
         peer.messages += 1;
         match self.take_in(id, update, live, now) {
@@ -81,17 +87,37 @@ impl State {
                 self.acknowledge_later(id);
             }
             Intake::Waits => self.park(id, update, index),
-            Intake::Refused { code, reason, limit } => {
+            Intake::Refused {
+                code,
+                reason,
+                limit,
+            } => {
                 if let Some(peer) = self.peers.get(id) {
                     peer.refused_for_good = true;
                 }
-                self.refuse(id, &Refusal { code, reason, limit, message: index });
+                self.refuse(
+                    id,
+                    &Refusal {
+                        code,
+                        reason,
+                        limit,
+                        message: index,
+                    },
+                );
             }
             Intake::NotNow { reason } => {
                 if let Some(peer) = self.peers.get(id) {
                     peer.refused_for_now = true;
                 }
-                self.refuse(id, &Refusal { code: "not-stored", reason, limit: None, message: index });
+                self.refuse(
+                    id,
+                    &Refusal {
+                        code: "not-stored",
+                        reason,
+                        limit: None,
+                        message: index,
+                    },
+                );
             }
         }
     }
@@ -100,7 +126,10 @@ impl State {
         if update.len() > self.limits.message_bytes {
             return Intake::Refused {
                 code: "message-too-large",
-                reason: format!("the edit is larger than {} bytes", self.limits.message_bytes),
+                reason: format!(
+                    "the edit is larger than {} bytes",
+                    self.limits.message_bytes
+                ),
                 limit: Some(self.limits.message_bytes as u64),
             };
         }
@@ -138,10 +167,21 @@ impl State {
     fn split(&self, scan: &Scan, update: &Bytes, id: PeerId) -> Split {
         let owners = &self.owners;
         let may_extend = |client: ClientId| owners.get(&client).is_none_or(|owner| *owner == id);
-        split_with(scan, update, self.replica.known(), self.replica.deleted(), &may_extend)
+        split_with(
+            scan,
+            update,
+            self.replica.known(),
+            self.replica.deleted(),
+            &may_extend,
+        )
     }
 
-    fn apply(&mut self, scan: &Scan, update: &Bytes, split: &Split) -> Result<Option<Applied>, Intake> {
+    fn apply(
+        &mut self,
+        scan: &Scan,
+        update: &Bytes,
+        split: &Split,
+    ) -> Result<Option<Applied>, Intake> {
         match self.replica.apply(scan, update, split) {
             Ok(applied) => {
                 self.changes += u64::from(applied.is_some());
@@ -154,7 +194,11 @@ impl State {
             }),
             Err(error) => {
                 self.broken = !error.is_harmless();
-                Err(Intake::Refused { code: "unacceptable", reason: error.to_string(), limit: None })
+                Err(Intake::Refused {
+                    code: "unacceptable",
+                    reason: error.to_string(),
+                    limit: None,
+                })
             }
         }
     }
@@ -164,7 +208,9 @@ impl State {
             [run] => Some(run.client),
             _ => None,
         };
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if let (Some(client), true) = (single, live && peer.own.is_none())
             && !self.owners.contains_key(&client)
         {
@@ -183,13 +229,19 @@ impl State {
         if adds && self.replica.size() + update.len() > self.limits.document_bytes {
             return Some(Intake::Refused {
                 code: "document-full",
-                reason: format!("the document would be larger than {} bytes", self.limits.document_bytes),
+                reason: format!(
+                    "the document would be larger than {} bytes",
+                    self.limits.document_bytes
+                ),
                 limit: Some(self.limits.document_bytes as u64),
             });
         }
         let reason = self.storing.as_ref()?;
-        (self.pending.bytes + update.len() > self.limits.uncommitted_bytes)
-            .then(|| Intake::NotNow { reason: format!("not saved: {reason}") })
+        (self.pending.bytes + update.len() > self.limits.uncommitted_bytes).then(|| {
+            Intake::NotNow {
+                reason: format!("not saved: {reason}"),
+            }
+        })
     }
 
     /// By how much the update moves the clock of a known client without a live owner, with structs that hold nothing.
@@ -200,10 +252,14 @@ impl State {
             .iter()
             .filter(|run| {
                 let before = known.get(run.client);
-                before > 0 && run.end.saturating_sub(before) >= MAX_FOREIGN_JUMP && !self.owners.contains_key(&run.client)
+                before > 0
+                    && run.end.saturating_sub(before) >= MAX_FOREIGN_JUMP
+                    && !self.owners.contains_key(&run.client)
             })
             .map(|run| {
-                let empty = scan.structs_of(update, run).filter(|view| view.is_deleted() || view.kind == Kind::Skip);
+                let empty = scan
+                    .structs_of(update, run)
+                    .filter(|view| view.is_deleted() || view.kind == Kind::Skip);
                 empty.fold(0_u32, |sum, view| sum.saturating_add(view.len))
             })
             .find(|jump| *jump >= MAX_FOREIGN_JUMP)
@@ -222,11 +278,15 @@ impl State {
 
     /// A stock client takes its own update, when it comes back, for the acknowledgement; so it does with a repeat.
     fn echo_later(&mut self, id: PeerId, update: &Bytes) {
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.dialect.is_told_what_is_saved() {
             return;
         }
-        let Some(frame) = peer.dialect.encode(ServerMessage::Update(update)) else { return };
+        let Some(frame) = peer.dialect.encode(ServerMessage::Update(update)) else {
+            return;
+        };
         if self.pending.has_rows() {
             self.pending.echoes.push((id, frame));
         } else if let Some(batch) = &mut self.in_flight {
@@ -239,7 +299,9 @@ impl State {
     fn park(&mut self, id: PeerId, update: &Bytes, index: u64) {
         self.metrics.updates_parked.inc();
         let limit = self.limits.parked_bytes;
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.parked_bytes + update.len() > limit {
             // The sender still holds all of it, and sends it when it is asked for what we miss.
             peer.parked.clear();
@@ -248,7 +310,10 @@ impl State {
         if update.len() <= limit {
             peer.parked_bytes += update.len();
             // A copy, so that a few waiting bytes do not keep a whole read buffer.
-            peer.parked.push_back(Parked { update: Bytes::copy_from_slice(update), index });
+            peer.parked.push_back(Parked {
+                update: Bytes::copy_from_slice(update),
+                index,
+            });
         }
         self.ask_for_missing(id);
     }
@@ -258,7 +323,9 @@ impl State {
         while self.retried_at != self.changes && !self.broken {
             self.retried_at = self.changes;
             for id in self.peers.ids() {
-                let Some(peer) = self.peers.get(id) else { continue };
+                let Some(peer) = self.peers.get(id) else {
+                    continue;
+                };
                 if peer.parked.is_empty() {
                     continue;
                 }
@@ -267,12 +334,26 @@ impl State {
                     match self.take_in(id, &update, false, now) {
                         Intake::Whole | Intake::Repeat => self.acknowledge_later(id),
                         Intake::Waits | Intake::NotNow { .. } => {
-                            let Some(peer) = self.peers.get(id) else { continue };
+                            let Some(peer) = self.peers.get(id) else {
+                                continue;
+                            };
                             peer.parked_bytes += update.len();
                             peer.parked.push_back(Parked { update, index });
                         }
-                        Intake::Refused { code, reason, limit } => {
-                            self.refuse(id, &Refusal { code, reason, limit, message: index });
+                        Intake::Refused {
+                            code,
+                            reason,
+                            limit,
+                        } => {
+                            self.refuse(
+                                id,
+                                &Refusal {
+                                    code,
+                                    reason,
+                                    limit,
+                                    message: index,
+                                },
+                            );
                         }
                     }
                 }
@@ -281,7 +362,9 @@ impl State {
     }
 
     pub(super) fn refuse(&mut self, id: PeerId, refusal: &Refusal) {
-        self.metrics.refusals.inc(crate::metrics::Refusal::of_code(refusal.code));
+        self.metrics
+            .refusals
+            .inc(crate::metrics::Refusal::of_code(refusal.code));
         if let Some(peer) = self.peers.get(id) {
             peer.tell(ServerMessage::Refused(refusal));
         }
@@ -290,7 +373,9 @@ impl State {
 
     /// A message that carries no edit was not understood. Stock clients are told, our own page never makes one.
     pub(super) fn refuse_frame(&mut self, id: PeerId, reason: &str) {
-        self.metrics.refusals.inc(crate::metrics::Refusal::Malformed);
+        self.metrics
+            .refusals
+            .inc(crate::metrics::Refusal::Malformed);
         if let Some(peer) = self.peers.get(id)
             && !peer.dialect.is_told_what_is_saved()
         {
@@ -309,7 +394,10 @@ impl State {
         if let Some(peer) = self.peers.get(id) {
             peer.refusals += 1;
             if peer.refusals > limit {
-                peer.outbox.close(Close::new(CloseCode::Policy, "too many messages were refused"));
+                peer.outbox.close(Close::new(
+                    CloseCode::Policy,
+                    "too many messages were refused",
+                ));
             }
         }
     }
@@ -331,19 +419,35 @@ impl State {
         }
     }
 
-    fn write_title(&mut self, title: &str, author: &Arc<str>, client: u32, now: Now) -> Result<bool, RenameError> {
+    fn write_title(
+        &mut self,
+        title: &str,
+        author: &Arc<str>,
+        client: u32,
+        now: Now,
+    ) -> Result<bool, RenameError> {
         if self.is_ending() {
             return Err(RenameError::NotWritable);
         }
         if self.replica.title() == title {
             return Ok(false);
         }
-        let update = self.replica.rename(title, client).ok_or(RenameError::Failed)?;
+        let update = self
+            .replica
+            .rename(title, client)
+            .ok_or(RenameError::Failed)?;
         let scan = scan(&update, &self.limits.scan).map_err(|_| RenameError::Failed)?;
-        let split = split_with(&scan, &update, self.replica.known(), self.replica.deleted(), &|_| true);
+        let split = split_with(
+            &scan,
+            &update,
+            self.replica.known(),
+            self.replica.deleted(),
+            &|_| true,
+        );
         match self.apply(&scan, &update, &split) {
             Ok(Some(applied)) if !split.rest => {
-                self.pending.add(author, u64::from(client), now.wall, &scan, applied);
+                self.pending
+                    .add(author, u64::from(client), now.wall, &scan, applied);
                 Ok(true)
             }
             _ => Err(RenameError::Failed),
@@ -354,7 +458,13 @@ impl State {
     pub(super) fn reapply_pending(&mut self) -> Result<(), ReplicaError> {
         for update in self.pending.parts() {
             let scan = scan(&update, &self.limits.scan)?;
-            let split = split_with(&scan, &update, self.replica.known(), self.replica.deleted(), &|_| true);
+            let split = split_with(
+                &scan,
+                &update,
+                self.replica.known(),
+                self.replica.deleted(),
+                &|_| true,
+            );
             if split.rest {
                 return Err(ReplicaError::NotReady);
             }
@@ -366,10 +476,16 @@ impl State {
 
 fn refused_by_scan(error: &ScanError) -> Intake {
     let (code, limit) = match error {
-        ScanError::TooManyStructs { max } | ScanError::TooManyDeletes { max } => ("too-many-structs", Some(*max)),
+        ScanError::TooManyStructs { max } | ScanError::TooManyDeletes { max } => {
+            ("too-many-structs", Some(*max))
+        }
         ScanError::TooDeep { max, .. } => ("too-deep", Some(*max)),
         ScanError::Unsupported { .. } => ("unsupported", None),
         _ => ("malformed", None),
     };
-    Intake::Refused { code, reason: error.to_string(), limit: limit.map(|limit| limit as u64) }
+    Intake::Refused {
+        code,
+        reason: error.to_string(),
+        limit: limit.map(|limit| limit as u64),
+    }
 }

@@ -39,7 +39,10 @@ pub struct RoomGone;
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self { queue: Mutex::default(), room_for: Semaphore::new(CAPACITY) }
+        Self {
+            queue: Mutex::default(),
+            room_for: Semaphore::new(CAPACITY),
+        }
     }
 }
 

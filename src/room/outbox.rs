@@ -87,7 +87,9 @@ impl Outbox {
     /// after `Next::Empty`.
     pub fn push_awareness(&self, frame: &Bytes, limit: usize) -> bool {
         let mut state = self.lock();
-        if state.awareness_frames >= MAX_AWARENESS_FRAMES || (state.bytes > 0 && state.bytes + frame.len() > limit) {
+        if state.awareness_frames >= MAX_AWARENESS_FRAMES
+            || (state.bytes > 0 && state.bytes + frame.len() > limit)
+        {
             state.take(Kind::Awareness);
             state.tell_when_empty = true;
             state.wake();
@@ -133,7 +135,10 @@ impl Outbox {
     /// The socket task has ended.
     pub fn abandon(&self) {
         let mut state = self.lock();
-        *state = State { gone: true, ..State::default() };
+        *state = State {
+            gone: true,
+            ..State::default()
+        };
     }
 
     /// What is next for the socket task.
@@ -258,7 +263,10 @@ mod tests {
     #[test]
     fn an_empty_queue_takes_a_frame_of_any_size() {
         let outbox = Outbox::default();
-        assert_eq!(outbox.push_document(&frame(b"larger than the limit"), 4), Pushed::Queued);
+        assert_eq!(
+            outbox.push_document(&frame(b"larger than the limit"), 4),
+            Pushed::Queued
+        );
     }
 
     #[test]
@@ -279,6 +287,9 @@ mod tests {
         outbox.close(Close::new(CloseCode::Gone, "deleted"));
         outbox.push_document(&frame(b"c"), 10);
         assert_eq!(next(&outbox), Some(Next::Frame(frame(b"b"))));
-        assert_eq!(next(&outbox), Some(Next::Close(Close::new(CloseCode::Gone, "deleted"))));
+        assert_eq!(
+            next(&outbox),
+            Some(Next::Close(Close::new(CloseCode::Gone, "deleted")))
+        );
     }
 }

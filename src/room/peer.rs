@@ -57,7 +57,12 @@ pub struct Parked {
 }
 
 impl Peer {
-    pub fn new(outbox: Arc<Outbox>, dialect: Dialect, author: Option<Arc<str>>, covered: u64) -> Self {
+    pub fn new(
+        outbox: Arc<Outbox>,
+        dialect: Dialect,
+        author: Option<Arc<str>>,
+        covered: u64,
+    ) -> Self {
         Self {
             outbox,
             dialect,

@@ -57,8 +57,12 @@ impl Presence {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
-        let Some(update) = self.awareness.encode(changed) else { return };
-        let Some(frame) = Dialect::YWebsocket.encode(ServerMessage::Awareness(&update)) else { return };
+        let Some(update) = self.awareness.encode(changed) else {
+            return;
+        };
+        let Some(frame) = Dialect::YWebsocket.encode(ServerMessage::Awareness(&update)) else {
+            return;
+        };
         for (_, peer) in peers.iter_mut() {
             if !peer.awareness_stale && !peer.outbox.push_awareness(&frame, limits.outbox_bytes) {
                 peer.awareness_stale = true;
@@ -112,7 +116,9 @@ impl State {
             Ok(entries) => entries,
             Err(error) => return self.refuse_frame(id, &error.to_string()),
         };
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.own.is_none()
             && let [only] = entries.as_slice()
             && only.state.is_some()
@@ -121,10 +127,16 @@ impl State {
             peer.own = Some(only.client);
             self.own(id, only.client);
         }
-        let Some(own) = self.peers.get(id).and_then(|peer| peer.own) else { return };
+        let Some(own) = self.peers.get(id).and_then(|peer| peer.own) else {
+            return;
+        };
         // What a peer says about others is dropped without a word: stock clients echo everybody's states.
         for entry in entries.iter().filter(|entry| entry.client == own) {
-            match self.presence.awareness.apply(entry, self.limits.awareness_bytes, now.monotonic) {
+            match self
+                .presence
+                .awareness
+                .apply(entry, self.limits.awareness_bytes, now.monotonic)
+            {
                 Ok(Outcome::Changed) => self.presence.changed.push(own),
                 Ok(Outcome::Nothing) => {}
                 Ok(Outcome::TellGone) => {
@@ -167,6 +179,11 @@ impl State {
 /// A client announces itself before it has read anything of ours. What comes after its first answer may be an echo of
 /// somebody else's state, so an id that has a live owner can only be taken over before that: by the same client on a
 /// new connection.
-fn may_claim(peer: &Peer, entry: &Entry<'_>, owners: &FxHashMap<ClientId, PeerId>, id: PeerId) -> bool {
+fn may_claim(
+    peer: &Peer,
+    entry: &Entry<'_>,
+    owners: &FxHashMap<ClientId, PeerId>,
+    id: PeerId,
+) -> bool {
     !peer.answered || owners.get(&entry.client).is_none_or(|owner| *owner == id)
 }

@@ -80,7 +80,11 @@ impl Registry {
     }
 
     /// Sends a command to the room of a document, opening it where needed.
-    pub fn command(self: &Arc<Self>, doc: &DocId, command: Command) -> Result<Arc<Mailbox>, Draining> {
+    pub fn command(
+        self: &Arc<Self>,
+        doc: &DocId,
+        command: Command,
+    ) -> Result<Arc<Mailbox>, Draining> {
         self.post(doc, Event::Command(Box::new(command)))
     }
 
@@ -150,7 +154,9 @@ impl Registry {
         let close = Close::new(CloseCode::Restart, "the server restarts");
         for mailbox in open {
             // One that is gone already has nothing left to save.
-            mailbox.post(Event::Command(Box::new(Command::Drain(close.clone())))).ok();
+            mailbox
+                .post(Event::Command(Box::new(Command::Drain(close.clone()))))
+                .ok();
         }
         let deadline = Instant::now() + patience;
         while !self.is_empty() && Instant::now() < deadline {

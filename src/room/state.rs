@@ -125,7 +125,13 @@ impl State {
     }
 
     /// A room for what the store holds, with the replica built from it.
-    pub fn loaded(doc: DocId, limits: Arc<RoomLimits>, metrics: Arc<Metrics>, stored: &Stored, replica: Replica) -> Self {
+    pub fn loaded(
+        doc: DocId,
+        limits: Arc<RoomLimits>,
+        metrics: Arc<Metrics>,
+        stored: &Stored,
+        replica: Replica,
+    ) -> Self {
         let mut state = Self::empty(doc, limits, metrics);
         state.take_stored(stored, replica);
         state
@@ -136,18 +142,31 @@ impl State {
         self.head_seq = stored.head_seq;
         self.title = stored.title.clone();
         self.tail_rows = stored.tail.len() as u64;
-        self.tail_bytes = stored.tail.iter().map(|row| row.row.bytes.len() as u64).sum();
+        self.tail_bytes = stored
+            .tail
+            .iter()
+            .map(|row| row.row.bytes.len() as u64)
+            .sum();
         self.cache = AnswerCache::default();
         if let (Some(snapshot), true) = (&stored.snapshot, stored.tail.is_empty()) {
             // The snapshot is the answer to an empty state vector already.
-            self.cache.put(self.changes, &[0], ServerMessage::SyncStep2(&snapshot.bytes));
+            self.cache.put(
+                self.changes,
+                &[0],
+                ServerMessage::SyncStep2(&snapshot.bytes),
+            );
         }
         self.replica = replica;
     }
 
     /// The log was read again after the replica broke. What was accepted before that and is not committed yet goes on
     /// top of it, and what came meanwhile is handled now.
-    pub fn rebuilt(&mut self, loaded: Option<(&Stored, Replica)>, now: Now, effects: &mut Vec<Effect>) {
+    pub fn rebuilt(
+        &mut self,
+        loaded: Option<(&Stored, Replica)>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         self.metrics.room_restarts.inc();
         self.broken = false;
         self.changes += 1;
@@ -165,7 +184,10 @@ impl State {
 
     /// The room can not go on: everybody reconnects to a fresh one, and sends again what was not acknowledged.
     pub fn fault(&mut self) {
-        self.end(Close::new(CloseCode::Internal, "the document had to be read again; please reconnect"));
+        self.end(Close::new(
+            CloseCode::Internal,
+            "the document had to be read again; please reconnect",
+        ));
     }
 
     pub fn handle(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
@@ -246,13 +268,21 @@ impl State {
             return;
         }
         if self.peers.len() >= self.limits.peers {
-            join.outbox.close(Close::new(CloseCode::TryLater, "too many people are in this document; try again later"));
+            join.outbox.close(Close::new(
+                CloseCode::TryLater,
+                "too many people are in this document; try again later",
+            ));
             return;
         }
         // 0 stands for a client that has not seen a record yet.
-        let other_epoch = join.epoch.filter(|epoch| *epoch != 0 && self.epoch.is_some_and(|own| own != *epoch));
+        let other_epoch = join
+            .epoch
+            .filter(|epoch| *epoch != 0 && self.epoch.is_some_and(|own| own != *epoch));
         if other_epoch.is_some() {
-            join.outbox.close(Close::new(CloseCode::OtherEpoch, "the document was deleted and created again"));
+            join.outbox.close(Close::new(
+                CloseCode::OtherEpoch,
+                "the document was deleted and created again",
+            ));
             return;
         }
         let peer = Peer::new(join.outbox, join.dialect, join.author, self.batch);
@@ -260,14 +290,19 @@ impl State {
             peer.tell(ServerMessage::Awareness(&update));
         }
         if let Some(reason) = &self.storing {
-            peer.tell(ServerMessage::Storing(&Storing { ok: false, reason: Some(reason.to_string()) }));
+            peer.tell(ServerMessage::Storing(&Storing {
+                ok: false,
+                reason: Some(reason.to_string()),
+            }));
         }
         self.peers.insert(join.peer, peer);
         self.ask_for_missing(join.peer);
     }
 
     fn left(&mut self, id: PeerId, now: Now) {
-        let Some(peer) = self.peers.remove(id) else { return };
+        let Some(peer) = self.peers.remove(id) else {
+            return;
+        };
         for client in peer.owns.iter().chain(&peer.own) {
             if self.owners.get(client) == Some(&id) {
                 self.owners.remove(client);
@@ -311,7 +346,9 @@ impl State {
     }
 
     fn committed(&mut self, appended: &Appended, now: Now, effects: &mut Vec<Effect>) {
-        let Some(batch) = self.in_flight.take() else { return };
+        let Some(batch) = self.in_flight.take() else {
+            return;
+        };
         match appended {
             Appended::Committed { epoch, head_seq } => {
                 let expected = self.head_seq + batch.row_count;
@@ -327,12 +364,17 @@ impl State {
             }
             Appended::Refused(why) => {
                 let close = match why {
-                    NotWritable::Trashed => Close::new(CloseCode::Gone, "the document is in the trash"),
-                    NotWritable::Deleted => Close::new(CloseCode::Gone, "the document was deleted"),
-                    NotWritable::OtherEpoch => {
-                        Close::new(CloseCode::OtherEpoch, "the document was deleted and created again")
+                    NotWritable::Trashed => {
+                        Close::new(CloseCode::Gone, "the document is in the trash")
                     }
-                    NotWritable::Quarantined => Close::new(CloseCode::Quarantined, "the document is under quarantine"),
+                    NotWritable::Deleted => Close::new(CloseCode::Gone, "the document was deleted"),
+                    NotWritable::OtherEpoch => Close::new(
+                        CloseCode::OtherEpoch,
+                        "the document was deleted and created again",
+                    ),
+                    NotWritable::Quarantined => {
+                        Close::new(CloseCode::Quarantined, "the document is under quarantine")
+                    }
                 };
                 self.end(close);
             }
@@ -387,7 +429,9 @@ impl State {
             };
             if let Pushed::Overflow(dropped) = peer.outbox.push_document(frame, limit) {
                 self.metrics.outbox_replaced.inc();
-                self.metrics.outbox_dropped_bytes.inc_by(dropped.iter().map(|frame| frame.len() as u64).sum());
+                self.metrics
+                    .outbox_dropped_bytes
+                    .inc_by(dropped.iter().map(|frame| frame.len() as u64).sum());
                 peer.lower_floor(floor);
                 for dropped in &dropped {
                     super::answers::lower_by_frame(peer, dropped);
@@ -410,14 +454,21 @@ impl State {
         if reason == self.storing {
             return;
         }
-        let told = Storing { ok: reason.is_none(), reason: reason.as_ref().map(ToString::to_string) };
+        let told = Storing {
+            ok: reason.is_none(),
+            reason: reason.as_ref().map(ToString::to_string),
+        };
         self.storing = reason;
         for (_, peer) in self.peers.iter_mut() {
             peer.tell(ServerMessage::Storing(&told));
         }
         if told.ok {
             for id in self.peers.ids() {
-                if self.peers.get(id).is_some_and(|peer| std::mem::take(&mut peer.refused_for_now)) {
+                if self
+                    .peers
+                    .get(id)
+                    .is_some_and(|peer| std::mem::take(&mut peer.refused_for_now))
+                {
                     self.ask_for_missing(id);
                 }
             }
@@ -426,7 +477,8 @@ impl State {
     }
 
     fn compact_if_due(&mut self, effects: &mut Vec<Effect>) {
-        let due = self.tail_rows >= self.limits.compact_rows || self.tail_bytes >= self.limits.compact_bytes;
+        let due = self.tail_rows >= self.limits.compact_rows
+            || self.tail_bytes >= self.limits.compact_bytes;
         if due && !self.compacting && self.storing.is_none() {
             self.compacting = true;
             effects.push(Effect::Compact);
@@ -454,7 +506,12 @@ impl State {
                 // Whoever asked may have gone away meanwhile.
                 reply.send(self.presence.people()).ok();
             }
-            Command::Rename { title, author, client, reply } => self.rename(&title, &author, client, reply, now),
+            Command::Rename {
+                title,
+                author,
+                client,
+                reply,
+            } => self.rename(&title, &author, client, reply, now),
             Command::Evict(close) => {
                 self.pending = Batch::default();
                 self.end(close);
@@ -476,17 +533,26 @@ impl State {
     }
 
     fn somebody_waits(&self) -> bool {
-        let in_flight = self.in_flight.iter().flat_map(|batch| batch.answers.iter().map(|(ask, _)| ask));
-        in_flight.chain(&self.pending.asks).any(|ask| !matches!(ask, Ask::CatchUp(_)))
+        let in_flight = self
+            .in_flight
+            .iter()
+            .flat_map(|batch| batch.answers.iter().map(|(ask, _)| ask));
+        in_flight
+            .chain(&self.pending.asks)
+            .any(|ask| !matches!(ask, Ask::CatchUp(_)))
     }
 
     /// Takes the asks out of both batches, to be answered from what is committed. Diffs for slow peers wait.
     pub(super) fn take_asks(&mut self) -> Vec<Ask> {
         let later = |ask: &Ask| matches!(ask, Ask::CatchUp(_));
-        let (keep, mut asks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending.asks).into_iter().partition(later);
+        let (keep, mut asks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending.asks)
+            .into_iter()
+            .partition(later);
         self.pending.asks = keep;
         if let Some(batch) = &mut self.in_flight {
-            let (keep, now) = std::mem::take(&mut batch.answers).into_iter().partition(|(ask, _)| later(ask));
+            let (keep, now) = std::mem::take(&mut batch.answers)
+                .into_iter()
+                .partition(|(ask, _)| later(ask));
             batch.answers = keep;
             asks.extend(now.into_iter().map(|(ask, _)| ask));
         }

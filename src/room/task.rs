@@ -35,7 +35,11 @@ pub(super) struct Room {
 
 impl Room {
     pub fn new(doc: DocId, mailbox: Arc<Mailbox>, registry: Arc<Registry>) -> Self {
-        Self { doc, mailbox, registry }
+        Self {
+            doc,
+            mailbox,
+            registry,
+        }
     }
 
     pub async fn run(self) {
@@ -121,7 +125,9 @@ impl Room {
     fn deadline(&self, state: &State, idle_since: Option<Instant>) -> Option<Instant> {
         let services = self.registry.services();
         let idle = idle_since.map(|since| since + services.idle_unload);
-        let due = state.deadline(self.now()).map(|at| services.started + Duration::from_millis(at));
+        let due = state
+            .deadline(self.now())
+            .map(|at| services.started + Duration::from_millis(at));
         [idle, due].into_iter().flatten().min()
     }
 
@@ -144,25 +150,46 @@ impl Room {
                 let (stored, replica) = self.replica(stored).await?;
                 State::loaded(self.doc.clone(), limits, metrics, &stored, replica)
             }
-            Ok(Loaded::Trashed) => return Err(Close::new(CloseCode::Gone, "the document is in the trash")),
-            Ok(Loaded::Deleted) => return Err(Close::new(CloseCode::Gone, "the document was deleted")),
+            Ok(Loaded::Trashed) => {
+                return Err(Close::new(CloseCode::Gone, "the document is in the trash"));
+            }
+            Ok(Loaded::Deleted) => {
+                return Err(Close::new(CloseCode::Gone, "the document was deleted"));
+            }
             Ok(Loaded::Quarantined { .. }) => return Err(quarantined()),
             Err(StoreError::Damaged(reason)) => return Err(self.quarantine(&reason).await),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a document could not be loaded");
-                return Err(Close::new(CloseCode::TryLater, "the document can not be read at the moment"));
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a document could not be loaded"
+                );
+                return Err(Close::new(
+                    CloseCode::TryLater,
+                    "the document can not be read at the moment",
+                ));
             }
         };
         services.metrics.loads.inc();
-        services.metrics.load_seconds.observe(as_seconds(started.elapsed()));
+        services
+            .metrics
+            .load_seconds
+            .observe(as_seconds(started.elapsed()));
         Ok(state)
     }
 
     /// Builds the replica; what does not replay puts the document under quarantine, and no other is affected.
     async fn replica(&self, stored: Stored) -> Result<(Stored, Replica), Close> {
         let limits = self.registry.services().limits.scan.clone();
-        let snapshot = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes.len());
-        let bytes = snapshot + stored.tail.iter().map(|row| row.row.bytes.len()).sum::<usize>();
+        let snapshot = stored
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.bytes.len());
+        let bytes = snapshot
+            + stored
+                .tail
+                .iter()
+                .map(|row| row.row.bytes.len())
+                .sum::<usize>();
         let build = move || {
             let replica = catch_unwind(AssertUnwindSafe(|| compaction::replay(&stored, &limits)));
             (stored, replica)
@@ -181,8 +208,17 @@ impl Room {
 
     async fn quarantine(&self, reason: &str) -> Close {
         tracing::error!(reason, "a document is damaged and was put under quarantine");
-        if let Err(error) = self.registry.services().store.quarantine(&self.doc, reason).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the quarantine could not be recorded");
+        if let Err(error) = self
+            .registry
+            .services()
+            .store
+            .quarantine(&self.doc, reason)
+            .await
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the quarantine could not be recorded"
+            );
         }
         quarantined()
     }
@@ -201,7 +237,10 @@ impl Room {
     async fn panicked(&self, mut state: State) {
         self.registry.services().metrics.room_restarts.inc();
         tracing::error!("a room ended by a panic; its document is read again");
-        let close = Close::new(CloseCode::Internal, "the document had to be read again; please reconnect");
+        let close = Close::new(
+            CloseCode::Internal,
+            "the document had to be read again; please reconnect",
+        );
         state.close_all(&close);
         let mut events = Vec::new();
         let mut waits = state.has_batch_in_flight();
@@ -233,7 +272,11 @@ impl Room {
     }
 
     fn load_committed(&self) {
-        let (store, doc, mailbox) = (self.registry.services().store.clone(), self.doc.clone(), self.mailbox.clone());
+        let (store, doc, mailbox) = (
+            self.registry.services().store.clone(),
+            self.doc.clone(),
+            self.mailbox.clone(),
+        );
         self.spawn(async move {
             let loaded = store.load(&doc).await;
             // Nobody waits any more when the room is gone.
@@ -242,7 +285,11 @@ impl Room {
     }
 
     fn compact(&self) {
-        let (registry, doc, mailbox) = (self.registry.clone(), self.doc.clone(), self.mailbox.clone());
+        let (registry, doc, mailbox) = (
+            self.registry.clone(),
+            self.doc.clone(),
+            self.mailbox.clone(),
+        );
         self.spawn(async move {
             let covered = compacted(&registry, &doc).await;
             // The room may have ended meanwhile; the compaction stands.
@@ -268,12 +315,18 @@ async fn compacted(registry: &Registry, doc: &DocId) -> Option<u64> {
         }
         Err(error) => {
             services.metrics.compactions_failed.inc();
-            tracing::error!(error = &error as &dyn std::error::Error, "a compaction failed; the log stays");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a compaction failed; the log stays"
+            );
             None
         }
     }
 }
 
 fn quarantined() -> Close {
-    Close::new(CloseCode::Quarantined, "the stored document is damaged; ask the operator to run coscribe check")
+    Close::new(
+        CloseCode::Quarantined,
+        "the stored document is damaged; ask the operator to run coscribe check",
+    )
 }

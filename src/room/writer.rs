@@ -59,7 +59,15 @@ impl Writer {
         metrics: Arc<Metrics>,
         fatal: Box<dyn Fn(&StoreError) + Send + Sync>,
     ) -> Self {
-        Self { queue: Mutex::default(), arrived: Notify::new(), store, clock, health, metrics, fatal }
+        Self {
+            queue: Mutex::default(),
+            arrived: Notify::new(),
+            store,
+            clock,
+            health,
+            metrics,
+            fatal,
+        }
     }
 
     /// Takes a batch; `Event::Committed` goes to the room once it is answered.
@@ -98,18 +106,27 @@ impl Writer {
             .take_while(|submission| {
                 let fits = rows == 0 || (rows < MAX_ROWS && bytes < MAX_BYTES);
                 rows += submission.append.rows.len();
-                bytes += submission.append.rows.iter().map(|row| row.bytes.len()).sum::<usize>();
+                bytes += submission
+                    .append
+                    .rows
+                    .iter()
+                    .map(|row| row.bytes.len())
+                    .sum::<usize>();
                 fits
             })
             .count();
         let taken: Vec<_> = queue.drain(..count).collect();
-        self.metrics.writer_queue.dec_by(i64::try_from(taken.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .writer_queue
+            .dec_by(i64::try_from(taken.len()).unwrap_or(i64::MAX));
         taken
     }
 
     async fn commit(&self, batch: Vec<Submission>) {
-        let (appends, rooms): (Vec<Append>, Vec<Arc<Mailbox>>) =
-            batch.into_iter().map(|submission| (submission.append, submission.room)).unzip();
+        let (appends, rooms): (Vec<Append>, Vec<Arc<Mailbox>>) = batch
+            .into_iter()
+            .map(|submission| (submission.append, submission.room))
+            .unzip();
         let mut pause = FIRST_RETRY;
         let mut failed = false;
         let answers = loop {
@@ -144,14 +161,22 @@ impl Writer {
         let reason: Arc<str> = error.to_string().into();
         self.health.fail(&reason);
         if !*already {
-            tracing::error!(error = error as &dyn std::error::Error, documents = rooms.len(), "edits can not be stored; trying again");
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                documents = rooms.len(),
+                "edits can not be stored; trying again"
+            );
         }
         *already = true;
         // Told again each time: the reason may have changed.
         for room in rooms {
             post(room, Event::Storing(Err(reason.clone())));
         }
-        let waiting: Vec<_> = self.lock().iter().map(|submission| submission.room.clone()).collect();
+        let waiting: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|submission| submission.room.clone())
+            .collect();
         for room in waiting {
             post(&room, Event::Storing(Err(reason.clone())));
         }
@@ -176,4 +201,3 @@ fn post(room: &Mailbox, event: Event) {
         tracing::warn!("a room ended before its batch was answered");
     }
 }
-

@@ -26,7 +26,12 @@ pub struct Rate {
 
 impl Rate {
     pub fn new(limit: RateLimit, now: Instant) -> Self {
-        Self { limit, messages_spent: Duration::ZERO, bytes_spent: Duration::ZERO, at: now }
+        Self {
+            limit,
+            messages_spent: Duration::ZERO,
+            bytes_spent: Duration::ZERO,
+            at: now,
+        }
     }
 
     /// Takes note of what was received. Returns how long to wait before reading on.
@@ -43,7 +48,9 @@ impl Rate {
         };
         self.messages_spent = spend(self.messages_spent, messages, self.limit.messages);
         self.bytes_spent = spend(self.bytes_spent, bytes, self.limit.bytes);
-        self.messages_spent.max(self.bytes_spent).saturating_sub(burst)
+        self.messages_spent
+            .max(self.bytes_spent)
+            .saturating_sub(burst)
     }
 }
 
@@ -51,7 +58,11 @@ impl Rate {
 mod tests {
     use super::*;
 
-    const LIMIT: RateLimit = RateLimit { messages: 100, bytes: 1_000, burst_seconds: 2 };
+    const LIMIT: RateLimit = RateLimit {
+        messages: 100,
+        bytes: 1_000,
+        burst_seconds: 2,
+    };
 
     #[test]
     fn a_burst_passes_and_what_exceeds_it_waits() {
@@ -59,7 +70,10 @@ mod tests {
         let mut rate = Rate::new(LIMIT, start);
         assert_eq!(rate.spend(200, 10, start), Duration::ZERO);
         assert_eq!(rate.spend(100, 10, start), Duration::from_secs(1));
-        assert_eq!(rate.spend(0, 0, start + Duration::from_secs(3)), Duration::ZERO);
+        assert_eq!(
+            rate.spend(0, 0, start + Duration::from_secs(3)),
+            Duration::ZERO
+        );
     }
 
     #[test]
@@ -67,7 +81,14 @@ mod tests {
         let start = Instant::now();
         let mut rate = Rate::new(LIMIT, start);
         assert_eq!(rate.spend(1, 5_000, start), Duration::from_secs(3));
-        let mut rate = Rate::new(RateLimit { messages: 0, bytes: 0, burst_seconds: 1 }, start);
+        let mut rate = Rate::new(
+            RateLimit {
+                messages: 0,
+                bytes: 0,
+                burst_seconds: 1,
+            },
+            start,
+        );
         assert_eq!(rate.spend(1_000_000, 1 << 40, start), Duration::ZERO);
     }
 }

@@ -6,7 +6,8 @@
 use std::{cell::Cell, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use actix_ws::{
-    AggregatedMessage, AggregatedMessageStream, CloseCode as WireCode, CloseReason, ProtocolError, Session,
+    AggregatedMessage, AggregatedMessageStream, CloseCode as WireCode, CloseReason, ProtocolError,
+    Session,
 };
 use bytes::Bytes;
 use futures_util::Stream;
@@ -54,7 +55,10 @@ impl Connection {
     /// Carries frames until either side ends the connection.
     pub async fn run(self, session: Session, stream: AggregatedMessageStream) {
         let now = Instant::now();
-        let pulse = Pulse { received: Cell::new(now), sent: Cell::new(now) };
+        let pulse = Pulse {
+            received: Cell::new(now),
+            sent: Cell::new(now),
+        };
         let close = tokio::select! {
             biased;
             close = self.write(session.clone(), &pulse) => close,
@@ -65,9 +69,14 @@ impl Connection {
         // The room is gone when it has closed this very socket.
         self.mailbox.post(Event::Left(self.peer)).ok();
         if let Some(Close { code, reason }) = close {
-            let reason = CloseReason { code: WireCode::from(code.code()), description: Some(reason) };
+            let reason = CloseReason {
+                code: WireCode::from(code.code()),
+                description: Some(reason),
+            };
             // A peer that does not read can not be told; the socket's own timeout ends it.
-            tokio::time::timeout(Duration::from_secs(5), session.close(Some(reason))).await.ok();
+            tokio::time::timeout(Duration::from_secs(5), session.close(Some(reason)))
+                .await
+                .ok();
         }
     }
 
@@ -94,7 +103,12 @@ impl Connection {
         }
     }
 
-    async fn read(&self, mut session: Session, mut stream: AggregatedMessageStream, pulse: &Pulse) -> Option<Close> {
+    async fn read(
+        &self,
+        mut session: Session,
+        mut stream: AggregatedMessageStream,
+        pulse: &Pulse,
+    ) -> Option<Close> {
         let mut rate = Rate::new(self.rate, Instant::now());
         loop {
             let mut messages = Vec::new();
@@ -104,9 +118,15 @@ impl Connection {
             if !messages.is_empty() {
                 let cost = batch.bytes + messages.len() * MESSAGE_OVERHEAD;
                 let wait = rate.spend(messages.len(), batch.bytes, now);
-                let event = Event::Messages { peer: self.peer, messages };
+                let event = Event::Messages {
+                    peer: self.peer,
+                    messages,
+                };
                 if self.mailbox.send(event, cost).await.is_err() {
-                    return Some(Close::new(CloseCode::Internal, "the document was closed; please reconnect"));
+                    return Some(Close::new(
+                        CloseCode::Internal,
+                        "the document was closed; please reconnect",
+                    ));
                 }
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
@@ -155,7 +175,10 @@ enum Then {
 
 impl Batch {
     /// Waits for a frame and takes all that are there with it, up to a bound.
-    async fn receive(stream: &mut AggregatedMessageStream, messages: &mut Vec<ClientMessage>) -> Self {
+    async fn receive(
+        stream: &mut AggregatedMessageStream,
+        messages: &mut Vec<ClientMessage>,
+    ) -> Self {
         let mut bytes = 0;
         std::future::poll_fn(|cx| {
             let mut got_any = false;
@@ -168,14 +191,21 @@ impl Batch {
                         bytes += frame.len();
                         match y_websocket::decode(&frame, |message| messages.push(message)) {
                             Ok(()) => continue,
-                            Err(error) => Then::End(Some(Close::new(CloseCode::Malformed, error.to_string()))),
+                            Err(error) => {
+                                Then::End(Some(Close::new(CloseCode::Malformed, error.to_string())))
+                            }
                         }
                     }
                     Poll::Ready(Some(Ok(other))) => match other {
                         AggregatedMessage::Ping(payload) => Then::Pong(payload),
                         AggregatedMessage::Pong(_) => Then::GoOn,
-                        AggregatedMessage::Close(_) => Then::End(Some(Close::new(CloseCode::Normal, ""))),
-                        _ => Then::End(Some(Close::new(CloseCode::TextFrame, "only binary frames have a meaning here"))),
+                        AggregatedMessage::Close(_) => {
+                            Then::End(Some(Close::new(CloseCode::Normal, "")))
+                        }
+                        _ => Then::End(Some(Close::new(
+                            CloseCode::TextFrame,
+                            "only binary frames have a meaning here",
+                        ))),
                     },
                     Poll::Ready(Some(Err(error))) => Then::End(broken(&error)),
                     Poll::Ready(None) => Then::End(None),
@@ -199,9 +229,10 @@ impl Then {
 fn broken(error: &ProtocolError) -> Option<Close> {
     match error {
         ProtocolError::Io(_) => None,
-        ProtocolError::Overflow | ProtocolError::ContinuationFragment(_) => {
-            Some(Close::new(CloseCode::TooBig, "the message is larger than the limit"))
-        }
+        ProtocolError::Overflow | ProtocolError::ContinuationFragment(_) => Some(Close::new(
+            CloseCode::TooBig,
+            "the message is larger than the limit",
+        )),
         other => Some(Close::new(CloseCode::Protocol, other.to_string())),
     }
 }

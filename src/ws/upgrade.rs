@@ -61,7 +61,9 @@ pub enum Refused {
     Draining,
     #[error("there are {0} sockets already, which is the limit (max_sockets); try again later")]
     TooMany(usize),
-    #[error("there are {0} sockets from this address already, which is the limit (max_sockets_per_address)")]
+    #[error(
+        "there are {0} sockets from this address already, which is the limit (max_sockets_per_address)"
+    )]
     TooManyFromAddress(usize),
     #[error("this is not a WebSocket handshake")]
     Handshake(#[source] actix_web::Error),
@@ -77,7 +79,12 @@ struct Query {
 }
 
 impl Sockets {
-    pub fn new(registry: Arc<Registry>, tasks: Tasks, metrics: Arc<Metrics>, limits: SocketLimits) -> Arc<Self> {
+    pub fn new(
+        registry: Arc<Registry>,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+        limits: SocketLimits,
+    ) -> Arc<Self> {
         Arc::new(Self {
             registry,
             tasks,
@@ -97,18 +104,30 @@ impl Sockets {
         raw_name: &str,
         author: Option<Arc<str>>,
     ) -> Result<HttpResponse, Refused> {
-        let doc = DocId::from_raw_path(raw_name).inspect_err(|_| self.count(SocketRefusal::BadName))?;
+        let doc =
+            DocId::from_raw_path(raw_name).inspect_err(|_| self.count(SocketRefusal::BadName))?;
         let slot = self.slot(request.peer_addr().map(|address| address.ip()))?;
         let query = actix_web::web::Query::<Query>::from_query(request.query_string())
             .map(actix_web::web::Query::into_inner)
             .unwrap_or_default();
         // The first subprotocol is echoed: browsers fail a handshake in which none that they offered comes back.
-        let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
-        let protocols: Vec<&str> = offered.iter().filter_map(|list| list.split(',').next()).map(str::trim).collect();
+        let offered = request
+            .headers()
+            .get(SEC_WEBSOCKET_PROTOCOL)
+            .and_then(|value| value.to_str().ok());
+        let protocols: Vec<&str> = offered
+            .iter()
+            .filter_map(|list| list.split(',').next())
+            .map(str::trim)
+            .collect();
         let (response, session, stream) =
-            actix_ws::handle_with_protocols(request, body, &protocols).map_err(Refused::Handshake)?;
+            actix_ws::handle_with_protocols(request, body, &protocols)
+                .map_err(Refused::Handshake)?;
         let largest = self.limits.message_bytes.saturating_mul(READ_BEYOND);
-        let stream = stream.max_frame_size(largest).aggregate_continuations().max_continuation_size(largest);
+        let stream = stream
+            .max_frame_size(largest)
+            .aggregate_continuations()
+            .max_continuation_size(largest);
 
         let dialect = match query.client.as_deref() {
             Some("coscribe") => Dialect::Coscribe,
@@ -116,7 +135,13 @@ impl Sockets {
         };
         let (peer, outbox) = (self.registry.next_peer(), Arc::new(Outbox::default()));
         let epoch = query.epoch.and_then(|epoch| epoch.parse::<Epoch>().ok());
-        let join = Join { peer, outbox: outbox.clone(), dialect, author, epoch };
+        let join = Join {
+            peer,
+            outbox: outbox.clone(),
+            dialect,
+            author,
+            epoch,
+        };
         let mailbox = self.registry.join(&doc, join).map_err(|_| {
             self.count(SocketRefusal::Draining);
             Refused::Draining
@@ -155,7 +180,10 @@ impl Sockets {
         }
         self.metrics.sockets.inc();
         let limit = self.limits.sockets_per_address;
-        let mut slot = Slot { sockets: self.clone(), address: None };
+        let mut slot = Slot {
+            sockets: self.clone(),
+            address: None,
+        };
         if let Some(address) = address.filter(|_| limit > 0) {
             let mut by_address = self.addresses();
             let count = by_address.entry(address).or_default();
@@ -176,7 +204,9 @@ impl Sockets {
 
     fn addresses(&self) -> MutexGuard<'_, FxHashMap<IpAddr, usize>> {
         // No code below the lock can leave the map half changed.
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -63,12 +63,19 @@ struct Signs {
 }
 
 impl Keeper {
-    #[expect(clippy::disallowed_methods, reason = "the store owns this task: it ends with the sender, and close waits for it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the store owns this task: it ends with the sender, and close waits for it"
+    )]
     pub(super) fn start(conn: SqliteConnection, shared: &Arc<Shared>) -> Self {
         let signs = Arc::new(Signs::default());
         // One place: a wake that finds it taken is not needed.
         let (wake, woken) = mpsc::channel(1);
-        let house = House { conn, shared: Arc::downgrade(shared), signs: Arc::clone(&signs) };
+        let house = House {
+            conn,
+            shared: Arc::downgrade(shared),
+            signs: Arc::clone(&signs),
+        };
         Self {
             signs,
             wake_now: wake.downgrade(),
@@ -124,11 +131,19 @@ impl House {
         loop {
             let seen = self.signs.pages.load(Ordering::Relaxed);
             let dirty = self.signs.dirty.load(Ordering::Relaxed);
-            let event = if dirty { timeout(QUIET, woken.recv()).await } else { Ok(woken.recv().await) };
-            let Some(shared) = self.shared.upgrade() else { break };
+            let event = if dirty {
+                timeout(QUIET, woken.recv()).await
+            } else {
+                Ok(woken.recv().await)
+            };
+            let Some(shared) = self.shared.upgrade() else {
+                break;
+            };
             let done = match event {
                 Ok(None) => break,
-                Ok(Some(())) if self.signs.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES => continue,
+                Ok(Some(())) if self.signs.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES => {
+                    continue;
+                }
                 Ok(Some(())) => self.relieve(&shared).await,
                 Err(_) if self.signs.pages.load(Ordering::Relaxed) != seen => continue,
                 Err(_) => {
@@ -139,7 +154,9 @@ impl House {
             match shared.noted(done) {
                 Ok(()) => {}
                 Err(StoreError::Busy(_)) => tracing::debug!("Housekeeping waits for a reader"),
-                Err(error) => tracing::warn!(%error, "Housekeeping of the store failed; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again")
+                }
             }
         }
         if let Err(error) = self.conn.close().await {
@@ -153,7 +170,12 @@ impl House {
         let beside = self.checkpoint(PASSIVE).await?;
         if beside.moved < beside.wal && beside.wal > STOP_PAGES {
             let _writer_waits = shared.writer().await?;
-            self.checkpoint(if beside.wal > TRUNCATE_PAGES { TRUNCATE } else { PASSIVE }).await?;
+            self.checkpoint(if beside.wal > TRUNCATE_PAGES {
+                TRUNCATE
+            } else {
+                PASSIVE
+            })
+            .await?;
         }
         if self.free_pages().await? > SPARE_PAGES {
             self.vacuum(shared, SPARE_PAGES / 2).await?;
@@ -180,7 +202,10 @@ impl House {
             }
             let mut writer = shared.writer().await?;
             // A number of ours, not of anybody outside.
-            let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({})", (free - spare).min(VACUUM_STEP)));
+            let sql = sqlx::AssertSqlSafe(format!(
+                "PRAGMA incremental_vacuum({})",
+                (free - spare).min(VACUUM_STEP)
+            ));
             writer.conn.execute(sql).await.map_err(failed)?;
             drop(writer);
             if self.free_pages().await? >= free {
@@ -190,13 +215,22 @@ impl House {
     }
 
     async fn free_pages(&mut self) -> Result<i64, StoreError> {
-        sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut self.conn).await.map_err(failed)
+        sqlx::query_scalar("PRAGMA freelist_count")
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(failed)
     }
 
     async fn checkpoint(&mut self, sql: &'static str) -> Result<Checkpointed, StoreError> {
-        let row = sqlx::query(sql).fetch_one(&mut self.conn).await.map_err(failed)?;
+        let row = sqlx::query(sql)
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(failed)?;
         // −1 where there is no WAL.
         let pages = |column: usize| u64::try_from(row.get::<i64, _>(column)).unwrap_or(0);
-        Ok(Checkpointed { wal: pages(1), moved: pages(2) })
+        Ok(Checkpointed {
+            wal: pages(1),
+            moved: pages(2),
+        })
     }
 }

@@ -42,7 +42,11 @@ pub enum Step {
 
 impl Step {
     fn begins(self) -> Progress {
-        Progress { step: self, done: 0, total: 0 }
+        Progress {
+            step: self,
+            done: 0,
+            total: 0,
+        }
     }
 }
 
@@ -58,7 +62,10 @@ pub enum InspectError {
     #[error("{path} holds a database already; restore into an empty data directory")]
     DataDirInUse { path: PathBuf },
     #[error("{path} is damaged: {}", problems.join("; "))]
-    Damaged { path: PathBuf, problems: Vec<String> },
+    Damaged {
+        path: PathBuf,
+        problems: Vec<String>,
+    },
     #[error("reading the database failed")]
     Store(#[from] StoreError),
 }
@@ -66,16 +73,27 @@ pub enum InspectError {
 /// Opens a database for reading only.
 async fn open_read_only(path: &std::path::Path) -> Result<SqliteConnection, InspectError> {
     if !path.is_file() {
-        return Err(OpenError::Missing { path: path.to_path_buf() }.into());
+        return Err(OpenError::Missing {
+            path: path.to_path_buf(),
+        }
+        .into());
     }
-    let mut conn = base(path).read_only(true).connect().await.map_err(|error| at(path, error))?;
+    let mut conn = base(path)
+        .read_only(true)
+        .connect()
+        .await
+        .map_err(|error| at(path, error))?;
     recognise(&mut conn, path).await?;
     Ok(conn)
 }
 
 /// What SQLite finds wrong with the file; nothing in a sound one.
 async fn file_problems(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let lines: Vec<String> = match sqlx::query_scalar("PRAGMA integrity_check").fetch_all(conn).await.map_err(failed) {
+    let lines: Vec<String> = match sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_all(conn)
+        .await
+        .map_err(failed)
+    {
         Ok(lines) => lines,
         // Damage so bad that the check itself cannot go on.
         Err(StoreError::Corrupt(error)) => vec![error.to_string()],

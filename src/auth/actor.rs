@@ -33,7 +33,7 @@ impl Actor {
     }
 
     /// `Set-Cookie`; a script never needs it, and another site never sends it along with what it starts.
-    pub(super) fn set_cookie(&self, https: bool) -> HeaderValue {
+    pub fn set_cookie(&self, https: bool) -> HeaderValue {
         let secure = if https { "; Secure" } else { "" };
         let cookie = format!(
             "{COOKIE}={}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{secure}",
