@@ -133,10 +133,6 @@ impl Lifecycle {
             lifecycle.abort();
         };
         // Not a tracked task: it waits for a second signal that usually never comes.
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "must not be waited for; ends with the process"
-        )]
         drop(self.tasks.main.spawn(watcher));
         Ok(())
     }

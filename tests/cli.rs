@@ -1,5 +1,7 @@
 //! The command line from outside: exit codes, and messages that say what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use std::process::{Command, Output};
 
 fn coscribe(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {

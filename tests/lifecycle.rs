@@ -1,5 +1,7 @@
 //! Signals reach the lifecycle. In a process of its own, as signals go to whole processes.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use std::process::{Command, ExitCode};
 
 use coscribe::lifecycle::{DRAIN_DEADLINE, Finish, Lifecycle};

@@ -1,8 +1,13 @@
 //! The JSON API of documents: list, create, read, rename, trash, restore, delete, content.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
     web::{self, ServiceConfig},
 };
 use bytes::Bytes;
@@ -10,7 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Http, Problem,
+    Http, MAX_BODY_BYTES, Problem,
     library::{ContentForm, Document, Library, Person},
     resource,
     timestamp::rfc3339,
@@ -24,6 +29,8 @@ use crate::{
 
 /// Longest title, in characters.
 const MAX_TITLE_CHARS: usize = 500;
+/// How long a body may take; a slow sender must not hold a connection for long.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Documents per page when nothing is said, and at most.
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 200;
@@ -185,7 +192,8 @@ struct NewDocument {
     id: Option<String>,
 }
 
-async fn create(request: HttpRequest, body: Bytes) -> Answer {
+async fn create(request: HttpRequest, payload: web::Payload) -> Answer {
+    let body = whole(payload).await?;
     let new: NewDocument = if body.is_empty() {
         NewDocument::default()
     } else {
@@ -221,8 +229,9 @@ struct Rename {
     title: String,
 }
 
-async fn rename(request: HttpRequest, body: Bytes) -> Answer {
+async fn rename(request: HttpRequest, payload: web::Payload) -> Answer {
     let doc = named(&request)?;
+    let body = whole(payload).await?;
     let rename: Rename = parsed(&body)?;
     let title = valid_title(&rename.title)?;
     let actor = Actor::from_headers(request.headers());
@@ -313,6 +322,18 @@ fn valid_title(title: &str) -> Result<&str, Problem> {
         ));
     }
     Ok(title)
+}
+
+/// The whole body. One that is too large or too slow ends the connection, as what is left of it is nobody's.
+async fn whole(payload: web::Payload) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY_BYTES)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => {
+            Err(Problem::bad_request("bad-body", "The body did not arrive whole.").and_close())
+        }
+        Ok(Err(_)) => Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE).and_close()),
+        Err(_) => Err(Problem::of_status(StatusCode::REQUEST_TIMEOUT).and_close()),
+    }
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

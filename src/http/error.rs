@@ -27,6 +27,7 @@ pub struct Problem {
     detail: String,
     limit: Option<u64>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    close: bool,
 }
 
 #[derive(Serialize)]
@@ -49,6 +50,7 @@ impl Problem {
             detail: detail.into(),
             limit: None,
             headers: Vec::new(),
+            close: false,
         }
     }
 
@@ -70,6 +72,43 @@ impl Problem {
     /// It may work later: tells when to try again.
     pub fn retry_after(self, seconds: u32) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Ends the connection after the answer.
+    pub(super) fn and_close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// What is said when nothing better is known than a status.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => return no_such_route(),
+            StatusCode::INTERNAL_SERVER_ERROR => return internal(),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!("The body is larger than {MAX_BODY_BYTES} bytes.");
+                return Self::new(status, "body-too-large", detail).limit(MAX_BODY_BYTES as u64);
+            }
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method-not-allowed",
+                "This address does not take this method.",
+            ),
+            StatusCode::REQUEST_TIMEOUT => ("timeout", "The request took too long to arrive."),
+            StatusCode::UPGRADE_REQUIRED => (
+                "upgrade-required",
+                "This address takes WebSocket connections only.",
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => (
+                "unavailable",
+                "The server can not take this now; try again soon.",
+            ),
+            status if status.is_client_error() => (
+                "bad-request",
+                "The request is not one that this address takes.",
+            ),
+            _ => ("failed", "The server could not answer this request."),
+        };
+        Self::new(status, code, detail)
     }
 
     fn body(&self) -> String {
@@ -102,6 +141,9 @@ impl ResponseError for Problem {
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         for header in &self.headers {
             response.insert_header(header.clone());
+        }
+        if self.close {
+            response.force_close();
         }
         response.body(self.body())
     }
@@ -172,44 +214,13 @@ pub(super) fn normalise(response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody
     if response.status().as_u16() < 400 || is_problem(response.headers()) {
         return response;
     }
-    let problem = of_status(response.status());
+    let problem = Problem::of_status(response.status());
     let mut response = response.set_body(BoxBody::new(problem.body()));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, CONTENT_TYPE);
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response
-}
-
-/// What is said when nothing better is known than a status.
-fn of_status(status: StatusCode) -> Problem {
-    let (code, detail) = match status {
-        StatusCode::NOT_FOUND => return no_such_route(),
-        StatusCode::INTERNAL_SERVER_ERROR => return internal(),
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("The body is larger than {MAX_BODY_BYTES} bytes.");
-            return Problem::new(status, "body-too-large", detail).limit(MAX_BODY_BYTES as u64);
-        }
-        StatusCode::METHOD_NOT_ALLOWED => (
-            "method-not-allowed",
-            "This address does not take this method.",
-        ),
-        StatusCode::REQUEST_TIMEOUT => ("timeout", "The request took too long to arrive."),
-        StatusCode::UPGRADE_REQUIRED => (
-            "upgrade-required",
-            "This address takes WebSocket connections only.",
-        ),
-        StatusCode::SERVICE_UNAVAILABLE => (
-            "unavailable",
-            "The server can not take this now; try again soon.",
-        ),
-        status if status.is_client_error() => (
-            "bad-request",
-            "The request is not one that this address takes.",
-        ),
-        _ => ("failed", "The server could not answer this request."),
-    };
-    Problem::new(status, code, detail)
 }
 
 /// A panic in a handler ends that request only, with an answer. The panic hook has logged the place.

@@ -104,7 +104,6 @@ pub fn application<F: FnOnce(&mut ServiceConfig)>(
 > {
     App::new()
         .app_data(http.clone())
-        .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
         .configure(more)
         .configure(|cfg| configure(cfg, http.0.metrics_on_main))
         .wrap(from_fn(error::catch_panics))
