@@ -203,25 +203,26 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "max_messages_per_second",
         section: Section::Limits,
-        default: "200",
+        default: "100000",
         kind: Kind::Count {
-            min: 1,
-            max: 1_000_000,
+            min: 0,
+            max: 100_000_000,
         },
-        example: "200",
-        help: "Messages per second of one socket; beyond it the socket is read more slowly, never closed.",
+        example: "1000",
+        help: "Messages per second of one socket, with a burst of three seconds' worth; beyond it the socket is read \
+               more slowly, never closed. 0 for no limit. Rooms are fair to each other without it.",
     },
     Setting {
         name: "max_bytes_per_second",
         section: Section::Limits,
-        default: "4 MiB",
+        default: "64 MiB",
         kind: Kind::Bytes {
             min: KIB,
-            max: 16 * GIB,
+            max: 4 * GIB - 1,
         },
         example: "4 MiB",
-        help: "Sustained bytes per second of one socket, with a burst of max_message_bytes; beyond it the socket is \
-               read more slowly, never closed.",
+        help: "Bytes per second of one socket, with a burst of three seconds' worth; beyond it the socket is read more \
+               slowly, never closed.",
     },
     Setting {
         name: "max_sockets",

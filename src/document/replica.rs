@@ -39,8 +39,9 @@ pub struct Replica {
     depth_bound: u32,
     /// The client bytes themselves, once the document holds a value that yrs would write back changed.
     verbatim: Option<Vec<Bytes>>,
-    /// Bytes of all updates applied: what the document size limit is held against.
+    /// An upper bound of the size of the whole state: what it was when it was measured, and all updates since.
     size: usize,
+    measured: usize,
 }
 
 /// What applying an update brought.
@@ -83,6 +84,7 @@ impl Default for Replica {
             depth_bound: 0,
             verbatim: None,
             size: 0,
+            measured: 0,
         }
     }
 }
@@ -121,7 +123,18 @@ impl Replica {
         &self.deleted
     }
 
+    /// An upper bound of the bytes of the whole state.
     pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The bytes of the whole state, measured again only when the bound has grown by an eighth of `limit` since the
+    /// last time, as measuring costs an encode.
+    pub fn measured_size(&mut self, limit: usize) -> usize {
+        if self.measured == 0 || self.size - self.measured > limit / 8 {
+            self.measured = self.diff(&StateVector::default()).len();
+            self.size = self.measured;
+        }
         self.size
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     batch::Ask,
     event::PeerId,
-    peer::{MAX_WAITING_ASKS, Peer},
+    peer::{MAX_OPEN_ASKS, MAX_WAITING_ASKS, Peer},
     state::State,
 };
 use crate::{
@@ -60,7 +60,7 @@ impl State {
         let Some(peer) = self.peers.get(id) else {
             return;
         };
-        if peer.outbox.bytes() > self.limits.outbox_bytes {
+        if peer.open_asks >= MAX_OPEN_ASKS || peer.outbox.bytes() > self.limits.outbox_bytes {
             if peer.waiting_asks.len() >= MAX_WAITING_ASKS {
                 peer.outbox.close(Close::new(
                     CloseCode::Policy,
@@ -73,24 +73,40 @@ impl State {
             return;
         }
         match StateVector::decode(vector, self.limits.scan.max_structs) {
-            Ok(vector) => self.pending.asks.push(Ask::Step2(id, vector)),
+            Ok(vector) => {
+                peer.open_asks += 1;
+                self.pending.asks.push(Ask::Step2(id, vector));
+            }
             Err(error) => self.refuse_frame(id, &format!("the state vector is malformed: {error}")),
         }
     }
 
-    /// Asks the peer for all that we miss, unless it is being asked, was asked for the same, or would only send again
-    /// what was refused for good.
+    /// Asks a peer that has just come for all that we miss.
     pub(super) fn ask_for_missing(&mut self, id: PeerId) {
         let changes = self.changes;
-        let Some(peer) = self.peers.get(id) else {
-            return;
-        };
-        if peer.asked || peer.asked_at == changes || peer.refused_for_good {
+        let Some(peer) = self.peers.get(id) else { return };
+        if peer.asked || peer.refused_for_good {
             return;
         }
         peer.asked = true;
         peer.asked_at = changes;
+        peer.asked_again = false;
         self.pending.asks.push(Ask::Step1(id));
+    }
+
+    /// Asks a peer for what one of its messages refers to and we do not have. Not while it is being asked; and for one
+    /// state of the document only once more than when it came, and only for something that is not itself the answer: a
+    /// client that holds something which nobody can integrate would otherwise be asked for it for ever.
+    pub(super) fn ask_again(&mut self, id: PeerId, for_live_update: bool) {
+        let changes = self.changes;
+        let Some(peer) = self.peers.get(id) else { return };
+        let progress = peer.asked_at != changes;
+        if progress || (for_live_update && !peer.asked_again && !peer.asked) {
+            self.ask_for_missing(id);
+            if let (Some(peer), false) = (self.peers.get(id), progress) {
+                peer.asked_again = true;
+            }
+        }
     }
 
     /// The peer has read everything it was sent.
@@ -178,7 +194,13 @@ impl State {
     /// What the answer shows is durable: it leaves.
     pub(super) fn deliver(&mut self, ask: Ask, bytes: Bytes) {
         match ask {
-            Ask::Step1(id) | Ask::Step2(id, _) | Ask::CatchUp(id) => {
+            Ask::Step2(id, _) => {
+                if let Some(peer) = self.peers.get(id) {
+                    peer.open_asks = peer.open_asks.saturating_sub(1);
+                    peer.outbox.push_control(bytes);
+                }
+            }
+            Ask::Step1(id) | Ask::CatchUp(id) => {
                 if let Some(peer) = self.peers.get(id) {
                     peer.outbox.push_control(bytes);
                 }

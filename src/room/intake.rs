@@ -86,7 +86,7 @@ impl State {
                 }
                 self.acknowledge_later(id);
             }
-            Intake::Waits => self.park(id, update, index),
+            Intake::Waits => self.park(id, update, index, live),
             Intake::Refused {
                 code,
                 reason,
@@ -223,10 +223,11 @@ impl State {
         self.pending.add(&author, client, now.wall, scan, applied);
     }
 
-    fn over_a_limit(&self, scan: &Scan, update: &Bytes) -> Option<Intake> {
+    fn over_a_limit(&mut self, scan: &Scan, update: &Bytes) -> Option<Intake> {
         // Deletions are always accepted: they are how a document gets smaller.
         let adds = !scan.runs.is_empty();
-        if adds && self.replica.size() + update.len() > self.limits.document_bytes {
+        let limit = self.limits.document_bytes;
+        if adds && self.replica.size() + update.len() > limit && self.replica.measured_size(limit) + update.len() > limit {
             return Some(Intake::Refused {
                 code: "document-full",
                 reason: format!(
@@ -296,26 +297,22 @@ impl State {
         }
     }
 
-    fn park(&mut self, id: PeerId, update: &Bytes, index: u64) {
+    fn park(&mut self, id: PeerId, update: &Bytes, index: u64, live: bool) {
         self.metrics.updates_parked.inc();
         let limit = self.limits.parked_bytes;
-        let Some(peer) = self.peers.get(id) else {
-            return;
-        };
+        let Some(peer) = self.peers.get(id) else { return };
         if peer.parked_bytes + update.len() > limit {
-            // The sender still holds all of it, and sends it when it is asked for what we miss.
-            peer.parked.clear();
-            peer.parked_bytes = 0;
+            // Nothing is lost: the sender holds all of it, and offers it again when it reconnects.
+            peer.outbox.close(Close::new(
+                CloseCode::TryLater,
+                "too many edits wait for edits that are not here; please reconnect",
+            ));
+            return;
         }
-        if update.len() <= limit {
-            peer.parked_bytes += update.len();
-            // A copy, so that a few waiting bytes do not keep a whole read buffer.
-            peer.parked.push_back(Parked {
-                update: Bytes::copy_from_slice(update),
-                index,
-            });
-        }
-        self.ask_for_missing(id);
+        peer.parked_bytes += update.len();
+        // A copy, so that a few waiting bytes do not keep a whole read buffer.
+        peer.parked.push_back(Parked { update: Bytes::copy_from_slice(update), index });
+        self.ask_again(id, live);
     }
 
     /// Tries what waits again, if the document has changed since the last time.

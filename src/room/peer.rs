@@ -11,7 +11,9 @@ use crate::{
     protocol::{Dialect, ServerMessage},
 };
 
-/// Sync requests of one peer that may wait for its outbox to drain. Stock clients send one a connection.
+/// Sync requests of one peer that are answered at once. Stock clients send one a connection.
+pub const MAX_OPEN_ASKS: usize = 4;
+/// Sync requests of one peer that may wait until it has read the answers to earlier ones.
 pub const MAX_WAITING_ASKS: usize = 16;
 
 #[derive(Debug)]
@@ -32,8 +34,11 @@ pub struct Peer {
     pub answered: bool,
     /// A `SyncStep1` of ours is not answered yet.
     pub asked: bool,
-    /// Changes of the document (`State::changes`) at our last `SyncStep1`.
+    /// Changes of the document (`State::changes`) at our last `SyncStep1`, and how often we asked since.
     pub asked_at: u64,
+    pub asked_again: bool,
+    /// Sync requests that are not answered yet.
+    pub open_asks: usize,
     /// Something of this peer was refused for good; it would only send it again.
     pub refused_for_good: bool,
     /// Something of this peer was refused because storing fails; it is asked for once storing works again.
@@ -75,6 +80,8 @@ impl Peer {
             answered: false,
             asked: false,
             asked_at: u64::MAX,
+            asked_again: false,
+            open_asks: 0,
             refused_for_good: false,
             refused_for_now: false,
             parked: VecDeque::new(),

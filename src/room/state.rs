@@ -485,7 +485,7 @@ impl State {
         }
     }
 
-    fn compacted(&mut self, covered: Option<Seq>) {
+    pub(super) fn compacted(&mut self, covered: Option<Seq>) {
         self.compacting = false;
         if let Some(seq) = covered {
             // Bytes are estimated by rows: the exact number is known again after the next load.

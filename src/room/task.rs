@@ -80,7 +80,7 @@ impl Room {
                 return self.panicked(state).await;
             }
             self.perform(&mut state, &mut effects).await;
-            if self.may_end(&state, &mut idle_since).await {
+            if self.may_end(&mut state, &mut idle_since).await {
                 return;
             }
             // A room that always has something to do must let others run.
@@ -102,7 +102,7 @@ impl Room {
     }
 
     /// Whether the room is over: nobody in it for long enough, or told to end, and nothing left to save.
-    async fn may_end(&self, state: &State, idle_since: &mut Option<Instant>) -> bool {
+    async fn may_end(&self, state: &mut State, idle_since: &mut Option<Instant>) -> bool {
         if state.has_peers() && !state.is_ending() || state.has_uncommitted() {
             *idle_since = None;
             return false;
@@ -113,7 +113,8 @@ impl Room {
             return false;
         }
         if !state.is_ending() && state.tail_rows() >= COMPACT_ON_UNLOAD {
-            self.compact_now().await;
+            let covered = compacted(&self.registry, &self.doc).await;
+            state.compacted(covered);
         }
         if self.registry.retire(&self.doc, &self.mailbox) {
             services.metrics.unloads.inc();
@@ -295,10 +296,6 @@ impl Room {
             // The room may have ended meanwhile; the compaction stands.
             mailbox.post(Event::Compacted(covered)).ok();
         });
-    }
-
-    async fn compact_now(&self) {
-        compacted(&self.registry, &self.doc).await;
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {

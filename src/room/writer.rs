@@ -128,7 +128,8 @@ impl Writer {
             .map(|submission| (submission.append, submission.room))
             .unzip();
         let mut pause = FIRST_RETRY;
-        let mut failed = false;
+        // Rooms that know that storing fails: each is told when it works again.
+        let mut told: Vec<Arc<Mailbox>> = Vec::new();
         let answers = loop {
             let started = Instant::now();
             match self.store.append(&appends, self.clock.now()).await {
@@ -136,49 +137,48 @@ impl Writer {
                     self.measure(started.elapsed(), &appends);
                     break answers;
                 }
-                Err(error) => self.failed(&error, &rooms, &mut failed),
+                Err(error) => self.failed(&error, &rooms, &mut told),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RETRY);
         };
-        if failed {
-            self.health.recover();
+        if self.health.recover() {
             tracing::info!("storing works again");
         }
+        for room in &told {
+            post(room, Event::Storing(Ok(())));
+        }
         for (room, appended) in rooms.iter().zip(answers) {
-            if failed {
-                post(room, Event::Storing(Ok(())));
-            }
             post(room, Event::Committed(appended));
         }
     }
 
-    fn failed(&self, error: &StoreError, rooms: &[Arc<Mailbox>], already: &mut bool) {
+    fn failed(&self, error: &StoreError, rooms: &[Arc<Mailbox>], told: &mut Vec<Arc<Mailbox>>) {
         self.metrics.commits_failed.inc();
         if matches!(error, StoreError::SyncFailed(_)) {
             (self.fatal)(error);
         }
         let reason: Arc<str> = error.to_string().into();
-        self.health.fail(&reason);
-        if !*already {
+        if self.health.fail(&reason) {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 documents = rooms.len(),
                 "edits can not be stored; trying again"
             );
         }
-        *already = true;
-        // Told again each time: the reason may have changed.
-        for room in rooms {
-            post(room, Event::Storing(Err(reason.clone())));
-        }
-        let waiting: Vec<_> = self
+        let queued: Vec<_> = self
             .lock()
             .iter()
             .map(|submission| submission.room.clone())
             .collect();
-        for room in waiting {
-            post(&room, Event::Storing(Err(reason.clone())));
+        for room in rooms.iter().chain(&queued) {
+            if !told.iter().any(|of| Arc::ptr_eq(of, room)) {
+                told.push(room.clone());
+            }
+        }
+        // Told again each time: the reason may have changed.
+        for room in told.iter() {
+            post(room, Event::Storing(Err(reason.clone())));
         }
     }
 
@@ -197,7 +197,8 @@ impl Writer {
 
 /// A room lives until its batch is answered, so the mailbox is there unless the room's task was ended by force.
 fn post(room: &Mailbox, event: Event) {
-    if room.post(event).is_err() {
+    let answer = matches!(event, Event::Committed(_));
+    if room.post(event).is_err() && answer {
         tracing::warn!("a room ended before its batch was answered");
     }
 }
