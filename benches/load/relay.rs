@@ -1,11 +1,12 @@
 //! The bare relay: what the same framework costs when it does nothing but copy frames. Every binary frame goes to every
-//! socket of the same path, the sender's included, as one shared buffer. No document, no disk, no handshake. One queue
-//! and one task per socket; a socket whose queue is full is dropped, which no run should ever see.
+//! socket of the same path, the sender's included, as one shared buffer. No document, no disk, no handshake. One task
+//! per socket, and one bounded queue: the one that actix-ws has by itself, as a second one would only cost a second
+//! wake-up per frame. A full queue makes the sender wait, so nothing is dropped.
 
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
 };
 
 use actix_web::{
@@ -16,10 +17,8 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, Session};
 use anyhow::{Context, Result};
 use clap::Args;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::Mutex;
 
-/// Frames that may wait for one socket: more than a saturating writer may have outstanding.
-const QUEUE_FRAMES: usize = 16 * 1024;
 /// As large as any document that a benchmark opens.
 const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
 /// Connections the kernel may hold before they are accepted; a thousand arrive at once.
@@ -36,15 +35,16 @@ pub struct RelayOptions {
     pub workers: usize,
 }
 
-/// Everyone on one path. The key tells a leaving socket from its successors.
+/// Everyone on one path, each by the sending end of its queue; the key tells a leaving socket from its successors. The
+/// lock is held while a frame is handed round, so all sockets see all frames in one order.
 #[derive(Default)]
 struct Room {
-    sockets: Vec<(u64, mpsc::Sender<Bytes>)>,
+    sockets: Vec<(u64, Session)>,
     next_key: u64,
 }
 
 struct Relay {
-    rooms: Mutex<HashMap<String, Arc<Mutex<Room>>>>,
+    rooms: std::sync::Mutex<HashMap<String, Arc<Mutex<Room>>>>,
     greeting: Option<Bytes>,
 }
 
@@ -57,7 +57,7 @@ pub fn run(options: &RelayOptions) -> Result<()> {
         None => None,
     };
     let relay = Data::new(Relay {
-        rooms: Mutex::default(),
+        rooms: std::sync::Mutex::default(),
         greeting,
     });
     let workers = options.workers;
@@ -94,27 +94,19 @@ async fn open(
         .aggregate_continuations()
         .max_continuation_size(MAX_FRAME_BYTES);
     let path = request.path().to_owned();
-    let (sender, queue) = mpsc::channel(QUEUE_FRAMES);
-    let room = Arc::clone(lock(&relay.rooms).entry(path.clone()).or_default());
-    let key = {
-        let mut room = lock(&room);
-        room.next_key += 1;
-        let key = room.next_key;
-        room.sockets.push((key, sender));
-        key
-    };
+    let room = Arc::clone(relay.rooms().entry(path.clone()).or_default());
+    let key = room.lock().await.enter(session.clone());
     actix_web::rt::spawn(async move {
-        serve(session, stream, queue, &room, relay.greeting.clone()).await;
-        leave(&relay, &path, &room, key);
+        serve(session, stream, &room, relay.greeting.clone()).await;
+        relay.leave(&path, room, key).await;
     });
     Ok(response)
 }
 
-/// One socket's task: in from the socket, out from its queue.
+/// One socket's task: takes what comes in and hands it round.
 async fn serve(
     mut session: Session,
     mut stream: AggregatedMessageStream,
-    mut queue: mpsc::Receiver<Bytes>,
     room: &Mutex<Room>,
     greeting: Option<Bytes>,
 ) {
@@ -123,50 +115,47 @@ async fn serve(
     {
         return;
     }
-    loop {
-        tokio::select! {
-            biased;
-            frame = queue.recv() => {
-                let Some(frame) = frame else { return };
-                if session.binary(frame).await.is_err() {
+    while let Some(Ok(message)) = stream.next().await {
+        match message {
+            AggregatedMessage::Binary(frame) => room.lock().await.copy(&frame).await,
+            AggregatedMessage::Ping(payload) => {
+                if session.pong(&payload).await.is_err() {
                     return;
                 }
             }
-            message = stream.next() => match message {
-                Some(Ok(AggregatedMessage::Binary(frame))) => copy(room, &frame),
-                Some(Ok(AggregatedMessage::Ping(payload))) => {
-                    if session.pong(&payload).await.is_err() {
-                        return;
-                    }
-                }
-                Some(Ok(AggregatedMessage::Text(_) | AggregatedMessage::Pong(_))) => {}
-                Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => return,
-            }
+            AggregatedMessage::Text(_) | AggregatedMessage::Pong(_) => {}
+            AggregatedMessage::Close(_) => return,
         }
     }
 }
 
-fn copy(room: &Mutex<Room>, frame: &Bytes) {
-    // A full queue ends its socket: the queue's only sender goes, and with it the task.
-    lock(room).sockets.retain(|(_, queue)| {
-        let kept = queue.try_send(frame.clone()).is_ok();
-        if !kept {
-            eprintln!("the relay dropped a socket that was {QUEUE_FRAMES} frames behind");
-        }
-        kept
-    });
-}
+impl Room {
+    fn enter(&mut self, session: Session) -> u64 {
+        self.next_key += 1;
+        self.sockets.push((self.next_key, session));
+        self.next_key
+    }
 
-fn leave(relay: &Relay, path: &str, room: &Mutex<Room>, key: u64) {
-    let mut rooms = lock(&relay.rooms);
-    let mut room = lock(room);
-    room.sockets.retain(|(other, _)| *other != key);
-    if room.sockets.is_empty() {
-        rooms.remove(path);
+    /// A queue that is full makes the room wait; one whose socket is gone is left to its own task.
+    async fn copy(&mut self, frame: &Bytes) {
+        for (_, session) in &mut self.sockets {
+            drop(session.binary(frame.clone()).await);
+        }
     }
 }
 
-/// A panic elsewhere leaves the list whole, so a poisoned lock is as good as another.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Relay {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Arc<Mutex<Room>>>> {
+        // A panic elsewhere leaves the map whole, so a poisoned lock is as good as another.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn leave(&self, path: &str, room: Arc<Mutex<Room>>, key: u64) {
+        room.lock().await.sockets.retain(|(other, _)| *other != key);
+        let mut rooms = self.rooms();
+        // The map's and this one: nobody is in the room, and nobody can be on the way in while the map is locked.
+        if Arc::strong_count(&room) == 2 {
+            rooms.remove(path);
+        }
+    }
 }
