@@ -119,7 +119,7 @@ impl Scenario {
             }
             Self::GrowingDocument => {
                 let trace = sizes.trace()?;
-                fan_out::in_growing_document(launch, trace, rate(500.0), seconds / 2.0).await
+                fan_out::in_growing_document(launch, trace, rate(1000.0), seconds / 4.0).await
             }
             Self::GrowingCrowd => {
                 let state = sizes.trace()?.state_of(sizes.state_kb * 1000)?;
