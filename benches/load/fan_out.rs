@@ -13,6 +13,7 @@ use crate::{
     figures::{Figures, Latencies},
     meter::Meter,
     server::{Launch, Server},
+    trace::Trace,
     wire::{Alone, Peer},
 };
 
@@ -22,7 +23,7 @@ const WARM_UP: u64 = 20;
 /// At a given rate: what an update costs the server per reader, and how late it arrives.
 pub async fn at_rate(launch: &Launch, readers: usize, rate: f64, seconds: f64) -> Result<Figures> {
     let server = launch.start()?;
-    let mut audience = Audience::gather(&server, readers).await?;
+    let mut audience = Audience::gather(&server, fresh_name("fan-out"), readers).await?;
     let (mut writer, receiver) = audience.writer(&server).await?;
     audience.readers.spawn_local(drain(receiver));
 
@@ -57,7 +58,7 @@ pub async fn saturated(
     seconds: f64,
 ) -> Result<Figures> {
     let server = launch.start()?;
-    let mut audience = Audience::gather(&server, readers).await?;
+    let mut audience = Audience::gather(&server, fresh_name("fan-out"), readers).await?;
     let (mut writer, receiver) = audience.writer(&server).await?;
     let acknowledged = Rc::new(Tally::default());
     let wire = crate::wire::Wire::new(server.dialect, &audience.document);
@@ -98,6 +99,41 @@ pub async fn saturated(
     Ok(figures)
 }
 
+/// The same update in ever larger documents, with one reader: its cost must not grow with the document.
+pub async fn in_growing_document(
+    launch: &Launch,
+    trace: &Trace,
+    rate: f64,
+    seconds: f64,
+) -> Result<Figures> {
+    let server = launch.start()?;
+    let mut figures = Figures::default();
+    for (kilobytes, name) in [
+        (0, "CPU per update, empty document"),
+        (10, "CPU per update, 10 kB"),
+        (100, "CPU per update, 100 kB"),
+        (300, "CPU per update, 300 kB"),
+    ] {
+        let document = fresh_name("growing");
+        if kilobytes > 0 {
+            let state = trace.state_of(kilobytes * 1000)?;
+            let mut author = Peer::join(&server, &document, Alone::Yes).await?;
+            author.store(&state).await?;
+        }
+        let mut audience = Audience::gather(&server, document, 1).await?;
+        let (mut writer, receiver) = audience.writer(&server).await?;
+        audience.readers.spawn_local(drain(receiver));
+        paced(&mut writer, rate, WARM_UP).await?;
+        let meter = Meter::start(&server)?;
+        let updates = (rate * seconds) as u64;
+        paced(&mut writer, rate, updates).await?;
+        audience.reach(writer.author.written()).await?;
+        let nanos = meter.stop()?.server_nanos / updates as f64;
+        figures.add(name, "µs", nanos / 1e3);
+    }
+    Ok(figures)
+}
+
 /// The readers of one document, each reading in a task of its own.
 struct Audience {
     document: String,
@@ -108,8 +144,7 @@ struct Audience {
 }
 
 impl Audience {
-    async fn gather(server: &Server, size: usize) -> Result<Self> {
-        let document = fresh_name("fan-out");
+    async fn gather(server: &Server, document: String, size: usize) -> Result<Self> {
         let (author, tally) = (Author::new(), Rc::new(Tally::default()));
         let mut readers = Readers::new();
         for peer in join_all(server, (0..size).map(|_| document.clone()), Alone::No).await? {

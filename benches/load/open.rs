@@ -1,6 +1,6 @@
 //! Opening one large document: by one person, warm and cold, and by a crowd at once.
 
-use std::{io::Write, time::Instant};
+use std::{io::Write, rc::Rc, time::Instant};
 
 use anyhow::{Result, ensure};
 use tempfile::NamedTempFile;
@@ -10,7 +10,7 @@ use crate::{
     delivery::fresh_name,
     figures::{Figures, Latencies, median},
     ingest,
-    meter::Meter,
+    meter::{Meter, Used},
     server::{Launch, Server},
     trace::Trace,
     wire::{Alone, Peer, sync_step_2},
@@ -85,53 +85,75 @@ async fn openings(server: &Server, document: &str, times: usize) -> Result<(f64,
 
 /// Everybody connects at the same moment; it is over when the last one has the whole state.
 pub async fn crowd(launch: &Launch, state: &[u8], clients: usize) -> Result<Figures> {
+    let (server, document) = stored(launch, state).await?;
+    let (used, mut latencies) = join_at_once(&server, &document, state.len(), clients).await?;
+
+    let mut figures = Figures::default();
+    figures.add("all synced", "s", used.seconds);
+    figures.add_latencies(&mut latencies);
+    figures.add("sent", "MB", (clients * state.len()) as f64 / 1e6);
+    let nanos = used.server_nanos / clients as f64;
+    figures.add("CPU per client", "µs", nanos / 1e3);
+    used.add_to(&mut figures);
+    Ok(figures)
+}
+
+/// The same with ever more clients: what one of them costs must not grow with the others.
+pub async fn growing_crowd(launch: &Launch, state: &[u8]) -> Result<Figures> {
+    let (server, document) = stored(launch, state).await?;
+    let mut figures = Figures::default();
+    // One opening beforehand, so that the first step does not pay for what the others find ready.
+    join_at_once(&server, &document, state.len(), 1).await?;
+    for (clients, name) in [
+        (10, "CPU per client, 10 at once"),
+        (100, "CPU per client, 100 at once"),
+        (300, "CPU per client, 300 at once"),
+        (1000, "CPU per client, 1,000 at once"),
+    ] {
+        let (used, _) = join_at_once(&server, &document, state.len(), clients).await?;
+        figures.add(name, "µs", used.server_nanos / 1e3 / clients as f64);
+    }
+    Ok(figures)
+}
+
+/// A server that has the state as a document.
+async fn stored(launch: &Launch, state: &[u8]) -> Result<(Rc<Server>, String)> {
     let greeting = greeting(state)?;
-    let server = std::rc::Rc::new(launch.start_with(Some(greeting.path()))?);
+    let server = Rc::new(launch.start_with(Some(greeting.path()))?);
     let document = fresh_name("join");
     if !server.greets {
-        Peer::join(&server, &document, Alone::Yes)
-            .await?
-            .store(state)
-            .await?;
+        let mut author = Peer::join(&server, &document, Alone::Yes).await?;
+        author.store(state).await?;
     }
-    let meter = Meter::start(&server)?;
+    Ok((server, document))
+}
+
+async fn join_at_once(
+    server: &Rc<Server>,
+    document: &str,
+    state_bytes: usize,
+    clients: usize,
+) -> Result<(Used, Latencies)> {
+    let meter = Meter::start(server)?;
     let mut joining = JoinSet::new();
     for _ in 0..clients {
-        let (server, document) = (std::rc::Rc::clone(&server), document.clone());
+        let (server, document) = (Rc::clone(server), document.to_owned());
         joining.spawn_local(async move {
             let began = Instant::now();
             let peer = Peer::join(&server, &document, Alone::No).await?;
-            Ok::<_, anyhow::Error>((peer, began.elapsed()))
+            anyhow::Ok((peer, began.elapsed()))
         });
     }
     let (mut peers, mut latencies) = (Vec::new(), Latencies::default());
     while let Some(joined) = joining.join_next().await {
         let (peer, took) = joined??;
-        ensure!(
-            peer.state_bytes > state.len() / 2,
-            "a client got only {} bytes",
-            peer.state_bytes
-        );
+        let bytes = peer.state_bytes;
+        ensure!(bytes > state_bytes / 2, "a client got only {bytes} bytes");
         latencies.0.push(took.as_nanos() as u64);
+        // Kept until all are there: nobody leaves during a storm.
         peers.push(peer);
     }
-    let used = meter.stop()?;
-
-    let mut figures = Figures::default();
-    let megabytes = peers
-        .iter()
-        .map(|peer| peer.state_bytes as f64 / 1e6)
-        .sum::<f64>();
-    figures.add("all synced", "s", used.seconds);
-    figures.add_latencies(&mut latencies);
-    figures.add("sent", "MB", megabytes);
-    figures.add(
-        "server CPU per client",
-        "µs",
-        used.server_nanos / 1e3 / clients as f64,
-    );
-    used.add_to(&mut figures);
-    Ok(figures)
+    Ok((meter.stop()?, latencies))
 }
 
 /// What the relay sends to newcomers in place of an answer: the same message that a real server would make.

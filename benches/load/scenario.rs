@@ -26,6 +26,10 @@ pub enum Scenario {
     Open,
     /// 1,000 people open a document of 168 kB at once.
     Join,
+    /// The cost of an update in documents from nothing to 300 kB.
+    GrowingDocument,
+    /// The cost of a join with 10 to 1,000 people who join at once.
+    GrowingCrowd,
     /// Silent connections, each with a document of its own.
     Idle,
     /// The first connection after a start with 10,000 stored documents.
@@ -112,6 +116,14 @@ impl Scenario {
             Self::Join => {
                 let state = sizes.trace()?.state_of(sizes.state_kb * 1000)?;
                 open::crowd(launch, &state, sizes.clients).await
+            }
+            Self::GrowingDocument => {
+                let trace = sizes.trace()?;
+                fan_out::in_growing_document(launch, trace, rate(1000.0), seconds / 4.0).await
+            }
+            Self::GrowingCrowd => {
+                let state = sizes.trace()?.state_of(sizes.state_kb * 1000)?;
+                open::growing_crowd(launch, &state).await
             }
             Self::Idle => connections::idle(launch, sizes.connections).await,
             Self::Start => connections::start(launch, sizes.stored).await,

@@ -166,7 +166,7 @@ impl Launch {
 impl Server {
     pub fn path(&self, document: &str) -> String {
         match self.dialect {
-            Dialect::Hocuspocus => self.base.clone(),
+            Dialect::Hocuspocus => format!("{}/", self.base),
             Dialect::Relay | Dialect::YWebsocket => format!("{}/{document}", self.base),
         }
     }
@@ -182,7 +182,7 @@ impl Server {
                 self.address = address;
             }
             (Launch::Command { command, .. }, _) => {
-                self.child = Some(spawn_shell(command, self.address)?)
+                self.child = Some(spawn_shell(command, self.address)?);
             }
             (Launch::Relay, _) => bail!("the relay keeps nothing over a restart"),
             _ => bail!("a server that was not started here can not be restarted"),

@@ -8,6 +8,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// `/proc/<pid>/stat` counts in hundredths of a second on every Linux that matters.
 const NANOS_PER_TICK: u64 = 10_000_000;
 
+/// Idle and waiting for disks, among the columns of `/proc/stat`.
+const IDLE_FIELDS: [usize; 2] = [3, 4];
+
 /// A reading of a process's CPU clock; only the difference of two says anything.
 pub struct Cpu {
     /// User and system time of all threads, also of those that ended; coarse.
@@ -59,6 +62,20 @@ impl Cpu {
             ((self.ticks - earlier.ticks) * NANOS_PER_TICK) as f64
         }
     }
+}
+
+/// Nanoseconds that all processors of the machine together have been busy since it started.
+pub fn machine_busy_nanos() -> Result<u64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("an empty /proc/stat")?;
+    let fields = line.split_whitespace().skip(1).take(8);
+    let ticks = fields
+        .enumerate()
+        .filter(|(index, _)| !IDLE_FIELDS.contains(index));
+    let busy: u64 = ticks
+        .filter_map(|(_, ticks)| ticks.parse::<u64>().ok())
+        .sum();
+    Ok(busy * NANOS_PER_TICK)
 }
 
 /// Resident memory of a process, in bytes.
