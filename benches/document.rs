@@ -1,5 +1,7 @@
 //! What one update costs before and after yrs: scan, split, splice, strip.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
+
 use std::hint::black_box;
 
 use coscribe::document::{

@@ -3,6 +3,16 @@
 //! One ordered tree of ranges, so that an insertion among 100,000 ranges costs a look-up and an empty set costs no
 //! memory. Ranges of one client are disjoint and never touch: what touches is merged.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{

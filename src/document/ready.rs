@@ -5,6 +5,16 @@
 //! without a gap and refer to nothing but what is known, or becomes known before them, and deletions of what is known.
 //! What the document has already is trimmed off, so that what is applied can be relayed and joined as it is.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use smallvec::SmallVec;

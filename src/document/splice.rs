@@ -4,6 +4,16 @@
 //! add up. Nothing is decoded, so no value can change. Merging with yrs would decode, and take the square of the
 //! number of updates.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::cmp::Reverse;
 
 use super::{

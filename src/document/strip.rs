@@ -6,6 +6,16 @@
 //! they only never learn what it was. What lies in a deleted type stays readable unless the delete set covers it, too,
 //! as that of every Yjs state does.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use super::{
     ClientId, Clock,
     cut::Parts,

@@ -3,6 +3,16 @@
 //! Nothing here recurses by the input's depth beyond the limit that the caller gives, and nothing is allocated by a
 //! count that was not checked against the bytes.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};

@@ -4,6 +4,16 @@
 //! update in which the two neighbours visibly lie in different places was made to confuse: Yjs and yrs place such a
 //! struct differently, and a collecting yrs document frees memory that it still uses.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::ops::Range;
 
 use super::{Kind, Parent, Run, RunIndex, Scan, ScanError, StructView};
