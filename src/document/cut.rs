@@ -4,6 +4,16 @@
 //! right origin stays, and the content is cut in UTF-16 units or values. A surrogate pair that a cut goes through
 //! becomes U+FFFD on both sides, in Yjs and yrs alike.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use super::{
     ClientId, Clock,
     ids::Id,

@@ -3,6 +3,16 @@
 //! One ordered tree of ranges, so that an insertion among 100,000 ranges costs a look-up and an empty set costs no
 //! memory. Ranges of one client are disjoint and never touch: what touches is merged.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
@@ -201,15 +211,18 @@ impl IdSet {
 
 impl FromIterator<IdRange> for IdSet {
     fn from_iter<I: IntoIterator<Item = IdRange>>(ranges: I) -> Self {
-        let mut set = Self::new();
-        for range in ranges {
-            set.insert(
-                range.client,
-                range.start,
-                range.end.saturating_sub(range.start),
-            );
+        let mut ranges: Vec<IdRange> = ranges
+            .into_iter()
+            .filter(|range| range.start < range.end)
+            .collect();
+        ranges.sort_unstable();
+        merge_touching(&mut ranges);
+        Self {
+            ranges: ranges
+                .into_iter()
+                .map(|range| ((range.client, range.start), range.end))
+                .collect(),
         }
-        set
     }
 }
 
@@ -225,6 +238,17 @@ pub(super) fn write_ranges(out: &mut Vec<u8>, ranges: &[IdRange]) {
             write_var(out, u64::from(range.end.saturating_sub(range.start)));
         }
     }
+}
+
+/// Joins ranges, each client's sorted by their start, that overlap or touch.
+pub(super) fn merge_touching(ranges: &mut Vec<IdRange>) {
+    ranges.dedup_by(|after, before| {
+        let touch = after.client == before.client && after.start <= before.end;
+        if touch {
+            before.end = before.end.max(after.end);
+        }
+        touch
+    });
 }
 
 #[cfg(test)]

@@ -1,5 +1,15 @@
 //! Identity of what was inserted: which client, and the how-manieth unit of that client.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use super::{
     ClientId, Clock,
     varint::{MAX_SAFE_INTEGER, write_var},

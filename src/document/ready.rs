@@ -5,6 +5,16 @@
 //! without a gap and refer to nothing but what is known, or becomes known before them, and deletions of what is known.
 //! What the document has already is trimmed off, so that what is applied can be relayed and joined as it is.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use smallvec::SmallVec;
@@ -62,6 +72,12 @@ pub fn split_with(
     deleted: &IdSet,
     may_extend: &dyn Fn(ClientId) -> bool,
 ) -> Split {
+    let barred = |run: &Run| run.end > known.get(run.client) && !may_extend(run.client);
+    if !scan.runs.iter().any(barred)
+        && let Some(whole) = whole(scan, bytes, known, deleted)
+    {
+        return whole;
+    }
     let mut placing = Placing::new(scan, bytes, known, may_extend);
     placing.place_all();
     let deletes = placing.split_deletes(deleted);
@@ -90,6 +106,54 @@ pub fn split_with(
         runs_added,
         deletes_added: deletes.added,
     }
+}
+
+/// The usual case without the machinery: at most one client, who goes on where the document knows them, referring to
+/// what is known. `None` when it is another case.
+fn whole(scan: &Scan, bytes: &[u8], known: &StateVector, deleted: &IdSet) -> Option<Split> {
+    let run = scan.runs.first();
+    if scan.runs.len() > 1 || !scan.deletes_normal {
+        return None;
+    }
+    if let Some(run) = run {
+        let is_known = |id: Id| id.client == run.client || id.clock < known.get(id.client);
+        let can_be_placed =
+            |view: StructView<'_>| !view.is_deleted() && view.references().all(is_known);
+        if run.has_skip
+            || run.start != known.get(run.client)
+            || !scan.structs_of(bytes, run).all(can_be_placed)
+        {
+            return None;
+        }
+    }
+    let mut deletes_added = SmallVec::new();
+    for range in scan.delete_ranges(bytes) {
+        let available = match run {
+            Some(run) if run.client == range.client => run.end,
+            _ => known.get(range.client),
+        };
+        if range.end > available {
+            return None;
+        }
+        deletes_added.extend(deleted.missing_from(range));
+    }
+    let runs_added: SmallVec<[IdRange; 1]> = run
+        .map(|run| IdRange {
+            client: run.client,
+            start: run.start,
+            end: run.end,
+        })
+        .into_iter()
+        .collect();
+    let nothing = runs_added.is_empty() && deletes_added.is_empty();
+    let ready = if nothing { Ready::Nothing } else { Ready::All };
+    Some(Split {
+        ready,
+        rest: false,
+        missing: SmallVec::new(),
+        runs_added,
+        deletes_added,
+    })
 }
 
 /// One client's structs on their way into the document.

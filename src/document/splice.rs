@@ -4,11 +4,21 @@
 //! add up. Nothing is decoded, so no value can change. Merging with yrs would decode, and take the square of the
 //! number of updates.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::cmp::Reverse;
 
 use super::{
     ClientId,
-    id_set::{IdRange, write_ranges},
+    id_set::{IdRange, merge_touching, write_ranges},
     scan::{Run, ScanError, outline},
     varint::write_var,
 };
@@ -83,17 +93,6 @@ fn refuse_overlaps_and_gaps(pieces: &[(Run, &[u8])]) -> Result<(), SpliceError> 
         }
     }
     Ok(())
-}
-
-/// Joins sorted ranges that overlap or touch.
-fn merge_touching(ranges: &mut Vec<IdRange>) {
-    ranges.dedup_by(|after, before| {
-        let touch = after.client == before.client && after.start <= before.end;
-        if touch {
-            before.end = before.end.max(after.end);
-        }
-        touch
-    });
 }
 
 #[cfg(test)]

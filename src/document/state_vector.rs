@@ -3,6 +3,16 @@
 //! Most documents have one to three writers at a time, so two entries are held inline; entries are sorted by client,
 //! and a look-up is a binary search that no choice of client ids can slow down.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use smallvec::SmallVec;
 
 use super::{

@@ -6,10 +6,20 @@
 //! they only never learn what it was. What lies in a deleted type stays readable unless the delete set covers it, too,
 //! as that of every Yjs state does.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use super::{
     ClientId, Clock,
     cut::Parts,
-    id_set::{IdRange, IdSet},
+    id_set::{IdRange, IdSet, merge_touching},
     ids::Id,
     scan::{Kind, Run, Scan, ScanError, StructView, outline},
     varint::write_var,
@@ -21,21 +31,36 @@ pub fn strip(update: &[u8]) -> Result<Vec<u8>, ScanError> {
     if scan.deletes == 0 {
         return Ok(update.to_vec());
     }
-    let deleted = scan.delete_ranges(update).collect();
-    Ok(strip_scanned(&scan, update, &deleted))
+    let mut deleted: Vec<IdRange> = scan.delete_ranges(update).collect();
+    deleted.sort_unstable();
+    merge_touching(&mut deleted);
+    let of_run = |run: &Run| {
+        let first =
+            deleted.partition_point(|range| (range.client, range.end) <= (run.client, run.start));
+        let rest = deleted.get(first..).unwrap_or_default().iter().copied();
+        let client = run.client;
+        rest.take_while(move |range| range.client == client)
+    };
+    Ok(strip_scanned(&scan, update, of_run))
 }
 
 /// Strips what `deleted` covers; the update's own delete set stays as it is.
 pub fn strip_with(update: &[u8], deleted: &IdSet) -> Result<Vec<u8>, ScanError> {
-    Ok(strip_scanned(&outline(update)?, update, deleted))
+    let of_run = |run: &Run| deleted.overlapping(run.client, run.start, run.end);
+    Ok(strip_scanned(&outline(update)?, update, of_run))
 }
 
-fn strip_scanned(scan: &Scan, update: &[u8], deleted: &IdSet) -> Vec<u8> {
+/// `deleted_of` tells what is deleted of a run: ascending disjoint ranges, which may reach beyond the run.
+fn strip_scanned<D: Iterator<Item = IdRange>>(
+    scan: &Scan,
+    update: &[u8],
+    deleted_of: impl Fn(&Run) -> D,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(update.len());
     write_var(&mut out, scan.runs.len() as u64);
     let mut body = Stripped::default();
     for run in &scan.runs {
-        body.strip_run(scan, update, run, deleted);
+        body.strip_run(scan, update, run, deleted_of(run));
         write_var(&mut out, u64::from(body.structs));
         write_var(&mut out, run.client);
         write_var(&mut out, u64::from(run.start));
@@ -61,10 +86,15 @@ struct OpenItem {
 }
 
 impl Stripped {
-    fn strip_run(&mut self, scan: &Scan, update: &[u8], run: &Run, deleted: &IdSet) {
+    fn strip_run(
+        &mut self,
+        scan: &Scan,
+        update: &[u8],
+        run: &Run,
+        mut ranges: impl Iterator<Item = IdRange>,
+    ) {
         self.bytes.clear();
         self.structs = 0;
-        let mut ranges = deleted.overlapping(run.client, run.start, run.end);
         let mut range = ranges.next();
         for view in scan.structs_of(update, run) {
             while range.is_some_and(|range| range.end <= view.clock) {

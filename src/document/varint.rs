@@ -3,6 +3,16 @@
 //! A [`Reader`] never panics and never allocates: every length is checked against the bytes that are really there.
 //! The integer limits are those of JavaScript, because what a stock client can not read must not be let through.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 /// Largest integer that every Yjs client reads exactly: 2^53 − 1.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 

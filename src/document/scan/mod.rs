@@ -6,6 +6,16 @@
 //!
 //! It says nothing about whether the update fits a document: that is [`super::ready`].
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 mod content;
 mod parents;
 mod structs;

@@ -2,6 +2,16 @@
 //!
 //! The same reader serves the scan, which checks everything, and the walks after it, which skip what was checked.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
 use std::ops::Range;
 
 use super::{
