@@ -84,7 +84,9 @@ impl State {
     /// Asks a peer that has just come for all that we miss.
     pub(super) fn ask_for_missing(&mut self, id: PeerId) {
         let changes = self.changes;
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.asked || peer.refused_for_good {
             return;
         }
@@ -99,7 +101,9 @@ impl State {
     /// client that holds something which nobody can integrate would otherwise be asked for it for ever.
     pub(super) fn ask_again(&mut self, id: PeerId, for_live_update: bool) {
         let changes = self.changes;
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         let progress = peer.asked_at != changes;
         if progress || (for_live_update && !peer.asked_again && !peer.asked) {
             self.ask_for_missing(id);

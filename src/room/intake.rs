@@ -227,7 +227,10 @@ impl State {
         // Deletions are always accepted: they are how a document gets smaller.
         let adds = !scan.runs.is_empty();
         let limit = self.limits.document_bytes;
-        if adds && self.replica.size() + update.len() > limit && self.replica.measured_size(limit) + update.len() > limit {
+        if adds
+            && self.replica.size() + update.len() > limit
+            && self.replica.measured_size(limit) + update.len() > limit
+        {
             return Some(Intake::Refused {
                 code: "document-full",
                 reason: format!(
@@ -300,7 +303,9 @@ impl State {
     fn park(&mut self, id: PeerId, update: &Bytes, index: u64, live: bool) {
         self.metrics.updates_parked.inc();
         let limit = self.limits.parked_bytes;
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id) else {
+            return;
+        };
         if peer.parked_bytes + update.len() > limit {
             // Nothing is lost: the sender holds all of it, and offers it again when it reconnects.
             peer.outbox.close(Close::new(
@@ -311,7 +316,10 @@ impl State {
         }
         peer.parked_bytes += update.len();
         // A copy, so that a few waiting bytes do not keep a whole read buffer.
-        peer.parked.push_back(Parked { update: Bytes::copy_from_slice(update), index });
+        peer.parked.push_back(Parked {
+            update: Bytes::copy_from_slice(update),
+            index,
+        });
         self.ask_again(id, live);
     }
 

@@ -17,7 +17,7 @@ use std::{
 
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, Notify, mpsc},
     task::JoinHandle,
     time::timeout,
 };
@@ -28,10 +28,14 @@ use crate::store::StoreError;
 /// Pages in the WAL (of 4 KiB) that call for a checkpoint. Higher is less work, as a page that many commits changed is
 /// copied once; lower is a smaller file and a quicker start after a crash.
 const CHECKPOINT_PAGES: u64 = 2048;
-/// Pages in the WAL after a checkpoint beside the writer that call for one while the writer waits.
+/// Pages in the WAL that call for a checkpoint while the writer waits.
 const STOP_PAGES: u64 = 4096;
 /// Pages of WAL (64 MiB) that are given back even under load.
 const TRUNCATE_PAGES: u64 = 16384;
+/// Pages written since a checkpoint began (64 MiB) from which on appends wait for it to end, because the disk is slower
+/// than they are; and how long, at most, should it fail to end.
+const FULL_PAGES: u64 = 16384;
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Without a commit for this long it is time to tidy up.
 const QUIET: Duration = Duration::from_secs(1);
 /// Free pages that are kept for reuse under load; and how many are given back in one go (well under a millisecond).
@@ -60,6 +64,8 @@ struct Signs {
     pages: AtomicU64,
     /// Something was written since the last tidying up.
     dirty: AtomicBool,
+    /// A checkpoint ended.
+    relieved: Notify,
 }
 
 impl Keeper {
@@ -93,6 +99,25 @@ impl Keeper {
         }
     }
 
+    /// Waits while the WAL has no room for more.
+    pub(super) async fn room_in_wal(&self) {
+        if self.signs.pages.load(Ordering::Relaxed) < FULL_PAGES {
+            return;
+        }
+        let relieved = async {
+            loop {
+                let relieved = self.signs.relieved.notified();
+                if self.signs.pages.load(Ordering::Relaxed) < FULL_PAGES {
+                    break;
+                }
+                relieved.await;
+            }
+        };
+        if timeout(MAX_WAIT, relieved).await.is_err() {
+            tracing::warn!("The disk is too slow: a checkpoint did not end in time");
+        }
+    }
+
     fn wake(&self) {
         if let Some(wake) = self.wake_now.upgrade()
             && wake.try_send(()).is_err()
@@ -120,12 +145,6 @@ struct House {
     signs: Arc<Signs>,
 }
 
-/// What a checkpoint answered: pages in the WAL, and how many of them are in the database file by now.
-struct Checkpointed {
-    wal: u64,
-    moved: u64,
-}
-
 impl House {
     async fn keep(mut self, mut woken: mpsc::Receiver<()>) {
         loop {
@@ -144,7 +163,11 @@ impl House {
                 Ok(Some(())) if self.signs.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES => {
                     continue;
                 }
-                Ok(Some(())) => self.relieve(&shared).await,
+                Ok(Some(())) => {
+                    let done = self.relieve(&shared).await;
+                    self.signs.relieved.notify_waiters();
+                    done
+                }
                 Err(_) if self.signs.pages.load(Ordering::Relaxed) != seen => continue,
                 Err(_) => {
                     self.signs.dirty.store(false, Ordering::Relaxed);
@@ -166,16 +189,22 @@ impl House {
 
     /// Makes room in the WAL under load.
     async fn relieve(&mut self, shared: &Shared) -> Result<(), StoreError> {
-        self.signs.pages.store(0, Ordering::Relaxed);
+        // What is written from here on is for the next checkpoint, unless the writer waits below.
+        let before = self.signs.pages.load(Ordering::Relaxed);
         let beside = self.checkpoint(PASSIVE).await?;
-        if beside.moved < beside.wal && beside.wal > STOP_PAGES {
+        // It cannot tell whether more was written meanwhile. When it was, the WAL goes on growing, and this time nobody
+        // may write until it is empty.
+        if beside > STOP_PAGES {
             let _writer_waits = shared.writer().await?;
-            self.checkpoint(if beside.wal > TRUNCATE_PAGES {
+            self.checkpoint(if beside > TRUNCATE_PAGES {
                 TRUNCATE
             } else {
                 PASSIVE
             })
             .await?;
+            self.signs.pages.store(0, Ordering::Relaxed);
+        } else {
+            self.signs.pages.fetch_sub(before, Ordering::Relaxed);
         }
         if self.free_pages().await? > SPARE_PAGES {
             self.vacuum(shared, SPARE_PAGES / 2).await?;
@@ -221,16 +250,13 @@ impl House {
             .map_err(failed)
     }
 
-    async fn checkpoint(&mut self, sql: &'static str) -> Result<Checkpointed, StoreError> {
+    /// Runs a checkpoint and answers how many pages the WAL held.
+    async fn checkpoint(&mut self, sql: &'static str) -> Result<u64, StoreError> {
         let row = sqlx::query(sql)
             .fetch_one(&mut self.conn)
             .await
             .map_err(failed)?;
         // −1 where there is no WAL.
-        let pages = |column: usize| u64::try_from(row.get::<i64, _>(column)).unwrap_or(0);
-        Ok(Checkpointed {
-            wal: pages(1),
-            moved: pages(2),
-        })
+        Ok(u64::try_from(row.get::<i64, _>(1)).unwrap_or(0))
     }
 }

@@ -138,6 +138,7 @@ impl std::ops::DerefMut for WriterGuard<'_> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError> {
+        self.keeper.room_in_wal().await;
         let mut writer = self.writer().await?;
         let outcome = append::append(&mut writer, batch, now).await;
         drop(writer);
