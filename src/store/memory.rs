@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded, LogRow, NewRow,
-    NotWritable, Seq, Snapshot, Store, StoreError, Stored,
+    Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded,
+    LogRow, NewRow, NotWritable, Seq, Snapshot, Store, StoreError, Stored,
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -108,20 +108,31 @@ impl Document {
     }
 
     fn tail(&self) -> Vec<LogRow> {
-        self.rows_between(self.snapshot.as_ref().map_or(1, |snapshot| snapshot.seq + 1), self.head_seq())
+        self.rows_between(
+            self.snapshot
+                .as_ref()
+                .map_or(1, |snapshot| snapshot.seq + 1),
+            self.head_seq(),
+        )
     }
 
     fn rows_between(&self, from: Seq, to: Seq) -> Vec<LogRow> {
         let numbered = self.rows.iter().zip(1..);
         numbered
             .filter(|(_, seq)| (from..=to).contains(seq))
-            .map(|(row, seq)| LogRow { seq, row: row.clone() })
+            .map(|(row, seq)| LogRow {
+                seq,
+                row: row.clone(),
+            })
             .collect()
     }
 
     fn record(&self, doc: &DocId) -> DocRecord {
         let tail: usize = self.tail().iter().map(|row| row.row.bytes.len()).sum();
-        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes.len());
+        let snapshot = self
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.bytes.len());
         DocRecord {
             doc: doc.clone(),
             epoch: self.epoch,
@@ -152,7 +163,10 @@ fn append_entry(contents: &mut Contents, entry: &Append, now: UnixMillis) -> App
             return Appended::Refused(NotWritable::OtherEpoch);
         }
         if entry.rows.is_empty() {
-            return Appended::Committed { epoch: FIRST_EPOCH, head_seq: 0 };
+            return Appended::Committed {
+                epoch: FIRST_EPOCH,
+                head_seq: 0,
+            };
         }
     }
     let document = contents
@@ -167,14 +181,20 @@ fn append_entry(contents: &mut Contents, entry: &Append, now: UnixMillis) -> App
     if let Some(title) = &entry.title {
         document.title.clone_from(title);
     }
-    Appended::Committed { epoch: document.epoch, head_seq: document.head_seq() }
+    Appended::Committed {
+        epoch: document.epoch,
+        head_seq: document.head_seq(),
+    }
 }
 
 #[async_trait]
 impl Store for MemoryStore {
     async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError> {
         let mut contents = self.writable()?;
-        Ok(batch.iter().map(|entry| append_entry(&mut contents, entry, now)).collect())
+        Ok(batch
+            .iter()
+            .map(|entry| append_entry(&mut contents, entry, now))
+            .collect())
     }
 
     async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError> {
@@ -185,9 +205,9 @@ impl Store for MemoryStore {
         Ok(match document.state() {
             DocState::Trashed => Loaded::Trashed,
             DocState::Deleted => Loaded::Deleted,
-            DocState::Quarantined => {
-                Loaded::Quarantined { reason: document.quarantine.clone().unwrap_or_default() }
-            }
+            DocState::Quarantined => Loaded::Quarantined {
+                reason: document.quarantine.clone().unwrap_or_default(),
+            },
             DocState::Live => Loaded::Live(Stored {
                 epoch: document.epoch,
                 head_seq: document.head_seq(),
@@ -203,8 +223,13 @@ impl Store for MemoryStore {
         let Some(document) = contents.docs.get_mut(&compaction.doc) else {
             return Ok(false);
         };
-        let Compaction { epoch, snapshot, .. } = compaction;
-        let newer = document.snapshot.as_ref().is_some_and(|stored| stored.seq > snapshot.seq);
+        let Compaction {
+            epoch, snapshot, ..
+        } = compaction;
+        let newer = document
+            .snapshot
+            .as_ref()
+            .is_some_and(|stored| stored.seq > snapshot.seq);
         let state = document.state();
         if newer || document.epoch != epoch || snapshot.seq == 0 {
             return Ok(false);
@@ -213,7 +238,9 @@ impl Store for MemoryStore {
             return Ok(false);
         }
         if snapshot.seq > document.head_seq() {
-            return Err(StoreError::Other("a snapshot cannot be ahead of the log".into()));
+            return Err(StoreError::Other(
+                "a snapshot cannot be ahead of the log".into(),
+            ));
         }
         document.snapshot = Some(snapshot);
         Ok(true)
@@ -238,7 +265,11 @@ impl Store for MemoryStore {
     }
 
     async fn get(&self, doc: &DocId) -> Result<Option<DocRecord>, StoreError> {
-        Ok(self.contents().docs.get(doc).map(|document| document.record(doc)))
+        Ok(self
+            .contents()
+            .docs
+            .get(doc)
+            .map(|document| document.record(doc)))
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<DocRecord>, StoreError> {
@@ -248,10 +279,21 @@ impl Store for MemoryStore {
             .docs
             .iter()
             .map(|(doc, document)| document.record(doc))
-            .filter(|record| record.state == query.state && matches_search(record, search.as_deref()))
-            .filter(|record| query.after.as_ref().is_none_or(|after| is_after(record, after)))
+            .filter(|record| {
+                record.state == query.state && matches_search(record, search.as_deref())
+            })
+            .filter(|record| {
+                query
+                    .after
+                    .as_ref()
+                    .is_none_or(|after| is_after(record, after))
+            })
             .collect();
-        records.sort_by(|a, b| b.edited_at.cmp(&a.edited_at).then_with(|| a.doc.cmp(&b.doc)));
+        records.sort_by(|a, b| {
+            b.edited_at
+                .cmp(&a.edited_at)
+                .then_with(|| a.doc.cmp(&b.doc))
+        });
         records.truncate(query.limit as usize);
         Ok(records)
     }
@@ -270,11 +312,15 @@ impl Store for MemoryStore {
     }
 
     async fn trash(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
-        self.change(doc, DocState::Live, |document| document.trashed_at = Some(now))
+        self.change(doc, DocState::Live, |document| {
+            document.trashed_at = Some(now)
+        })
     }
 
     async fn restore(&self, doc: &DocId, _now: UnixMillis) -> Result<DocRecord, StoreError> {
-        self.change(doc, DocState::Trashed, |document| document.trashed_at = None)
+        self.change(doc, DocState::Trashed, |document| {
+            document.trashed_at = None
+        })
     }
 
     async fn delete(&self, doc: &DocId, now: UnixMillis) -> Result<(), StoreError> {
@@ -299,7 +345,11 @@ impl Store for MemoryStore {
 }
 
 fn matches_search(record: &DocRecord, search: Option<&str>) -> bool {
-    let shown = if record.title.is_empty() { record.doc.as_str() } else { &record.title };
+    let shown = if record.title.is_empty() {
+        record.doc.as_str()
+    } else {
+        &record.title
+    };
     search.is_none_or(|text| shown.to_lowercase().contains(text))
 }
 

@@ -134,7 +134,9 @@ pub enum Loaded {
     Trashed,
     Deleted,
     /// Its stored bytes are damaged; the reason is for the operator.
-    Quarantined { reason: String },
+    Quarantined {
+        reason: String,
+    },
 }
 
 /// Where a document stands in its life.
@@ -218,7 +220,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without anybody losing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Busy(_) | Self::Other(_))
+        matches!(
+            self,
+            Self::Full(_) | Self::ReadOnly(_) | Self::Busy(_) | Self::Other(_)
+        )
     }
 }
 

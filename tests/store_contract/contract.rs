@@ -3,32 +3,54 @@
 use std::sync::Arc;
 
 use coscribe::store::{
-    Append, Appended, Compaction, DocState, FIRST_EPOCH, ListQuery, Loaded, NewRow, NotWritable, Snapshot, Store,
-    StoreError,
+    Append, Appended, Compaction, DocState, FIRST_EPOCH, ListQuery, Loaded, NewRow, NotWritable,
+    Snapshot, Store, StoreError,
 };
 
 use crate::fixture::{Typing, add, doc, entry, live};
 
 fn compaction(name: &str, epoch: u32, seq: u64, bytes: Vec<u8>) -> Compaction {
-    Compaction { doc: doc(name), epoch, snapshot: Snapshot { seq, bytes: bytes.into() } }
+    Compaction {
+        doc: doc(name),
+        epoch,
+        snapshot: Snapshot {
+            seq,
+            bytes: bytes.into(),
+        },
+    }
 }
 
 fn of(state: DocState) -> ListQuery {
-    ListQuery { state, search: None, after: None, limit: 100 }
+    ListQuery {
+        state,
+        search: None,
+        after: None,
+        limit: 100,
+    }
 }
 
 pub async fn all_rows_of_a_batch_are_there_in_order(store: Arc<dyn Store>) {
     let typing = Typing::of(&"abcdefghij".repeat(40));
     // More rows than any one statement holds, of a number that no single chunk covers.
     let rows = typing.updates[..333].to_vec();
-    let batch = [entry("a", None, rows.clone()), entry("b", None, rows[..1].to_vec())];
+    let batch = [
+        entry("a", None, rows.clone()),
+        entry("b", None, rows[..1].to_vec()),
+    ];
     let answers = store.append(&batch, 5).await.unwrap();
-    let committed = |head_seq| Appended::Committed { epoch: FIRST_EPOCH, head_seq };
+    let committed = |head_seq| Appended::Committed {
+        epoch: FIRST_EPOCH,
+        head_seq,
+    };
     assert_eq!(answers, [committed(333), committed(1)]);
     let stored = live(&*store, "a").await;
     assert_eq!(stored.head_seq, 333);
     assert_eq!(stored.epoch, FIRST_EPOCH);
-    let (numbers, back): (Vec<_>, Vec<_>) = stored.tail.into_iter().map(|row| (row.seq, row.row)).unzip();
+    let (numbers, back): (Vec<_>, Vec<_>) = stored
+        .tail
+        .into_iter()
+        .map(|row| (row.seq, row.row))
+        .unzip();
     assert_eq!(numbers, (1..=333).collect::<Vec<_>>());
     assert_eq!(back, rows);
 }
@@ -42,41 +64,84 @@ pub async fn numbers_start_at_one_and_have_no_gaps_under_interleaving(store: Arc
         } else {
             let other = format!("other {}", n % 5);
             let first = Typing::of("y").updates;
-            let batch = [entry(&other, None, first), entry("a", Some(FIRST_EPOCH), vec![update.clone()])];
+            let batch = [
+                entry(&other, None, first),
+                entry("a", Some(FIRST_EPOCH), vec![update.clone()]),
+            ];
             let answers = store.append(&batch, 5).await.unwrap();
-            assert_eq!(answers[1], Appended::Committed { epoch: FIRST_EPOCH, head_seq: n as u64 + 1 });
+            assert_eq!(
+                answers[1],
+                Appended::Committed {
+                    epoch: FIRST_EPOCH,
+                    head_seq: n as u64 + 1
+                }
+            );
         }
     }
-    let numbers: Vec<_> = live(&*store, "a").await.tail.iter().map(|row| row.seq).collect();
+    let numbers: Vec<_> = live(&*store, "a")
+        .await
+        .tail
+        .iter()
+        .map(|row| row.seq)
+        .collect();
     assert_eq!(numbers, (1..=60).collect::<Vec<_>>());
 }
 
 pub async fn a_document_is_made_by_its_first_row_and_not_by_a_look(store: Arc<dyn Store>) {
     assert_eq!(store.load(&doc("a")).await.unwrap(), Loaded::Absent);
     assert!(store.get(&doc("a")).await.unwrap().is_none());
-    assert!(matches!(store.rows(&doc("a"), 1, 9).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        store.rows(&doc("a"), 1, 9).await,
+        Err(StoreError::NotFound)
+    ));
     assert!(store.list(&of(DocState::Live)).await.unwrap().is_empty());
 
     add(&*store, "a", Typing::of("x").updates.remove(0)).await;
     let record = store.get(&doc("a")).await.unwrap().unwrap();
-    assert_eq!((record.state, record.head_seq, record.epoch), (DocState::Live, 1, FIRST_EPOCH));
+    assert_eq!(
+        (record.state, record.head_seq, record.epoch),
+        (DocState::Live, 1, FIRST_EPOCH)
+    );
     assert_eq!((record.created_at, record.edited_at), (2_000, 2_000));
 }
 
 pub async fn an_entry_without_rows_makes_no_document(store: Arc<dyn Store>) {
-    let empty = Append { title: Some("t".into()), ..entry("a", None, vec![]) };
+    let empty = Append {
+        title: Some("t".into()),
+        ..entry("a", None, vec![])
+    };
     let answers = store.append(&[empty], 5).await.unwrap();
-    assert_eq!(answers, [Appended::Committed { epoch: FIRST_EPOCH, head_seq: 0 }]);
+    assert_eq!(
+        answers,
+        [Appended::Committed {
+            epoch: FIRST_EPOCH,
+            head_seq: 0
+        }]
+    );
     assert!(store.get(&doc("a")).await.unwrap().is_none());
     assert!(store.append(&[], 5).await.unwrap().is_empty());
 }
 
 pub async fn one_batch_may_hold_the_same_document_twice(store: Arc<dyn Store>) {
     let rows = Typing::of("abc").updates;
-    let batch = [entry("a", None, rows[..1].to_vec()), entry("a", None, rows[1..].to_vec())];
+    let batch = [
+        entry("a", None, rows[..1].to_vec()),
+        entry("a", None, rows[1..].to_vec()),
+    ];
     let answers = store.append(&batch, 5).await.unwrap();
-    assert_eq!(answers[1], Appended::Committed { epoch: FIRST_EPOCH, head_seq: 3 });
-    let back: Vec<_> = live(&*store, "a").await.tail.into_iter().map(|row| row.row).collect();
+    assert_eq!(
+        answers[1],
+        Appended::Committed {
+            epoch: FIRST_EPOCH,
+            head_seq: 3
+        }
+    );
+    let back: Vec<_> = live(&*store, "a")
+        .await
+        .tail
+        .into_iter()
+        .map(|row| row.row)
+        .collect();
     assert_eq!(back, rows);
 }
 
@@ -91,9 +156,15 @@ pub async fn a_refused_entry_does_not_disturb_the_others(store: Arc<dyn Store>) 
     store.quarantine(&doc("bad"), "why").await.unwrap();
 
     let names = ["trashed", "good", "deleted", "bad", "also good"];
-    let batch = names.map(|name| Append { title: Some("new".into()), ..entry(name, None, letter()) });
+    let batch = names.map(|name| Append {
+        title: Some("new".into()),
+        ..entry(name, None, letter())
+    });
     let answers = store.append(&batch, 5).await.unwrap();
-    let committed = Appended::Committed { epoch: FIRST_EPOCH, head_seq: 1 };
+    let committed = Appended::Committed {
+        epoch: FIRST_EPOCH,
+        head_seq: 1,
+    };
     assert_eq!(
         answers,
         [
@@ -106,43 +177,91 @@ pub async fn a_refused_entry_does_not_disturb_the_others(store: Arc<dyn Store>) 
     );
     let trashed = store.get(&doc("trashed")).await.unwrap().unwrap();
     assert_eq!((trashed.head_seq, trashed.title.as_str()), (1, ""));
-    assert_eq!(store.get(&doc("deleted")).await.unwrap().unwrap().head_seq, 0);
+    assert_eq!(
+        store.get(&doc("deleted")).await.unwrap().unwrap().head_seq,
+        0
+    );
     assert_eq!(live(&*store, "good").await.title, "new");
 }
 
 pub async fn a_room_of_another_epoch_writes_nothing(store: Arc<dyn Store>) {
     let letter = || Typing::of("x").updates;
     let refused = [Appended::Refused(NotWritable::OtherEpoch)];
-    assert_eq!(store.append(&[entry("new", Some(3), letter())], 5).await.unwrap(), refused);
+    assert_eq!(
+        store
+            .append(&[entry("new", Some(3), letter())], 5)
+            .await
+            .unwrap(),
+        refused
+    );
     assert!(store.get(&doc("new")).await.unwrap().is_none());
 
     add(&*store, "a", letter().remove(0)).await;
-    assert_eq!(store.append(&[entry("a", Some(2), letter())], 5).await.unwrap(), refused);
+    assert_eq!(
+        store
+            .append(&[entry("a", Some(2), letter())], 5)
+            .await
+            .unwrap(),
+        refused
+    );
     store.trash(&doc("a"), 6).await.unwrap();
     store.delete(&doc("a"), 6).await.unwrap();
     store.create(&doc("a"), 7).await.unwrap();
     for old in [None, Some(FIRST_EPOCH)] {
-        assert_eq!(store.append(&[entry("a", old, letter())], 8).await.unwrap(), refused, "{old:?}");
+        assert_eq!(
+            store.append(&[entry("a", old, letter())], 8).await.unwrap(),
+            refused,
+            "{old:?}"
+        );
     }
-    let taken = store.append(&[entry("a", Some(2), letter())], 8).await.unwrap();
-    assert_eq!(taken, [Appended::Committed { epoch: 2, head_seq: 1 }]);
+    let taken = store
+        .append(&[entry("a", Some(2), letter())], 8)
+        .await
+        .unwrap();
+    assert_eq!(
+        taken,
+        [Appended::Committed {
+            epoch: 2,
+            head_seq: 1
+        }]
+    );
 }
 
 pub async fn bytes_come_back_as_they_went_in(store: Arc<dyn Store>) {
     // Not updates: the store does not look into bytes. So the document goes again before the soundness check.
-    let strange = |bytes: Vec<u8>, author: &str, client_id, at| NewRow { bytes: bytes.into(), author: author.into(), client_id, at };
+    let strange = |bytes: Vec<u8>, author: &str, client_id, at| NewRow {
+        bytes: bytes.into(),
+        author: author.into(),
+        client_id,
+        at,
+    };
     let rows = vec![
         strange(vec![], "", 0, 0),
-        strange(vec![0; 3], "'; DROP TABLE updates; --", (1 << 53) - 1, i64::MAX),
+        strange(
+            vec![0; 3],
+            "'; DROP TABLE updates; --",
+            (1 << 53) - 1,
+            i64::MAX,
+        ),
         strange((0..=255).collect(), "é文🦀\0", 1, i64::MIN),
         strange(vec![0xab; 3_000_000], "big", u64::MAX, -1),
     ];
     let name = "name ?1 $x :y 'quoted' \"too\" % _ 文🦀";
-    store.append(&[entry(name, None, rows.clone())], 5).await.unwrap();
-    let back = |stored: Vec<coscribe::store::LogRow>| stored.into_iter().map(|row| row.row).collect::<Vec<_>>();
+    store
+        .append(&[entry(name, None, rows.clone())], 5)
+        .await
+        .unwrap();
+    let back = |stored: Vec<coscribe::store::LogRow>| {
+        stored.into_iter().map(|row| row.row).collect::<Vec<_>>()
+    };
     assert_eq!(back(live(&*store, name).await.tail), rows);
     let snapshot = vec![0xcd; 1_000_000];
-    assert!(store.compact(compaction(name, 1, 4, snapshot.clone())).await.unwrap());
+    assert!(
+        store
+            .compact(compaction(name, 1, 4, snapshot.clone()))
+            .await
+            .unwrap()
+    );
     assert_eq!(back(store.rows(&doc(name), 1, 4).await.unwrap()), rows);
     assert_eq!(live(&*store, name).await.snapshot.unwrap().bytes, snapshot);
     store.trash(&doc(name), 6).await.unwrap();
@@ -151,123 +270,296 @@ pub async fn bytes_come_back_as_they_went_in(store: Arc<dyn Store>) {
 
 pub async fn titles_follow_the_rows_that_change_them(store: Arc<dyn Store>) {
     let rows = Typing::of("abc").updates;
-    let titled = |n: usize, title: Option<&str>| Append { title: title.map(Into::into), ..entry("a", None, vec![rows[n].clone()]) };
+    let titled = |n: usize, title: Option<&str>| Append {
+        title: title.map(Into::into),
+        ..entry("a", None, vec![rows[n].clone()])
+    };
     store.append(&[titled(0, Some("First"))], 5).await.unwrap();
     assert_eq!(live(&*store, "a").await.title, "First");
     store.append(&[titled(1, None)], 6).await.unwrap();
     assert_eq!(store.get(&doc("a")).await.unwrap().unwrap().title, "First");
-    store.append(&[titled(2, Some("Second ü"))], 7).await.unwrap();
+    store
+        .append(&[titled(2, Some("Second ü"))], 7)
+        .await
+        .unwrap();
     let record = store.get(&doc("a")).await.unwrap().unwrap();
-    assert_eq!((record.title.as_str(), record.edited_at, record.created_at), ("Second ü", 7, 5));
+    assert_eq!(
+        (record.title.as_str(), record.edited_at, record.created_at),
+        ("Second ü", 7, 5)
+    );
 }
 
 pub async fn load_after_compaction_is_snapshot_and_tail(store: Arc<dyn Store>) {
     let typing = Typing::of("hello, world");
-    store.append(&[entry("a", None, typing.updates.clone())], 5).await.unwrap();
+    store
+        .append(&[entry("a", None, typing.updates.clone())], 5)
+        .await
+        .unwrap();
     let half = Typing::of("hello,");
-    assert!(store.compact(compaction("a", 1, 6, half.state())).await.unwrap());
+    assert!(
+        store
+            .compact(compaction("a", 1, 6, half.state()))
+            .await
+            .unwrap()
+    );
     let stored = live(&*store, "a").await;
     let snapshot = stored.snapshot.unwrap();
-    assert_eq!((snapshot.seq, &snapshot.bytes[..], stored.head_seq), (6, &half.state()[..], 12));
-    assert_eq!(stored.tail.iter().map(|row| row.seq).collect::<Vec<_>>(), (7..=12).collect::<Vec<_>>());
-    let updates = std::iter::once(&snapshot.bytes).chain(stored.tail.iter().map(|row| &row.row.bytes));
-    assert_eq!(Typing::text_of(updates.map(|bytes| &bytes[..])), "hello, world");
+    assert_eq!(
+        (snapshot.seq, &snapshot.bytes[..], stored.head_seq),
+        (6, &half.state()[..], 12)
+    );
+    assert_eq!(
+        stored.tail.iter().map(|row| row.seq).collect::<Vec<_>>(),
+        (7..=12).collect::<Vec<_>>()
+    );
+    let updates =
+        std::iter::once(&snapshot.bytes).chain(stored.tail.iter().map(|row| &row.row.bytes));
+    assert_eq!(
+        Typing::text_of(updates.map(|bytes| &bytes[..])),
+        "hello, world"
+    );
     let tail: usize = typing.updates[6..].iter().map(|row| row.bytes.len()).sum();
     let size = store.get(&doc("a")).await.unwrap().unwrap().size;
     assert_eq!(size, (half.state().len() + tail) as u64);
     // And it goes on from there.
-    assert_eq!(add(&*store, "a", Typing::of("hello, world!").updates.pop().unwrap()).await, 13);
+    assert_eq!(
+        add(
+            &*store,
+            "a",
+            Typing::of("hello, world!").updates.pop().unwrap()
+        )
+        .await,
+        13
+    );
 }
 
 pub async fn compaction_may_be_repeated_and_never_goes_back(store: Arc<dyn Store>) {
     let typing = Typing::of("abcdef");
-    store.append(&[entry("a", None, typing.updates.clone())], 5).await.unwrap();
+    store
+        .append(&[entry("a", None, typing.updates.clone())], 5)
+        .await
+        .unwrap();
     let state = |text: &str| Typing::of(text).state();
-    assert!(!store.compact(compaction("nobody", 1, 1, state("a"))).await.unwrap());
-    assert!(!store.compact(compaction("a", 1, 0, state(""))).await.unwrap());
-    assert!(store.compact(compaction("a", 1, 4, state("abcd"))).await.unwrap());
-    assert!(store.compact(compaction("a", 1, 4, state("abcd"))).await.unwrap());
-    assert!(!store.compact(compaction("a", 1, 3, state("abc"))).await.unwrap());
-    assert!(store.compact(compaction("a", 1, 7, state("abcdef"))).await.is_err(), "ahead of the log");
-    assert!(store.compact(compaction("a", 1, 6, state("abcdef"))).await.unwrap());
+    assert!(
+        !store
+            .compact(compaction("nobody", 1, 1, state("a")))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .compact(compaction("a", 1, 0, state("")))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .compact(compaction("a", 1, 4, state("abcd")))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .compact(compaction("a", 1, 4, state("abcd")))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .compact(compaction("a", 1, 3, state("abc")))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .compact(compaction("a", 1, 7, state("abcdef")))
+            .await
+            .is_err(),
+        "ahead of the log"
+    );
+    assert!(
+        store
+            .compact(compaction("a", 1, 6, state("abcdef")))
+            .await
+            .unwrap()
+    );
     assert_eq!(live(&*store, "a").await.tail, []);
-    let rows: Vec<_> = store.rows(&doc("a"), 1, 6).await.unwrap().into_iter().map(|row| row.row).collect();
+    let rows: Vec<_> = store
+        .rows(&doc("a"), 1, 6)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.row)
+        .collect();
     assert_eq!(rows, typing.updates);
 }
 
 pub async fn compaction_of_another_epoch_changes_nothing(store: Arc<dyn Store>) {
     let typing = Typing::of("abc");
-    store.append(&[entry("a", None, typing.updates.clone())], 5).await.unwrap();
+    store
+        .append(&[entry("a", None, typing.updates.clone())], 5)
+        .await
+        .unwrap();
     let before = live(&*store, "a").await;
-    assert!(!store.compact(compaction("a", 2, 3, typing.state())).await.unwrap());
+    assert!(
+        !store
+            .compact(compaction("a", 2, 3, typing.state()))
+            .await
+            .unwrap()
+    );
     assert_eq!(live(&*store, "a").await, before);
     store.trash(&doc("a"), 6).await.unwrap();
     store.delete(&doc("a"), 6).await.unwrap();
-    assert!(!store.compact(compaction("a", 1, 3, typing.state())).await.unwrap());
+    assert!(
+        !store
+            .compact(compaction("a", 1, 3, typing.state()))
+            .await
+            .unwrap()
+    );
 }
 
 pub async fn rows_are_found_across_history_and_log(store: Arc<dyn Store>) {
     let text: String = ('a'..='z').cycle().take(200).collect();
     let typing = Typing::of(&text);
-    store.append(&[entry("a", None, typing.updates.clone())], 5).await.unwrap();
+    store
+        .append(&[entry("a", None, typing.updates.clone())], 5)
+        .await
+        .unwrap();
     for seq in [10, 11, 60, 61, 62, 150] {
         let state = Typing::of(&text[..seq]).state();
-        assert!(store.compact(compaction("a", 1, seq as u64, state)).await.unwrap());
+        assert!(
+            store
+                .compact(compaction("a", 1, seq as u64, state))
+                .await
+                .unwrap()
+        );
     }
-    for (from, to) in [(0, 0), (1, 1), (1, 200), (5, 12), (59, 63), (149, 152), (150, 150), (151, 999), (300, 400), (9, 3)] {
+    for (from, to) in [
+        (0, 0),
+        (1, 1),
+        (1, 200),
+        (5, 12),
+        (59, 63),
+        (149, 152),
+        (150, 150),
+        (151, 999),
+        (300, 400),
+        (9, 3),
+    ] {
         let rows = store.rows(&doc("a"), from, to).await.unwrap();
         let wanted: Vec<u64> = (from.max(1)..=to.min(200)).collect();
-        assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), wanted, "{from} to {to}");
-        assert!(rows.iter().all(|row| row.row == typing.updates[row.seq as usize - 1]));
+        assert_eq!(
+            rows.iter().map(|row| row.seq).collect::<Vec<_>>(),
+            wanted,
+            "{from} to {to}"
+        );
+        assert!(
+            rows.iter()
+                .all(|row| row.row == typing.updates[row.seq as usize - 1])
+        );
     }
 }
 
 pub async fn trash_restore_and_delete_follow_each_other(store: Arc<dyn Store>) {
     let a = doc("a");
-    assert!(matches!(store.trash(&a, 1).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        store.trash(&a, 1).await,
+        Err(StoreError::NotFound)
+    ));
     let typing = Typing::of("abc");
-    store.append(&[entry("a", None, typing.updates.clone())], 5).await.unwrap();
-    let live_is_wrong = |outcome| assert!(matches!(outcome, Err(StoreError::WrongState(DocState::Live))));
+    store
+        .append(&[entry("a", None, typing.updates.clone())], 5)
+        .await
+        .unwrap();
+    let live_is_wrong = |outcome| {
+        assert!(matches!(
+            outcome,
+            Err(StoreError::WrongState(DocState::Live))
+        ))
+    };
     live_is_wrong(store.restore(&a, 6).await.map(drop));
     live_is_wrong(store.delete(&a, 6).await);
     live_is_wrong(store.create(&a, 6).await.map(drop));
 
     let trashed = store.trash(&a, 7).await.unwrap();
-    assert_eq!((trashed.state, trashed.trashed_at, trashed.head_seq), (DocState::Trashed, Some(7), 3));
+    assert_eq!(
+        (trashed.state, trashed.trashed_at, trashed.head_seq),
+        (DocState::Trashed, Some(7), 3)
+    );
     assert_eq!(store.load(&a).await.unwrap(), Loaded::Trashed);
-    assert!(matches!(store.trash(&a, 8).await, Err(StoreError::WrongState(DocState::Trashed))));
+    assert!(matches!(
+        store.trash(&a, 8).await,
+        Err(StoreError::WrongState(DocState::Trashed))
+    ));
     assert_eq!(store.rows(&a, 1, 9).await.unwrap().len(), 3);
 
     let restored = store.restore(&a, 9).await.unwrap();
-    assert_eq!((restored.state, restored.trashed_at, restored.edited_at), (DocState::Live, None, 5));
+    assert_eq!(
+        (restored.state, restored.trashed_at, restored.edited_at),
+        (DocState::Live, None, 5)
+    );
     assert_eq!(live(&*store, "a").await.tail.len(), 3);
 
     store.trash(&a, 10).await.unwrap();
     store.delete(&a, 11).await.unwrap();
     assert_eq!(store.load(&a).await.unwrap(), Loaded::Deleted);
-    assert!(matches!(store.rows(&a, 1, 9).await, Err(StoreError::NotFound)));
-    assert!(matches!(store.restore(&a, 12).await, Err(StoreError::WrongState(DocState::Deleted))));
-    assert!(matches!(store.quarantine(&a, "x").await, Err(StoreError::WrongState(DocState::Deleted))));
+    assert!(matches!(
+        store.rows(&a, 1, 9).await,
+        Err(StoreError::NotFound)
+    ));
+    assert!(matches!(
+        store.restore(&a, 12).await,
+        Err(StoreError::WrongState(DocState::Deleted))
+    ));
+    assert!(matches!(
+        store.quarantine(&a, "x").await,
+        Err(StoreError::WrongState(DocState::Deleted))
+    ));
     let tombstone = store.get(&a).await.unwrap().unwrap();
-    assert_eq!((tombstone.state, tombstone.size, tombstone.title.as_str()), (DocState::Deleted, 0, ""));
+    assert_eq!(
+        (tombstone.state, tombstone.size, tombstone.title.as_str()),
+        (DocState::Deleted, 0, "")
+    );
 }
 
 pub async fn a_name_that_is_created_again_starts_anew_with_the_next_epoch(store: Arc<dyn Store>) {
     let a = doc("a");
     let made = store.create(&a, 1).await.unwrap();
-    assert_eq!((made.epoch, made.head_seq, made.state), (1, 0, DocState::Live));
+    assert_eq!(
+        (made.epoch, made.head_seq, made.state),
+        (1, 0, DocState::Live)
+    );
     let empty = live(&*store, "a").await;
-    assert_eq!((empty.epoch, empty.head_seq, empty.snapshot, empty.tail.len()), (1, 0, None, 0));
+    assert_eq!(
+        (
+            empty.epoch,
+            empty.head_seq,
+            empty.snapshot,
+            empty.tail.len()
+        ),
+        (1, 0, None, 0)
+    );
     // A room that opened before it was made writes to it.
-    assert_eq!(add(&*store, "a", Typing::of("x").updates.remove(0)).await, 1);
+    assert_eq!(
+        add(&*store, "a", Typing::of("x").updates.remove(0)).await,
+        1
+    );
     for epoch in 2..5 {
         store.trash(&a, 2).await.unwrap();
         store.delete(&a, 3).await.unwrap();
         assert_eq!(store.create(&a, 4).await.unwrap().epoch, epoch);
         let rows = Typing::of("yz").updates;
-        let answers = store.append(&[entry("a", Some(epoch), rows.clone())], 5).await.unwrap();
+        let answers = store
+            .append(&[entry("a", Some(epoch), rows.clone())], 5)
+            .await
+            .unwrap();
         assert_eq!(answers, [Appended::Committed { epoch, head_seq: 2 }]);
-        assert!(store.compact(compaction("a", epoch, 1, Typing::of("y").state())).await.unwrap());
+        assert!(
+            store
+                .compact(compaction("a", epoch, 1, Typing::of("y").state()))
+                .await
+                .unwrap()
+        );
         let stored = live(&*store, "a").await;
         assert_eq!((stored.epoch, stored.tail.len()), (epoch, 1));
     }
@@ -275,14 +567,34 @@ pub async fn a_name_that_is_created_again_starts_anew_with_the_next_epoch(store:
 
 pub async fn a_quarantined_document_keeps_its_rows(store: Arc<dyn Store>) {
     let typing = Typing::of("abc");
-    store.append(&[entry("a", None, typing.updates.clone())], 5).await.unwrap();
-    store.quarantine(&doc("a"), "it crashed the loader").await.unwrap();
+    store
+        .append(&[entry("a", None, typing.updates.clone())], 5)
+        .await
+        .unwrap();
+    store
+        .quarantine(&doc("a"), "it crashed the loader")
+        .await
+        .unwrap();
     let reason = "it crashed the loader".to_owned();
-    assert_eq!(store.load(&doc("a")).await.unwrap(), Loaded::Quarantined { reason });
+    assert_eq!(
+        store.load(&doc("a")).await.unwrap(),
+        Loaded::Quarantined { reason }
+    );
     assert_eq!(store.rows(&doc("a"), 1, 3).await.unwrap().len(), 3);
-    assert!(!store.compact(compaction("a", 1, 3, typing.state())).await.unwrap());
-    assert_eq!(store.list(&of(DocState::Quarantined)).await.unwrap().len(), 1);
-    assert!(matches!(store.quarantine(&doc("nobody"), "x").await, Err(StoreError::NotFound)));
+    assert!(
+        !store
+            .compact(compaction("a", 1, 3, typing.state()))
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        store.list(&of(DocState::Quarantined)).await.unwrap().len(),
+        1
+    );
+    assert!(matches!(
+        store.quarantine(&doc("nobody"), "x").await,
+        Err(StoreError::NotFound)
+    ));
 }
 
 pub async fn the_list_is_paged_newest_first(store: Arc<dyn Store>) {
@@ -301,7 +613,11 @@ pub async fn the_list_is_paged_newest_first(store: Arc<dyn Store>) {
 
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
-        let query = ListQuery { after: after.clone(), limit: 7, ..of(DocState::Live) };
+        let query = ListQuery {
+            after: after.clone(),
+            limit: 7,
+            ..of(DocState::Live)
+        };
         let page = store.list(&query).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some((last.edited_at, last.doc.clone()));
@@ -309,13 +625,27 @@ pub async fn the_list_is_paged_newest_first(store: Arc<dyn Store>) {
     }
     assert_eq!(paged, all);
     let trashed = store.list(&of(DocState::Trashed)).await.unwrap();
-    assert_eq!(trashed.iter().map(|record| record.doc.as_str()).collect::<Vec<_>>(), ["doc 07"]);
+    assert_eq!(
+        trashed
+            .iter()
+            .map(|record| record.doc.as_str())
+            .collect::<Vec<_>>(),
+        ["doc 07"]
+    );
 }
 
 pub async fn search_finds_literal_text_in_any_case(store: Arc<dyn Store>) {
-    let titles = [("1", "Äpfel und 100% Birnen"), ("2", "under_score"), ("3", "UNDERxSCORE"), ("plan-B", "")];
+    let titles = [
+        ("1", "Äpfel und 100% Birnen"),
+        ("2", "under_score"),
+        ("3", "UNDERxSCORE"),
+        ("plan-B", ""),
+    ];
     for (name, title) in titles {
-        let titled = Append { title: Some(title.into()), ..entry(name, None, Typing::of("x").updates) };
+        let titled = Append {
+            title: Some(title.into()),
+            ..entry(name, None, Typing::of("x").updates)
+        };
         store.append(&[titled], 5).await.unwrap();
     }
     for (text, found) in [
@@ -328,9 +658,17 @@ pub async fn search_finds_literal_text_in_any_case(store: Arc<dyn Store>) {
         ("'", &[]),
         ("", &["1", "2", "3", "plan-B"]),
     ] {
-        let query = ListQuery { search: Some(text.into()), ..of(DocState::Live) };
-        let mut names: Vec<_> =
-            store.list(&query).await.unwrap().iter().map(|record| record.doc.as_str().to_owned()).collect();
+        let query = ListQuery {
+            search: Some(text.into()),
+            ..of(DocState::Live)
+        };
+        let mut names: Vec<_> = store
+            .list(&query)
+            .await
+            .unwrap()
+            .iter()
+            .map(|record| record.doc.as_str().to_owned())
+            .collect();
         names.sort();
         assert_eq!(names, found, "{text}");
     }
@@ -349,20 +687,37 @@ pub async fn appends_and_compactions_at_once_lose_nothing(store: Arc<dyn Store>)
         let mut folded = 0;
         while folded < 250 {
             tokio::task::yield_now().await;
-            let Loaded::Live(stored) = store.load(&doc("a")).await.unwrap() else { continue };
+            let Loaded::Live(stored) = store.load(&doc("a")).await.unwrap() else {
+                continue;
+            };
             let from = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq) + 1;
             let numbers: Vec<_> = stored.tail.iter().map(|row| row.seq).collect();
-            assert_eq!(numbers, (from..=stored.head_seq).collect::<Vec<_>>(), "snapshot and tail of one moment");
+            assert_eq!(
+                numbers,
+                (from..=stored.head_seq).collect::<Vec<_>>(),
+                "snapshot and tail of one moment"
+            );
             if stored.head_seq < folded + 20 {
                 continue;
             }
             folded = stored.head_seq;
             let state = Typing::of(&text[..folded as usize]).state();
-            assert!(store.compact(compaction("a", 1, folded, state)).await.unwrap());
+            assert!(
+                store
+                    .compact(compaction("a", 1, folded, state))
+                    .await
+                    .unwrap()
+            );
         }
     };
     tokio::join!(writing, compacting);
-    let rows: Vec<_> = store.rows(&doc("a"), 1, 300).await.unwrap().into_iter().map(|row| row.row).collect();
+    let rows: Vec<_> = store
+        .rows(&doc("a"), 1, 300)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.row)
+        .collect();
     assert_eq!(rows, typing.updates);
 }
 

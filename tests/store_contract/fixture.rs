@@ -17,12 +17,20 @@ pub fn doc(name: &str) -> DocId {
 }
 
 pub fn entry(name: &str, epoch: Option<Epoch>, rows: Vec<NewRow>) -> Append {
-    Append { doc: doc(name), epoch, rows, title: None }
+    Append {
+        doc: doc(name),
+        epoch,
+        rows,
+        title: None,
+    }
 }
 
 /// Appends one row that must be taken, and answers its number.
 pub async fn add(store: &dyn Store, name: &str, new: NewRow) -> Seq {
-    let answers = store.append(&[entry(name, None, vec![new])], 2_000).await.unwrap();
+    let answers = store
+        .append(&[entry(name, None, vec![new])], 2_000)
+        .await
+        .unwrap();
     match answers[..] {
         [Appended::Committed { head_seq, .. }] => head_seq,
         ref other => panic!("not committed: {other:?}"),
@@ -44,7 +52,11 @@ pub struct Typing {
 
 impl Typing {
     pub fn of(text: &str) -> Self {
-        let doc = Doc::with_options(yrs::Options { client_id: yrs::block::ClientID::new(77), skip_gc: true, ..yrs::Options::default() });
+        let doc = Doc::with_options(yrs::Options {
+            client_id: yrs::block::ClientID::new(77),
+            skip_gc: true,
+            ..yrs::Options::default()
+        });
         let body = doc.get_or_insert_text("body");
         let mut updates = Vec::new();
         for (at, letter) in text.chars().enumerate() {
@@ -61,15 +73,22 @@ impl Typing {
     }
 
     pub fn state(&self) -> Vec<u8> {
-        self.doc.transact().encode_state_as_update_v1(&yrs::StateVector::default())
+        self.doc
+            .transact()
+            .encode_state_as_update_v1(&yrs::StateVector::default())
     }
 
     /// The text that a document shows when it is built from these updates.
     pub fn text_of<'a>(updates: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let doc = Doc::with_options(yrs::Options { skip_gc: true, ..yrs::Options::default() });
+        let doc = Doc::with_options(yrs::Options {
+            skip_gc: true,
+            ..yrs::Options::default()
+        });
         let body = doc.get_or_insert_text("body");
         for update in updates {
-            doc.transact_mut().apply_update(yrs::Update::decode_v1(update).unwrap()).unwrap();
+            doc.transact_mut()
+                .apply_update(yrs::Update::decode_v1(update).unwrap())
+                .unwrap();
         }
         body.get_string(&doc.transact())
     }
@@ -105,7 +124,11 @@ impl Folder {
 
     /// A connection beside the store, for looking and for damage.
     pub async fn meddle(&self) -> SqliteConnection {
-        SqliteConnectOptions::new().filename(self.database()).connect().await.unwrap()
+        SqliteConnectOptions::new()
+            .filename(self.database())
+            .connect()
+            .await
+            .unwrap()
     }
 
     /// What the disk holds after `kill -9` now: the files as they are, without the lock.
@@ -124,5 +147,9 @@ impl Folder {
 
 pub async fn open_at(data_dir: &Path) -> Result<SqliteStore, OpenError> {
     // Most tests are about what is stored, not about power cuts.
-    SqliteStore::open(SqliteOptions { data_dir: data_dir.to_path_buf(), durability: Durability::Process }).await
+    SqliteStore::open(SqliteOptions {
+        data_dir: data_dir.to_path_buf(),
+        durability: Durability::Process,
+    })
+    .await
 }

@@ -20,9 +20,17 @@ async fn damage(folder: &Folder, sql: &'static str) {
 }
 
 fn shown(loaded: &Loaded) -> String {
-    let Loaded::Live(stored) = loaded else { panic!("{loaded:?}") };
+    let Loaded::Live(stored) = loaded else {
+        panic!("{loaded:?}")
+    };
     let tail = stored.tail.iter().map(|row| &row.row.bytes[..]);
-    Typing::text_of(stored.snapshot.iter().map(|snapshot| &snapshot.bytes[..]).chain(tail))
+    Typing::text_of(
+        stored
+            .snapshot
+            .iter()
+            .map(|snapshot| &snapshot.bytes[..])
+            .chain(tail),
+    )
 }
 
 #[tokio::test]
@@ -44,11 +52,22 @@ async fn a_changed_column_of_a_row_is_found_and_hurts_that_document_only() {
         fill(&store).await;
         damage(&folder, sql).await;
         let outcome = store.load(&doc("plain")).await;
-        assert!(matches!(outcome, Err(StoreError::Damaged(_))), "{sql}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(StoreError::Damaged(_))),
+            "{sql}: {outcome:?}"
+        );
         assert_eq!(shown(&store.load(&doc("folded")).await.unwrap()), TEXT);
         let report = report(&folder).await;
-        let named: Vec<_> = report.findings.iter().map(|finding| finding.doc.as_str()).collect();
-        assert_eq!((named, report.file.is_empty()), (vec!["plain"], true), "{sql}");
+        let named: Vec<_> = report
+            .findings
+            .iter()
+            .map(|finding| finding.doc.as_str())
+            .collect();
+        assert_eq!(
+            (named, report.file.is_empty()),
+            (vec!["plain"], true),
+            "{sql}"
+        );
         store.close().await.unwrap();
     }
 }
@@ -67,11 +86,27 @@ async fn a_damaged_snapshot_is_replaced_by_the_history() {
         damage(&folder, sql).await;
         let loaded = store.load(&doc("folded")).await.unwrap();
         assert_eq!(shown(&loaded), TEXT, "{sql}");
-        assert!(matches!(&loaded, Loaded::Live(stored) if stored.snapshot.is_none()), "{sql}");
+        assert!(
+            matches!(&loaded, Loaded::Live(stored) if stored.snapshot.is_none()),
+            "{sql}"
+        );
         assert!(!report(&folder).await.is_sound(), "{sql}");
         // The next compaction heals it.
-        let snapshot = Snapshot { seq: 43, bytes: Typing::of(TEXT).state().into() };
-        assert!(store.compact(Compaction { doc: doc("folded"), epoch: 1, snapshot }).await.unwrap(), "{sql}");
+        let snapshot = Snapshot {
+            seq: 43,
+            bytes: Typing::of(TEXT).state().into(),
+        };
+        assert!(
+            store
+                .compact(Compaction {
+                    doc: doc("folded"),
+                    epoch: 1,
+                    snapshot
+                })
+                .await
+                .unwrap(),
+            "{sql}"
+        );
         assert!(report(&folder).await.is_sound(), "{sql}");
         store.close().await.unwrap();
     }
@@ -89,13 +124,31 @@ async fn damaged_history_is_found_and_does_not_keep_the_document_from_opening() 
         let store = folder.open().await;
         fill(&store).await;
         damage(&folder, sql).await;
-        assert!(matches!(store.rows(&doc("folded"), 1, 20).await, Err(StoreError::Damaged(_))), "{sql}");
+        assert!(
+            matches!(
+                store.rows(&doc("folded"), 1, 20).await,
+                Err(StoreError::Damaged(_))
+            ),
+            "{sql}"
+        );
         assert_eq!(shown(&store.load(&doc("folded")).await.unwrap()), TEXT);
         assert!(!report(&folder).await.is_sound(), "{sql}");
         // A compaction would throw away rows or build on damage; it does not.
-        let snapshot = Snapshot { seq: 43, bytes: Typing::of(TEXT).state().into() };
-        let compacted = store.compact(Compaction { doc: doc("folded"), epoch: 1, snapshot }).await;
-        assert!(matches!(compacted, Err(StoreError::Damaged(_))), "{sql}: {compacted:?}");
+        let snapshot = Snapshot {
+            seq: 43,
+            bytes: Typing::of(TEXT).state().into(),
+        };
+        let compacted = store
+            .compact(Compaction {
+                doc: doc("folded"),
+                epoch: 1,
+                snapshot,
+            })
+            .await;
+        assert!(
+            matches!(compacted, Err(StoreError::Damaged(_))),
+            "{sql}: {compacted:?}"
+        );
         assert_eq!(live(&store, "folded").await.tail.len(), 23);
         store.close().await.unwrap();
     }
@@ -111,23 +164,39 @@ async fn any_flipped_bit_of_stored_bytes_is_found() {
     fill(&store).await;
     let mut conn = folder.meddle().await;
     for _ in 0..150 {
-        let (table, at) = [("updates", "key"), ("snapshots", "doc"), ("history", "key")][random.random_range(0..3)];
-        let pick = sqlx::AssertSqlSafe(format!("SELECT {at}, bytes FROM {table} ORDER BY random() LIMIT 1"));
+        let (table, at) = [("updates", "key"), ("snapshots", "doc"), ("history", "key")]
+            [random.random_range(0..3)];
+        let pick = sqlx::AssertSqlSafe(format!(
+            "SELECT {at}, bytes FROM {table} ORDER BY random() LIMIT 1"
+        ));
         let row = sqlx::query(pick).fetch_one(&mut conn).await.unwrap();
         let (key, sound): (i64, Vec<u8>) = (row.get(0), row.get(1));
         let mut flipped = sound.clone();
         flipped[random.random_range(0..sound.len())] ^= 1 << random.random_range(0..8);
         let put = || sqlx::AssertSqlSafe(format!("UPDATE {table} SET bytes = ? WHERE {at} = ?"));
-        sqlx::query(put()).bind(flipped).bind(key).execute(&mut conn).await.unwrap();
+        sqlx::query(put())
+            .bind(flipped)
+            .bind(key)
+            .execute(&mut conn)
+            .await
+            .unwrap();
         let found = report(&folder).await;
         assert_eq!(found.findings.len(), 1, "seed {seed}, {table} {key}");
         for name in ["folded", "plain"] {
             match store.load(&doc(name)).await {
                 Err(StoreError::Damaged(_)) => {}
-                loaded => assert_eq!(shown(&loaded.unwrap()), if name == "plain" { "abc" } else { TEXT }),
+                loaded => assert_eq!(
+                    shown(&loaded.unwrap()),
+                    if name == "plain" { "abc" } else { TEXT }
+                ),
             }
         }
-        sqlx::query(put()).bind(sound).bind(key).execute(&mut conn).await.unwrap();
+        sqlx::query(put())
+            .bind(sound)
+            .bind(key)
+            .execute(&mut conn)
+            .await
+            .unwrap();
     }
     conn.close().await.unwrap();
     assert!(report(&folder).await.is_sound());
@@ -159,7 +228,9 @@ async fn damaged_pages_are_never_silently_different() {
         }
         std::fs::write(folder.database(), &bytes).unwrap();
         // Whatever happens, it is an error or the truth.
-        let Ok(store) = folder.try_open().await else { continue };
+        let Ok(store) = folder.try_open().await else {
+            continue;
+        };
         for (name, text) in [("folded", TEXT), ("plain", "abc")] {
             match store.load(&doc(name)).await {
                 Ok(loaded @ Loaded::Live(_)) => {
@@ -167,13 +238,18 @@ async fn damaged_pages_are_never_silently_different() {
                     assert_eq!(text_now, text, "seed {seed}, round {round}");
                 }
                 // A damaged index may hide a document; the check tells.
-                Ok(_) => assert!(!report(&folder).await.is_sound(), "seed {seed}, round {round}"),
+                Ok(_) => assert!(
+                    !report(&folder).await.is_sound(),
+                    "seed {seed}, round {round}"
+                ),
                 Err(_) => {}
             }
         }
         drop(store.close().await);
         for suffix in ["-wal", "-shm"] {
-            drop(std::fs::remove_file(folder.data_dir().join(format!("coscribe.db{suffix}"))));
+            drop(std::fs::remove_file(
+                folder.data_dir().join(format!("coscribe.db{suffix}")),
+            ));
         }
     }
 }

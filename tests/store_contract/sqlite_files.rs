@@ -19,11 +19,17 @@ async fn only_one_store_at_a_time_uses_a_data_directory() {
     let store = folder.open().await;
     let second = folder.try_open().await.unwrap_err();
     assert!(matches!(second, OpenError::InUse { .. }), "{second}");
-    assert!(second.to_string().contains("choose another --data-dir"), "{second}");
+    assert!(
+        second.to_string().contains("choose another --data-dir"),
+        "{second}"
+    );
     store.close().await.unwrap();
     let store = folder.open().await;
     store.close().await.unwrap();
-    assert!(matches!(store.probe().await, Err(StoreError::Other(_))), "closed");
+    assert!(
+        matches!(store.probe().await, Err(StoreError::Other(_))),
+        "closed"
+    );
     store.close().await.unwrap();
 }
 
@@ -36,9 +42,18 @@ async fn nobody_else_may_read_the_data_directory() {
     fill(&store).await;
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.data_dir()), 0o700);
-    let entries: Vec<_> = fs::read_dir(folder.data_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(entries.len() >= 4, "database, log, index, lock: {entries:?}");
-    assert!(entries.iter().all(|path| mode(path) == 0o600), "{entries:?}");
+    let entries: Vec<_> = fs::read_dir(folder.data_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(
+        entries.len() >= 4,
+        "database, log, index, lock: {entries:?}"
+    );
+    assert!(
+        entries.iter().all(|path| mode(path) == 0o600),
+        "{entries:?}"
+    );
     store.close().await.unwrap();
 }
 
@@ -58,9 +73,14 @@ async fn a_database_of_a_newer_version_is_refused_untouched() {
         conn.close().await.unwrap();
         let before = fs::read(newer.database()).unwrap();
         let refused = newer.try_open().await.unwrap_err();
-        assert!(matches!(refused, OpenError::Newer { .. }), "{sql}: {refused}");
+        assert!(
+            matches!(refused, OpenError::Newer { .. }),
+            "{sql}: {refused}"
+        );
         let after = fs::read(newer.database()).unwrap();
-        let differs: Vec<_> = (0..after.len()).filter(|&at| before.get(at) != after.get(at)).collect();
+        let differs: Vec<_> = (0..after.len())
+            .filter(|&at| before.get(at) != after.get(at))
+            .collect();
         assert!(differs.is_empty(), "{sql}: {differs:?}");
     }
 }
@@ -74,9 +94,14 @@ async fn a_file_that_is_not_ours_is_refused_untouched() {
     assert!(matches!(refused, OpenError::Foreign { .. }), "{refused}");
 
     fs::remove_file(folder.database()).unwrap();
-    let other = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.database()).create_if_missing(true);
+    let other = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(folder.database())
+        .create_if_missing(true);
     let mut conn = sqlx::ConnectOptions::connect(&other).await.unwrap();
-    sqlx::query("CREATE TABLE theirs (x)").execute(&mut conn).await.unwrap();
+    sqlx::query("CREATE TABLE theirs (x)")
+        .execute(&mut conn)
+        .await
+        .unwrap();
     conn.close().await.unwrap();
     let before = fs::read(folder.database()).unwrap();
     let refused = folder.try_open().await.unwrap_err();
@@ -96,7 +121,12 @@ async fn what_was_acknowledged_is_there_after_a_crash_and_after_a_reopening() {
         if row.at % 10 == 0 {
             let crashed = folder.after_a_crash();
             let reopened = crashed.open().await;
-            let back: Vec<_> = live(&reopened, "typed").await.tail.into_iter().map(|row| row.row).collect();
+            let back: Vec<_> = live(&reopened, "typed")
+                .await
+                .tail
+                .into_iter()
+                .map(|row| row.row)
+                .collect();
             assert_eq!(back, rows[..back.len()]);
             assert_eq!(back.last(), Some(row));
             reopened.close().await.unwrap();
@@ -107,7 +137,15 @@ async fn what_was_acknowledged_is_there_after_a_crash_and_after_a_reopening() {
     store.close().await.unwrap();
     let reopened = folder.open().await;
     assert_eq!(live(&reopened, "folded").await, before);
-    assert_eq!(add(&reopened, "typed", Typing::of(&"c".repeat(51)).updates.pop().unwrap()).await, 51);
+    assert_eq!(
+        add(
+            &reopened,
+            "typed",
+            Typing::of(&"c".repeat(51)).updates.pop().unwrap()
+        )
+        .await,
+        51
+    );
     reopened.close().await.unwrap();
 }
 
@@ -120,7 +158,10 @@ async fn an_append_that_nobody_waits_for_leaves_the_next_one_whole() {
     let mut stored = 1;
     for (n, update) in typing.updates.iter().enumerate().skip(1) {
         // Polled a few times, then dropped, at another point each time.
-        let batch = [entry("a", Some(1), vec![update.clone()]), entry("b", None, vec![typing.updates[0].clone()])];
+        let batch = [
+            entry("a", Some(1), vec![update.clone()]),
+            entry("b", None, vec![typing.updates[0].clone()]),
+        ];
         {
             let appending = store.append(&batch[..1 + n % 2], 5);
             tokio::pin!(appending);
@@ -135,7 +176,12 @@ async fn an_append_that_nobody_waits_for_leaves_the_next_one_whole() {
         assert!(head > stored && head <= stored + 2, "{head} after {stored}");
         stored = head;
     }
-    let numbers: Vec<_> = live(&store, "a").await.tail.iter().map(|row| row.seq).collect();
+    let numbers: Vec<_> = live(&store, "a")
+        .await
+        .tail
+        .iter()
+        .map(|row| row.seq)
+        .collect();
     assert_eq!(numbers, (1..=stored).collect::<Vec<_>>());
     store.close().await.unwrap();
     assert_sound(&folder).await;
@@ -153,7 +199,9 @@ async fn nothing_is_acknowledged_while_the_database_file_is_gone() {
     for name in ["coscribe.db", "coscribe.db-wal"] {
         let path = folder.data_dir().join(name);
         fs::rename(&path, &aside).unwrap();
-        let refused = store.append(&[entry("a", None, vec![row.clone()])], 5).await;
+        let refused = store
+            .append(&[entry("a", None, vec![row.clone()])], 5)
+            .await;
         assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
         assert!(store.probe().await.is_err());
         fs::write(&path, "another file").unwrap();
@@ -172,9 +220,14 @@ async fn a_lock_by_another_process_is_waited_for_and_then_reported_as_busy() {
     let mut rows = Typing::of("ab").updates.into_iter();
     add(&store, "a", rows.next().unwrap()).await;
     let mut other = folder.meddle().await;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
     let row = rows.next().unwrap();
-    let busy = store.append(&[entry("a", None, vec![row.clone()])], 5).await;
+    let busy = store
+        .append(&[entry("a", None, vec![row.clone()])], 5)
+        .await;
     assert!(matches!(busy, Err(StoreError::Busy(_))), "{busy:?}");
     assert_eq!(live(&store, "a").await.head_seq, 1, "readers go on");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
@@ -186,30 +239,65 @@ async fn a_lock_by_another_process_is_waited_for_and_then_reported_as_busy() {
 #[tokio::test]
 async fn deleting_gives_the_space_back_and_leaves_no_byte_behind() {
     let folder = Folder::new();
-    let store = SqliteStore::open(SqliteOptions { data_dir: folder.data_dir(), durability: Durability::Full }).await.unwrap();
+    let store = SqliteStore::open(SqliteOptions {
+        data_dir: folder.data_dir(),
+        durability: Durability::Full,
+    })
+    .await
+    .unwrap();
     let canary = "canary-that-nobody-should-find-again";
     let typing = Typing::of("abc");
     for n in 0..200 {
         let mut row = typing.updates[0].clone();
         row.bytes = format!("{canary} {n} ").repeat(100).into();
         row.author = canary.into();
-        let titled = coscribe::store::Append { title: Some(canary.into()), ..entry("secret", None, vec![row]) };
+        let titled = coscribe::store::Append {
+            title: Some(canary.into()),
+            ..entry("secret", None, vec![row])
+        };
         store.append(&[titled], 5).await.unwrap();
         if n % 50 == 49 {
-            let snapshot = Snapshot { seq: n + 1, bytes: canary.repeat(1000).into() };
-            store.compact(Compaction { doc: doc("secret"), epoch: 1, snapshot }).await.unwrap();
+            let snapshot = Snapshot {
+                seq: n + 1,
+                bytes: canary.repeat(1000).into(),
+            };
+            store
+                .compact(Compaction {
+                    doc: doc("secret"),
+                    epoch: 1,
+                    snapshot,
+                })
+                .await
+                .unwrap();
         }
     }
-    store.append(&[entry("stays", None, typing.updates)], 5).await.unwrap();
+    store
+        .append(&[entry("stays", None, typing.updates)], 5)
+        .await
+        .unwrap();
     store.trash(&doc("secret"), 6).await.unwrap();
     store.delete(&doc("secret"), 7).await.unwrap();
     // Housekeeping does it by itself when nothing is written for a second.
-    let files = || ["coscribe.db", "coscribe.db-wal"].map(|name| fs::read(folder.data_dir().join(name)).unwrap_or_default());
-    let gone = || files().iter().all(|bytes| !bytes.windows(canary.len()).any(|window| window == canary.as_bytes()));
+    let files = || {
+        ["coscribe.db", "coscribe.db-wal"]
+            .map(|name| fs::read(folder.data_dir().join(name)).unwrap_or_default())
+    };
+    let gone = || {
+        files().iter().all(|bytes| {
+            !bytes
+                .windows(canary.len())
+                .any(|window| window == canary.as_bytes())
+        })
+    };
     let small = || files().iter().map(Vec::len).sum::<usize>() < 100_000;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !(gone() && small()) {
-        assert!(std::time::Instant::now() < deadline, "gone: {}, small: {}", gone(), small());
+        assert!(
+            std::time::Instant::now() < deadline,
+            "gone: {}, small: {}",
+            gone(),
+            small()
+        );
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert_eq!(live(&store, "stays").await.head_seq, 3);
@@ -225,14 +313,22 @@ async fn the_log_file_stays_bounded_under_steady_writes() {
     let names: Vec<_> = (0..64).map(|n| format!("doc {n}")).collect();
     let mut largest = 0;
     for _ in 0..800 {
-        let batch: Vec<_> = names.iter().map(|name| entry(name, None, vec![row.clone()])).collect();
+        let batch: Vec<_> = names
+            .iter()
+            .map(|name| entry(name, None, vec![row.clone()]))
+            .collect();
         store.append(&batch, 5).await.unwrap();
-        let log = fs::metadata(folder.data_dir().join("coscribe.db-wal")).unwrap().len();
+        let log = fs::metadata(folder.data_dir().join("coscribe.db-wal"))
+            .unwrap()
+            .len();
         largest = largest.max(log);
     }
     // 800 commits of more than 64 pages are over 200 MB.
     println!("largest log file: {} MiB", largest >> 20);
     assert!(largest < 64 << 20, "{largest}");
     store.close().await.unwrap();
-    assert!(!folder.data_dir().join("coscribe.db-wal").exists(), "a closed store leaves one file");
+    assert!(
+        !folder.data_dir().join("coscribe.db-wal").exists(),
+        "a closed store leaves one file"
+    );
 }

@@ -6,11 +6,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use sqlx::{
-    AssertSqlSafe, Sqlite, SqliteConnection,
-    query::Query,
-    sqlite::SqliteArguments,
-};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 
 use super::{
     error::failed,
@@ -31,7 +27,11 @@ const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 struct ChunkedSql([Arc<str>; CHUNKS.len()]);
 
 static INSERT_ROWS: LazyLock<ChunkedSql> = LazyLock::new(|| {
-    ChunkedSql::new("INSERT INTO updates (key, author, client_id, at, crc, bytes) VALUES ", "(?,?,?,?,?,?)", "")
+    ChunkedSql::new(
+        "INSERT INTO updates (key, author, client_id, at, crc, bytes) VALUES ",
+        "(?,?,?,?,?,?)",
+        "",
+    )
 });
 
 static INSERT_DOCUMENTS: LazyLock<ChunkedSql> = LazyLock::new(|| {
@@ -85,7 +85,11 @@ pub(super) async fn append(
         let statement = sqlx::query(AssertSqlSafe(Arc::clone(&APPEND_ONE)));
         let statement = bind_head(bind_row(statement, row), head, now);
         writer.begin_alone();
-        let done = statement.execute(&mut writer.conn).await.map(drop).map_err(failed);
+        let done = statement
+            .execute(&mut writer.conn)
+            .await
+            .map(drop)
+            .map_err(failed);
         writer.end_alone(done).await?;
     } else {
         writer.begin().await?;
@@ -142,34 +146,61 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    fn entry(&mut self, entry: &'a Append, heads: &mut Heads, number: u64) -> Result<Appended, StoreError> {
+    fn entry(
+        &mut self,
+        entry: &'a Append,
+        heads: &mut Heads,
+        number: u64,
+    ) -> Result<Appended, StoreError> {
         if heads.get_mut(&entry.doc).is_none() {
             if entry.epoch.is_some_and(|epoch| epoch != FIRST_EPOCH) {
                 return Ok(Appended::Refused(NotWritable::OtherEpoch));
             }
             if entry.rows.is_empty() {
-                return Ok(Appended::Committed { epoch: FIRST_EPOCH, head_seq: 0 });
+                return Ok(Appended::Committed {
+                    epoch: FIRST_EPOCH,
+                    head_seq: 0,
+                });
             }
             self.document(entry, heads)?;
         } else if let Some(title) = &entry.title {
             self.title(entry, title, heads);
         }
         let Some(head) = heads.get_mut(&entry.doc) else {
-            return Err(StoreError::Other("a document was forgotten while it was written".into()));
+            return Err(StoreError::Other(
+                "a document was forgotten while it was written".into(),
+            ));
         };
         if let Some(refusal) = refusal(head.state, head.epoch, entry.epoch) {
             return Ok(Appended::Refused(refusal));
         }
         self.rows(entry, head, number)?;
-        Ok(Appended::Committed { epoch: head.epoch, head_seq: head.seq })
+        Ok(Appended::Committed {
+            epoch: head.epoch,
+            head_seq: head.seq,
+        })
     }
 
     fn document(&mut self, entry: &'a Append, heads: &mut Heads) -> Result<(), StoreError> {
         let key = heads.take_key()?;
         let title = entry.title.as_deref().unwrap_or_default();
-        self.documents.push(PlannedDocument { key, doc: &entry.doc, title });
+        self.documents.push(PlannedDocument {
+            key,
+            doc: &entry.doc,
+            title,
+        });
         let state = DocState::Live;
-        heads.insert(entry.doc.clone(), Head { key, epoch: FIRST_EPOCH, seq: 0, size: 0, state, slot: (0, 0) });
+        heads.insert(
+            entry.doc.clone(),
+            Head {
+                key,
+                epoch: FIRST_EPOCH,
+                seq: 0,
+                size: 0,
+                state,
+                slot: (0, 0),
+            },
+        );
         Ok(())
     }
 
@@ -185,13 +216,23 @@ impl<'a> Plan<'a> {
         for row in &entry.rows {
             head.seq += 1;
             if head.seq > MAX_SEQ {
-                return Err(StoreError::Other("the document has no number left for another row".into()));
+                return Err(StoreError::Other(
+                    "the document has no number left for another row".into(),
+                ));
             }
             head.size += row.bytes.len() as u64;
             let crc = row_crc(head.key, head.epoch, head.seq, row);
-            self.rows.push(PlannedRow { key: row_key(head.key, head.seq), crc, row });
+            self.rows.push(PlannedRow {
+                key: row_key(head.key, head.seq),
+                crc,
+                row,
+            });
         }
-        let planned = PlannedHead { key: head.key, seq: head.seq, size: head.size };
+        let planned = PlannedHead {
+            key: head.key,
+            seq: head.seq,
+            size: head.size,
+        };
         match head.slot {
             (batch, place) if batch == number => self.heads[place] = planned,
             _ => {
@@ -205,7 +246,9 @@ impl<'a> Plan<'a> {
     /// The only row and head, when there is nothing else to write.
     fn single(&self) -> Option<(PlannedRow<'a>, PlannedHead)> {
         match (&self.rows[..], &self.heads[..]) {
-            ([row], [head]) if self.documents.is_empty() && self.titles.is_empty() => Some((*row, *head)),
+            ([row], [head]) if self.documents.is_empty() && self.titles.is_empty() => {
+                Some((*row, *head))
+            }
             _ => None,
         }
     }
@@ -223,12 +266,18 @@ impl<'a> Plan<'a> {
             })
             .await?;
         let moved = UPSERT_HEADS
-            .run(conn, &self.heads, |statement, head| bind_head(statement, *head, now))
+            .run(conn, &self.heads, |statement, head| {
+                bind_head(statement, *head, now)
+            })
             .await?;
         if moved != self.heads.len() as u64 {
-            return Err(StoreError::Other("another process wrote to the database".into()));
+            return Err(StoreError::Other(
+                "another process wrote to the database".into(),
+            ));
         }
-        INSERT_ROWS.run(conn, &self.rows, |statement, row| bind_row(statement, *row)).await?;
+        INSERT_ROWS
+            .run(conn, &self.rows, |statement, row| bind_row(statement, *row))
+            .await?;
         for (key, doc, title) in &self.titles {
             sqlx::query(UPDATE_TITLE)
                 .bind((*title).to_owned())
@@ -252,7 +301,9 @@ impl<'a> Plan<'a> {
 fn refusal(state: DocState, epoch: Epoch, wanted: Option<Epoch>) -> Option<NotWritable> {
     match state {
         DocState::Deleted => Some(NotWritable::Deleted),
-        DocState::Live | DocState::Trashed | DocState::Quarantined if wanted.unwrap_or(FIRST_EPOCH) != epoch => {
+        DocState::Live | DocState::Trashed | DocState::Quarantined
+            if wanted.unwrap_or(FIRST_EPOCH) != epoch =>
+        {
             Some(NotWritable::OtherEpoch)
         }
         DocState::Trashed => Some(NotWritable::Trashed),
@@ -263,7 +314,11 @@ fn refusal(state: DocState, epoch: Epoch, wanted: Option<Epoch>) -> Option<NotWr
 
 /// What the search compares with.
 pub(super) fn search_key(doc: &DocId, title: &str) -> String {
-    let shown = if title.is_empty() { doc.as_str() } else { title };
+    let shown = if title.is_empty() {
+        doc.as_str()
+    } else {
+        title
+    };
     shown.to_lowercase()
 }
 
@@ -308,7 +363,11 @@ impl ChunkedSql {
                 for item in chunk {
                     statement = bind(statement, item);
                 }
-                changed += statement.execute(&mut *conn).await.map_err(failed)?.rows_affected();
+                changed += statement
+                    .execute(&mut *conn)
+                    .await
+                    .map_err(failed)?
+                    .rows_affected();
                 rest = after;
             }
         }

@@ -33,7 +33,8 @@ const SELECT_FOLDED: &str = "
 /// The newest segments with the length of each, newest first.
 const SELECT_NEWEST: &str = "
     SELECT key & 0xffffffff, size FROM history WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 24";
-const REPLACE_SNAPSHOT: &str = "REPLACE INTO snapshots (doc, seq, size, crc, bytes) VALUES (?, ?, ?, ?, ?)";
+const REPLACE_SNAPSHOT: &str =
+    "REPLACE INTO snapshots (doc, seq, size, crc, bytes) VALUES (?, ?, ?, ?, ?)";
 const DELETE_SEGMENTS: &str = "DELETE FROM history WHERE key BETWEEN ? AND ?";
 const INSERT_SEGMENT: &str = "
     INSERT INTO history (key, to_seq, from_at, to_at, authors, size, crc, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
@@ -43,7 +44,10 @@ const UPDATE_SIZE: &str = "
     WHERE doc = ?4";
 
 /// See `Store::compact`.
-pub(super) async fn compact(store: &SqliteStore, compaction: Compaction) -> Result<bool, StoreError> {
+pub(super) async fn compact(
+    store: &SqliteStore,
+    compaction: Compaction,
+) -> Result<bool, StoreError> {
     let _alone = store.compacting.lock().await;
     let Some(work) = read(store, &compaction).await? else {
         return Ok(false);
@@ -100,7 +104,9 @@ async fn read(store: &SqliteStore, compaction: &Compaction) -> Result<Option<Fol
         return Ok(None);
     }
     if seq > record.head_seq {
-        return Err(StoreError::Other("a snapshot cannot be ahead of the log".into()));
+        return Err(StoreError::Other(
+            "a snapshot cannot be ahead of the log".into(),
+        ));
     }
     let reach = reach(&mut read, &record).await?;
     if reach.snapshot > seq {
@@ -114,7 +120,11 @@ async fn read(store: &SqliteStore, compaction: &Compaction) -> Result<Option<Fol
         None => Vec::new(),
     };
     read.commit().await.map_err(failed)?;
-    Ok(Some(Fold { record, segments, rows }))
+    Ok(Some(Fold {
+        record,
+        segments,
+        rows,
+    }))
 }
 
 fn fits(record: &Record, compaction: &Compaction) -> bool {
@@ -131,8 +141,14 @@ async fn reach(conn: &mut SqliteConnection, record: &Record) -> Result<Reach, St
         .fetch_one(conn)
         .await
         .map_err(failed)?;
-    let seq = |column: usize| row.get::<Option<i64>, _>(column).map_or(0, i64::cast_unsigned);
-    Ok(Reach { history: seq(0), snapshot: seq(1) })
+    let seq = |column: usize| {
+        row.get::<Option<i64>, _>(column)
+            .map_or(0, i64::cast_unsigned)
+    };
+    Ok(Reach {
+        history: seq(0),
+        snapshot: seq(1),
+    })
 }
 
 /// First row of the oldest segment that is not much larger than all that comes after it.
@@ -178,7 +194,9 @@ impl Fold {
             rows.extend(unpacked.map_err(damaged)?);
         }
         rows.extend(self.rows);
-        let from = rows.first().map_or(compaction.snapshot.seq + 1, |row| row.seq);
+        let from = rows
+            .first()
+            .map_or(compaction.snapshot.seq + 1, |row| row.seq);
         load::gapless(&rows, from, from + rows.len() as u64 - 1)?;
         let segments = in_parts(&rows)
             .filter_map(history_segment::pack)
@@ -227,7 +245,8 @@ impl PackedFold {
         let seq = compaction.snapshot.seq;
         self.write_snapshot(conn).await?;
         if !self.segments.is_empty() {
-            self.delete(conn, DELETE_SEGMENTS, self.from, Seq::MAX).await?;
+            self.delete(conn, DELETE_SEGMENTS, self.from, Seq::MAX)
+                .await?;
             for segment in &self.segments {
                 self.write_segment(conn, segment).await?;
             }
@@ -251,7 +270,13 @@ impl PackedFold {
             .bind(key)
             .bind(seq)
             .bind(size)
-            .bind(blob_crc(key, self.record.epoch, &[seq, size], "", &self.snapshot))
+            .bind(blob_crc(
+                key,
+                self.record.epoch,
+                &[seq, size],
+                "",
+                &self.snapshot,
+            ))
             .bind(self.snapshot.clone())
             .execute(conn)
             .await
@@ -259,9 +284,14 @@ impl PackedFold {
             .map_err(failed)
     }
 
-    async fn write_segment(&self, conn: &mut SqliteConnection, segment: &Segment) -> Result<(), StoreError> {
+    async fn write_segment(
+        &self,
+        conn: &mut SqliteConnection,
+        segment: &Segment,
+    ) -> Result<(), StoreError> {
         let authors: Vec<&str> = segment.authors.iter().map(Arc::as_ref).collect();
-        let authors = serde_json::to_string(&authors).map_err(|error| StoreError::Other(error.into()))?;
+        let authors =
+            serde_json::to_string(&authors).map_err(|error| StoreError::Other(error.into()))?;
         let crc = load::segment_crc(&self.record, segment, &authors);
         sqlx::query(INSERT_SEGMENT)
             .bind(row_key(self.record.key, segment.from_seq))
@@ -296,7 +326,11 @@ impl PackedFold {
 
     /// About how many pages the transaction puts into the WAL.
     fn pages(&self) -> u64 {
-        let bytes: usize = self.segments.iter().map(|segment| segment.bytes.len() + segment.raw_len).sum();
+        let bytes: usize = self
+            .segments
+            .iter()
+            .map(|segment| segment.bytes.len() + segment.raw_len)
+            .sum();
         ((bytes + self.snapshot.len()) / 4096 + 4) as u64
     }
 }

@@ -32,12 +32,18 @@ const SELECT_PAGE: &str = "
     ORDER BY h.edited_at DESC, d.name
     LIMIT ?5";
 
-pub(super) async fn get(readers: &SqlitePool, doc: &DocId) -> Result<Option<DocRecord>, StoreError> {
+pub(super) async fn get(
+    readers: &SqlitePool,
+    doc: &DocId,
+) -> Result<Option<DocRecord>, StoreError> {
     let mut conn = readers.acquire().await.map_err(failed)?;
     Ok(find(&mut conn, doc).await?.map(|found| found.record))
 }
 
-pub(super) async fn list(readers: &SqlitePool, query: &ListQuery) -> Result<Vec<DocRecord>, StoreError> {
+pub(super) async fn list(
+    readers: &SqlitePool,
+    query: &ListQuery,
+) -> Result<Vec<DocRecord>, StoreError> {
     let state = match query.state {
         DocState::Live => "live",
         DocState::Trashed => "trashed",
@@ -54,7 +60,9 @@ pub(super) async fn list(readers: &SqlitePool, query: &ListQuery) -> Result<Vec<
         .fetch_all(readers)
         .await
         .map_err(failed)?;
-    rows.iter().map(|row| found(row).map(|found| found.record)).collect()
+    rows.iter()
+        .map(|row| found(row).map(|found| found.record))
+        .collect()
 }
 
 /// A record and its key in the tables.
@@ -99,7 +107,11 @@ const REVIVE_DOCUMENT: &str = "
     WHERE id = ?";
 const RESET_HEAD: &str = "REPLACE INTO heads (doc, head_seq, size, edited_at) VALUES (?, 0, 0, ?)";
 
-pub(super) async fn create(writer: &mut Writer, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
+pub(super) async fn create(
+    writer: &mut Writer,
+    doc: &DocId,
+    now: UnixMillis,
+) -> Result<DocRecord, StoreError> {
     changed(writer, doc, async |conn, found| {
         let key = match found {
             None => sqlx::query_scalar(INSERT_DOCUMENT)
@@ -111,7 +123,14 @@ pub(super) async fn create(writer: &mut Writer, doc: &DocId, now: UnixMillis) ->
                 .await
                 .map_err(failed)?,
             Some(Found { key, record }) if record.state == DocState::Deleted => {
-                run(conn, sqlx::query(REVIVE_DOCUMENT).bind(search_key(doc, "")).bind(now).bind(key)).await?;
+                run(
+                    conn,
+                    sqlx::query(REVIVE_DOCUMENT)
+                        .bind(search_key(doc, ""))
+                        .bind(now)
+                        .bind(key),
+                )
+                .await?;
                 key
             }
             Some(Found { record, .. }) => return Err(StoreError::WrongState(record.state)),
@@ -124,7 +143,11 @@ pub(super) async fn create(writer: &mut Writer, doc: &DocId, now: UnixMillis) ->
 const TRASH: &str = "UPDATE documents SET trashed_at = ? WHERE id = ?";
 const UNTRASH: &str = "UPDATE documents SET trashed_at = NULL WHERE id = ?";
 
-pub(super) async fn trash(writer: &mut Writer, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
+pub(super) async fn trash(
+    writer: &mut Writer,
+    doc: &DocId,
+    now: UnixMillis,
+) -> Result<DocRecord, StoreError> {
     changed(writer, doc, async |conn, found| {
         let key = in_state(found, &[DocState::Live])?;
         run(conn, sqlx::query(TRASH).bind(now).bind(key)).await
@@ -142,10 +165,21 @@ pub(super) async fn restore(writer: &mut Writer, doc: &DocId) -> Result<DocRecor
 
 const QUARANTINE: &str = "UPDATE documents SET quarantine_reason = ? WHERE id = ?";
 
-pub(super) async fn quarantine(writer: &mut Writer, doc: &DocId, reason: &str) -> Result<(), StoreError> {
+pub(super) async fn quarantine(
+    writer: &mut Writer,
+    doc: &DocId,
+    reason: &str,
+) -> Result<(), StoreError> {
     changed(writer, doc, async |conn, found| {
-        let key = in_state(found, &[DocState::Live, DocState::Trashed, DocState::Quarantined])?;
-        run(conn, sqlx::query(QUARANTINE).bind(reason.to_owned()).bind(key)).await
+        let key = in_state(
+            found,
+            &[DocState::Live, DocState::Trashed, DocState::Quarantined],
+        )?;
+        run(
+            conn,
+            sqlx::query(QUARANTINE).bind(reason.to_owned()).bind(key),
+        )
+        .await
     })
     .await
     .map(drop)
@@ -158,8 +192,16 @@ const DELETE_HISTORY: &str = "DELETE FROM history WHERE key BETWEEN ? AND ?";
 const DELETE_SNAPSHOT: &str = "DELETE FROM snapshots WHERE doc = ?";
 
 /// Removes the bytes and answers about how many pages that were. What is freed is overwritten with zeros.
-pub(super) async fn delete(writer: &mut Writer, doc: &DocId, now: UnixMillis) -> Result<u64, StoreError> {
-    writer.conn.execute("PRAGMA secure_delete = ON").await.map_err(failed)?;
+pub(super) async fn delete(
+    writer: &mut Writer,
+    doc: &DocId,
+    now: UnixMillis,
+) -> Result<u64, StoreError> {
+    writer
+        .conn
+        .execute("PRAGMA secure_delete = ON")
+        .await
+        .map_err(failed)?;
     let deleted = changed(writer, doc, async |conn, found| {
         let key = in_state(found, &[DocState::Trashed])?;
         let (first, last) = (row_key(key, 0), row_key(key, Seq::MAX));
@@ -170,7 +212,11 @@ pub(super) async fn delete(writer: &mut Writer, doc: &DocId, now: UnixMillis) ->
         run(conn, sqlx::query(BURY).bind(now).bind(key)).await
     })
     .await;
-    writer.conn.execute("PRAGMA secure_delete = FAST").await.map_err(failed)?;
+    writer
+        .conn
+        .execute("PRAGMA secure_delete = FAST")
+        .await
+        .map_err(failed)?;
     deleted.map(|record| record.size / 4096 + 4)
 }
 
@@ -181,10 +227,23 @@ const PROBE_READ: &str = "SELECT value FROM meta WHERE key = 'probe'";
 pub(super) async fn probe(writer: &mut Writer, readers: &SqlitePool) -> Result<(), StoreError> {
     let mark = format!("{:016x}", rand::random::<u64>());
     writer.begin().await?;
-    let written = run(&mut writer.conn, sqlx::query(PROBE_WRITE).bind(mark.clone())).await;
+    let written = run(
+        &mut writer.conn,
+        sqlx::query(PROBE_WRITE).bind(mark.clone()),
+    )
+    .await;
     writer.end(written).await?;
-    let read: String = sqlx::query_scalar(PROBE_READ).fetch_one(readers).await.map_err(failed)?;
-    if read == mark { Ok(()) } else { Err(StoreError::Other("what was written is not what is read".into())) }
+    let read: String = sqlx::query_scalar(PROBE_READ)
+        .fetch_one(readers)
+        .await
+        .map_err(failed)?;
+    if read == mark {
+        Ok(())
+    } else {
+        Err(StoreError::Other(
+            "what was written is not what is read".into(),
+        ))
+    }
 }
 
 /// One transaction around a change of one document's record; answers the record as it is afterwards.

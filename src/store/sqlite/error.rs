@@ -54,10 +54,16 @@ mod tests {
         let by = |code| by_code(code, "x".into());
         assert!(matches!(by(1034), StoreError::SyncFailed(_)));
         assert!(matches!(by(1290), StoreError::SyncFailed(_)));
-        assert!(matches!(by(778), StoreError::Other(_)), "a failed write is not a failed sync");
+        assert!(
+            matches!(by(778), StoreError::Other(_)),
+            "a failed write is not a failed sync"
+        );
         assert!(matches!(by(13), StoreError::Full(_)));
         assert!(matches!(by(4874), StoreError::Full(_)));
-        assert!(matches!(by(1032), StoreError::ReadOnly(_)), "READONLY_DBMOVED");
+        assert!(
+            matches!(by(1032), StoreError::ReadOnly(_)),
+            "READONLY_DBMOVED"
+        );
         assert!(matches!(by(517), StoreError::Busy(_)), "BUSY_SNAPSHOT");
         assert!(matches!(by(267), StoreError::Corrupt(_)), "CORRUPT_VTAB");
         assert!(matches!(by(26), StoreError::Corrupt(_)));

@@ -66,7 +66,10 @@ impl Heads {
     }
 
     /// A key for a new document. After a failure it is asked for anew.
-    pub(super) async fn reserve_keys(&mut self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn reserve_keys(
+        &mut self,
+        conn: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
         if self.next_key.is_none() {
             let last: DocKey = sqlx::query_scalar(SELECT_LAST_KEY)
                 .fetch_one(conn)
@@ -84,17 +87,27 @@ impl Heads {
                 *next += 1;
                 Ok(*next - 1)
             }
-            _ => Err(StoreError::Other("no number is free for a new document".into())),
+            _ => Err(StoreError::Other(
+                "no number is free for a new document".into(),
+            )),
         }
     }
 
     /// Reads the heads of those of the batch's documents that have a record and are not remembered.
-    pub(super) async fn learn(&mut self, conn: &mut SqliteConnection, batch: &[Append]) -> Result<(), StoreError> {
+    pub(super) async fn learn(
+        &mut self,
+        conn: &mut SqliteConnection,
+        batch: &[Append],
+    ) -> Result<(), StoreError> {
         let Some(names) = self.unknown(batch)? else {
             return Ok(());
         };
         self.reserve_keys(conn).await?;
-        let rows = sqlx::query(SELECT_HEADS).bind(names).fetch_all(conn).await.map_err(failed)?;
+        let rows = sqlx::query(SELECT_HEADS)
+            .bind(names)
+            .fetch_all(conn)
+            .await
+            .map_err(failed)?;
         for row in rows {
             let head = Head {
                 key: row.get(1),
@@ -111,7 +124,10 @@ impl Heads {
 
     /// The names that are not remembered, as a JSON array. Forgets all others when there would be too many.
     fn unknown(&mut self, batch: &[Append]) -> Result<Option<String>, StoreError> {
-        let unknown = batch.iter().filter(|entry| !self.known.contains_key(&entry.doc)).count();
+        let unknown = batch
+            .iter()
+            .filter(|entry| !self.known.contains_key(&entry.doc))
+            .count();
         if unknown == 0 {
             return Ok(None);
         }
@@ -123,7 +139,9 @@ impl Heads {
             .filter(|entry| !self.known.contains_key(&entry.doc))
             .map(|entry| entry.doc.as_str())
             .collect();
-        serde_json::to_string(&names).map(Some).map_err(|error| StoreError::Other(error.into()))
+        serde_json::to_string(&names)
+            .map(Some)
+            .map_err(|error| StoreError::Other(error.into()))
     }
 }
 

@@ -58,7 +58,9 @@ pub(super) async fn load(readers: &SqlitePool, doc: &DocId) -> Result<Loaded, St
         DocState::Live => Loaded::Live(stored(&mut read, record).await?),
         DocState::Trashed => Loaded::Trashed,
         DocState::Deleted => Loaded::Deleted,
-        DocState::Quarantined => Loaded::Quarantined { reason: record.reason.unwrap_or_default() },
+        DocState::Quarantined => Loaded::Quarantined {
+            reason: record.reason.unwrap_or_default(),
+        },
     };
     read.commit().await.map_err(failed)?;
     Ok(loaded)
@@ -120,7 +122,13 @@ async fn stored(conn: &mut SqliteConnection, record: Record) -> Result<Stored, S
 }
 
 fn answer(record: Record, snapshot: Option<Snapshot>, tail: Vec<LogRow>) -> Stored {
-    Stored { epoch: record.epoch, head_seq: record.head_seq, snapshot, tail, title: record.title }
+    Stored {
+        epoch: record.epoch,
+        head_seq: record.head_seq,
+        snapshot,
+        tail,
+        title: record.title,
+    }
 }
 
 /// The short way to build a replica.
@@ -135,7 +143,10 @@ pub(super) async fn snapshot_and_tail(
     Ok((snapshot, tail))
 }
 
-async fn snapshot(conn: &mut SqliteConnection, record: &Record) -> Result<Option<Snapshot>, StoreError> {
+async fn snapshot(
+    conn: &mut SqliteConnection,
+    record: &Record,
+) -> Result<Option<Snapshot>, StoreError> {
     let row = sqlx::query(SELECT_SNAPSHOT)
         .bind(record.key)
         .fetch_optional(conn)
@@ -145,17 +156,26 @@ async fn snapshot(conn: &mut SqliteConnection, record: &Record) -> Result<Option
     let (seq, size): (i64, i64) = (row.get(0), row.get(1));
     let packed: &[u8] = row.get(3);
     if row.get::<i64, _>(2) != blob_crc(record.key, record.epoch, &[seq, size], "", packed) {
-        return Err(StoreError::Damaged("the snapshot does not match its checksum".into()));
+        return Err(StoreError::Damaged(
+            "the snapshot does not match its checksum".into(),
+        ));
     }
     let (seq, size) = (unsigned(seq)?, unsigned(size)?.min(MAX_SNAPSHOT) as usize);
     let packed = packed.to_vec();
     let bytes = off_thread(size, move || zstd::bulk::decompress(&packed, size))
         .await?
-        .map_err(|error| StoreError::Damaged(format!("the snapshot does not decompress: {error}")))?;
+        .map_err(|error| {
+            StoreError::Damaged(format!("the snapshot does not decompress: {error}"))
+        })?;
     if bytes.len() != size || seq > record.head_seq {
-        return Err(StoreError::Damaged("the snapshot has another length or place than its record says".into()));
+        return Err(StoreError::Damaged(
+            "the snapshot has another length or place than its record says".into(),
+        ));
     }
-    Ok(Some(Snapshot { seq, bytes: bytes.into() }))
+    Ok(Some(Snapshot {
+        seq,
+        bytes: bytes.into(),
+    }))
 }
 
 /// Rows of history and of the log, without gaps.
@@ -171,11 +191,22 @@ pub(super) async fn all_rows(
     }
     let mut rows = Vec::new();
     for packed in segments(conn, record, from, to).await? {
-        let Packed { from_seq, size, bytes, .. } = packed;
-        let segment = off_thread(size, move || history_segment::unpack(from_seq, size, &bytes))
-            .await?
-            .map_err(|error| StoreError::Damaged(format!("history from row {from_seq}: {error}")))?;
-        rows.extend(segment.into_iter().filter(|row| row.seq >= from && row.seq <= to));
+        let Packed {
+            from_seq,
+            size,
+            bytes,
+            ..
+        } = packed;
+        let segment = off_thread(size, move || {
+            history_segment::unpack(from_seq, size, &bytes)
+        })
+        .await?
+        .map_err(|error| StoreError::Damaged(format!("history from row {from_seq}: {error}")))?;
+        rows.extend(
+            segment
+                .into_iter()
+                .filter(|row| row.seq >= from && row.seq <= to),
+        );
     }
     let next = rows.last().map_or(from, |row: &LogRow| row.seq + 1);
     rows.extend(log_rows(conn, record, next, to).await?);
@@ -216,9 +247,16 @@ fn segment(record: &Record, row: &SqliteRow) -> Result<Packed, StoreError> {
     let bytes: Vec<u8> = row.get(7);
     let columns = [from_seq.cast_signed(), to_seq, from_at, to_at, size];
     if row.get::<i64, _>(6) != blob_crc(record.key, record.epoch, &columns, authors, &bytes) {
-        return Err(StoreError::Damaged(format!("history from row {from_seq} does not match its checksum")));
+        return Err(StoreError::Damaged(format!(
+            "history from row {from_seq} does not match its checksum"
+        )));
     }
-    Ok(Packed { from_seq, to_seq: unsigned(to_seq)?, size: unsigned(size)? as usize, bytes })
+    Ok(Packed {
+        from_seq,
+        to_seq: unsigned(to_seq)?,
+        size: unsigned(size)? as usize,
+        bytes,
+    })
 }
 
 /// The checksum of a segment that is to be stored.
@@ -250,7 +288,9 @@ pub(super) async fn log_rows(
         .await
         .map_err(failed)?;
     let mut authors = Authors::default();
-    rows.iter().map(|row| log_row(record, row, &mut authors)).collect()
+    rows.iter()
+        .map(|row| log_row(record, row, &mut authors))
+        .collect()
 }
 
 fn log_row(record: &Record, row: &SqliteRow, authors: &mut Authors) -> Result<LogRow, StoreError> {
@@ -262,7 +302,9 @@ fn log_row(record: &Record, row: &SqliteRow, authors: &mut Authors) -> Result<Lo
         at: row.get(3),
     };
     if row.get::<i64, _>(4) != row_crc(record.key, record.epoch, seq, &new) {
-        return Err(StoreError::Damaged(format!("row {seq} does not match its checksum")));
+        return Err(StoreError::Damaged(format!(
+            "row {seq} does not match its checksum"
+        )));
     }
     Ok(LogRow { seq, row: new })
 }
@@ -301,5 +343,7 @@ pub(super) async fn off_thread<T: Send + 'static>(
     if size < OFF_THREAD {
         return Ok(work());
     }
-    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Other(error.into()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| StoreError::Other(error.into()))
 }

@@ -33,7 +33,8 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use self::open::{DATABASE_FILE, LOCK_FILE, OpenError};
 use self::{keeper::Keeper, writer::Writer};
 use super::{
-    Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Seq, Store, StoreError,
+    Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Seq, Store,
+    StoreError,
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -92,7 +93,9 @@ impl Shared {
     async fn writer(&self) -> Result<WriterGuard<'_>, StoreError> {
         let guard = self.writer.lock().await;
         if self.sync_failed.load(Ordering::Relaxed) {
-            return Err(StoreError::SyncFailed("an earlier sync failed; the process must restart".into()));
+            return Err(StoreError::SyncFailed(
+                "an earlier sync failed; the process must restart".into(),
+            ));
         }
         let mut guard = WriterGuard::of(guard)?;
         guard.settle().await?;
@@ -212,7 +215,13 @@ impl Store for SqliteStore {
             Some(writer) => writer.close().await,
             None => Ok(()),
         };
-        drop(self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.shared
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         self.noted(closed)
     }
 }

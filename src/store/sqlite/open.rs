@@ -17,7 +17,10 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-use super::{Shared, SqliteOptions, SqliteStore, error::failed, keeper::Keeper, watch::FileWatch, writer::Writer};
+use super::{
+    Shared, SqliteOptions, SqliteStore, error::failed, keeper::Keeper, watch::FileWatch,
+    writer::Writer,
+};
 use crate::store::{Durability, StoreError};
 
 pub const DATABASE_FILE: &str = "coscribe.db";
@@ -44,11 +47,17 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite")
 /// Why the store cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("cannot use the data directory {path}: {source}; check that it exists and that this user may write to it")]
+    #[error(
+        "cannot use the data directory {path}: {source}; check that it exists and that this user may write to it"
+    )]
     DataDir { path: PathBuf, source: io::Error },
-    #[error("another coscribe server uses the data directory {path}; stop it, or choose another --data-dir")]
+    #[error(
+        "another coscribe server uses the data directory {path}; stop it, or choose another --data-dir"
+    )]
     InUse { path: PathBuf },
-    #[error("SQLite {found} is too old: versions before 3.51.3 can corrupt a database; build with the bundled SQLite")]
+    #[error(
+        "SQLite {found} is too old: versions before 3.51.3 can corrupt a database; build with the bundled SQLite"
+    )]
     OldSqlite { found: String },
     #[error(
         "{path} was written by a newer version of coscribe; start that version, or restore the backup from before the \
@@ -69,13 +78,18 @@ pub enum OpenError {
 
 pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenError> {
     let path = options.data_dir.join(DATABASE_FILE);
-    let in_dir = |source| OpenError::DataDir { path: options.data_dir.clone(), source };
+    let in_dir = |source| OpenError::DataDir {
+        path: options.data_dir.clone(),
+        source,
+    };
     create_private_dir(&options.data_dir).map_err(in_dir)?;
     let lock = lock_data_dir(&options.data_dir)?;
     require_sqlite().await?;
     create_private_file(&path).map_err(in_dir)?;
 
-    let mut conn = connect_writer(&path, options.durability).await.map_err(|error| at(&path, error))?;
+    let mut conn = connect_writer(&path, options.durability)
+        .await
+        .map_err(|error| at(&path, error))?;
     recognise(&mut conn, &path).await?;
     prepare(&mut conn, &path).await?;
     let watch = FileWatch::new(&path).map_err(in_dir)?;
@@ -86,7 +100,9 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
         sync_failed: AtomicBool::new(false),
         lock: SyncMutex::new(Some(lock)),
     });
-    let house = connect_keeper(&path, options.durability).await.map_err(|error| at(&path, error))?;
+    let house = connect_keeper(&path, options.durability)
+        .await
+        .map_err(|error| at(&path, error))?;
     Ok(SqliteStore {
         keeper: Keeper::start(house, &shared),
         shared,
@@ -135,7 +151,11 @@ pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
 
 /// Makes the directory's entries durable.
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     File::open(path)?.sync_all()
 }
 
@@ -157,7 +177,10 @@ pub(super) fn private_file() -> OpenOptions {
 
 /// Takes the lock that a second server finds taken. It ends with the file handle, also after `kill -9`.
 pub(super) fn lock_data_dir(data_dir: &Path) -> Result<File, OpenError> {
-    let in_dir = |source| OpenError::DataDir { path: data_dir.to_path_buf(), source };
+    let in_dir = |source| OpenError::DataDir {
+        path: data_dir.to_path_buf(),
+        source,
+    };
     let file = private_file()
         .create(true)
         .truncate(false)
@@ -166,7 +189,9 @@ pub(super) fn lock_data_dir(data_dir: &Path) -> Result<File, OpenError> {
         .map_err(in_dir)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: data_dir.to_path_buf() }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: data_dir.to_path_buf(),
+        }),
         Err(TryLockError::Error(source)) => Err(in_dir(source)),
     }
 }
@@ -183,11 +208,17 @@ async fn require_sqlite() -> Result<(), OpenError> {
         .await
         .map_err(|error| at(&memory(), error))?;
     conn.close().await.map_err(|error| at(&memory(), error))?;
-    if is_recent(&found) { Ok(()) } else { Err(OpenError::OldSqlite { found }) }
+    if is_recent(&found) {
+        Ok(())
+    } else {
+        Err(OpenError::OldSqlite { found })
+    }
 }
 
 fn is_recent(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut numbers = version
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     (next(), next(), next()) >= MIN_SQLITE
 }
@@ -217,13 +248,25 @@ fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "0")
 }
 
-async fn connect_writer(path: &Path, durability: Durability) -> Result<SqliteConnection, sqlx::Error> {
-    writing(path, durability).pragma("cache_size", WRITER_CACHE).connect().await
+async fn connect_writer(
+    path: &Path,
+    durability: Durability,
+) -> Result<SqliteConnection, sqlx::Error> {
+    writing(path, durability)
+        .pragma("cache_size", WRITER_CACHE)
+        .connect()
+        .await
 }
 
-async fn connect_keeper(path: &Path, durability: Durability) -> Result<SqliteConnection, sqlx::Error> {
+async fn connect_keeper(
+    path: &Path,
+    durability: Durability,
+) -> Result<SqliteConnection, sqlx::Error> {
     // It checkpoints while the writer waits: better to give up on a busy reader than to make people wait.
-    writing(path, durability).busy_timeout(Duration::from_millis(20)).connect().await
+    writing(path, durability)
+        .busy_timeout(Duration::from_millis(20))
+        .connect()
+        .await
 }
 
 fn readers(path: &Path) -> SqlitePool {
@@ -236,18 +279,31 @@ fn readers(path: &Path) -> SqlitePool {
 /// Refuses a file that is not ours or that is from the future, before anything is written to it.
 pub(super) async fn recognise(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let number = async |conn: &mut SqliteConnection, sql: &'static str| {
-        sqlx::query_scalar::<_, i64>(sql).fetch_one(conn).await.map_err(|error| at(path, error))
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(conn)
+            .await
+            .map_err(|error| at(path, error))
     };
     let application = number(conn, "PRAGMA application_id").await?;
     let version = number(conn, "PRAGMA user_version").await?;
     let tables = number(conn, "SELECT count(*) FROM sqlite_schema").await?;
     match (application, tables) {
         (APPLICATION_ID, _) if version <= FORMAT_VERSION => Ok(()),
-        (APPLICATION_ID, _) => Err(OpenError::Newer { path: path.to_path_buf() }),
+        (APPLICATION_ID, _) => Err(OpenError::Newer {
+            path: path.to_path_buf(),
+        }),
         (0, 0) => Ok(()),
         // The first migration never finished: only the table of migrations is there.
-        (0, _) if only_migrations(conn).await.map_err(|error| at(path, error))? => Ok(()),
-        _ => Err(OpenError::Foreign { path: path.to_path_buf() }),
+        (0, _)
+            if only_migrations(conn)
+                .await
+                .map_err(|error| at(path, error))? =>
+        {
+            Ok(())
+        }
+        _ => Err(OpenError::Foreign {
+            path: path.to_path_buf(),
+        }),
     }
 }
 
@@ -258,12 +314,22 @@ async fn only_migrations(conn: &mut SqliteConnection) -> Result<bool, sqlx::Erro
 
 /// Switches to WAL, runs the migrations that are missing and gives a new database its id.
 async fn prepare(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    conn.execute("PRAGMA journal_mode = WAL").await.map_err(|error| at(path, error))?;
-    MIGRATIONS.run_direct(None, &mut *conn, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(_) => OpenError::Newer { path: path.to_path_buf() },
-        MigrateError::Execute(error) => at(path, error),
-        source => OpenError::Migration { path: path.to_path_buf(), source },
-    })?;
+    conn.execute("PRAGMA journal_mode = WAL")
+        .await
+        .map_err(|error| at(path, error))?;
+    MIGRATIONS
+        .run_direct(None, &mut *conn, false)
+        .await
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(_) => OpenError::Newer {
+                path: path.to_path_buf(),
+            },
+            MigrateError::Execute(error) => at(path, error),
+            source => OpenError::Migration {
+                path: path.to_path_buf(),
+                source,
+            },
+        })?;
     // The write also makes sure that the WAL file exists, which the watch wants to know.
     sqlx::query("INSERT INTO meta (key, value) VALUES ('database_id', ?), ('probe', '') ON CONFLICT (key) DO UPDATE SET value = value")
         .bind(format!("{:032x}", rand::random::<u128>()))

@@ -35,7 +35,13 @@ pub(super) fn row_crc(doc: DocKey, epoch: Epoch, seq: Seq, row: &NewRow) -> i64 
 }
 
 /// CRC-32C over stored bytes and the numbers and text in the columns beside them.
-pub(super) fn blob_crc(doc: DocKey, epoch: Epoch, columns: &[i64], text: &str, bytes: &[u8]) -> i64 {
+pub(super) fn blob_crc(
+    doc: DocKey,
+    epoch: Epoch,
+    columns: &[i64],
+    text: &str,
+    bytes: &[u8],
+) -> i64 {
     let mut crc = crc32c::crc32c(&doc.to_le_bytes());
     crc = crc32c::crc32c_append(crc, &epoch.to_le_bytes());
     for column in columns {

@@ -38,15 +38,26 @@ impl FileWatch {
 
     pub(super) fn check(&self) -> Result<(), StoreError> {
         for (path, opened) in &self.files {
-            let name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = || {
+                path.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
+            };
             match file_id(path) {
                 Ok(now) if now == *opened => {}
                 Ok(_) => {
-                    let text = format!("{} was replaced while the server runs; stop the server first", name());
+                    let text = format!(
+                        "{} was replaced while the server runs; stop the server first",
+                        name()
+                    );
                     return Err(StoreError::Other(text.into()));
                 }
                 Err(error) => {
-                    let text = format!("{} is gone or not readable ({error}) while the server runs", name());
+                    let text = format!(
+                        "{} is gone or not readable ({error}) while the server runs",
+                        name()
+                    );
                     return Err(StoreError::Other(text.into()));
                 }
             }
@@ -59,12 +70,18 @@ impl FileWatch {
 fn file_id(path: &Path) -> io::Result<FileId> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path)?;
-    Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
+    Ok(FileId {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+    })
 }
 
 /// Elsewhere an open file cannot be removed; that it exists is enough.
 #[cfg(not(unix))]
 fn file_id(path: &Path) -> io::Result<FileId> {
     std::fs::metadata(path)?;
-    Ok(FileId { device: 0, inode: 0 })
+    Ok(FileId {
+        device: 0,
+        inode: 0,
+    })
 }

@@ -22,7 +22,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(conn: SqliteConnection, watch: FileWatch) -> Self {
-        Self { conn, heads: Heads::default(), batch: 0, watch, unsettled: false }
+        Self {
+            conn,
+            heads: Heads::default(),
+            batch: 0,
+            watch,
+            unsettled: false,
+        }
     }
 
     /// Makes the connection ready for a new operation: ends what a dropped future left open, and sees that the files
@@ -46,7 +52,12 @@ impl Writer {
     /// Commits what `outcome` says went well, rolls back what did not.
     pub(super) async fn end<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         let outcome = match outcome {
-            Ok(value) => self.conn.execute("COMMIT").await.map(|_| value).map_err(failed),
+            Ok(value) => self
+                .conn
+                .execute("COMMIT")
+                .await
+                .map(|_| value)
+                .map_err(failed),
             error => error,
         };
         match outcome {
@@ -67,7 +78,10 @@ impl Writer {
     }
 
     /// Takes note of how that statement ended.
-    pub(super) async fn end_alone<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) async fn end_alone<T>(
+        &mut self,
+        outcome: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match outcome {
             Ok(value) => {
                 self.unsettled = false;

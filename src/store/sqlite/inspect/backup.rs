@@ -43,23 +43,36 @@ pub async fn restore_backup(
 ) -> Result<(), InspectError> {
     progress(Step::Verifying.begins());
     verify(file).await?;
-    let in_dir = |source| OpenError::DataDir { path: data_dir.to_path_buf(), source };
+    let in_dir = |source| OpenError::DataDir {
+        path: data_dir.to_path_buf(),
+        source,
+    };
     create_private_dir(data_dir).map_err(in_dir)?;
     let _lock = lock_data_dir(data_dir)?;
     let database = data_dir.join(DATABASE_FILE);
     refuse_database(&database)?;
     progress(Step::Copying.begins());
     let partial = Partial::beside(&database)?;
-    copy_file(file, &partial.0).map_err(|source| InspectError::File { path: partial.0.clone(), source })?;
+    copy_file(file, &partial.0).map_err(|source| InspectError::File {
+        path: partial.0.clone(),
+        source,
+    })?;
     partial.become_whole(&database)
 }
 
 async fn copy_into(conn: &mut SqliteConnection, target: &Path) -> Result<(), InspectError> {
     let name = target.to_str().ok_or_else(|| {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "the path is not valid UTF-8");
-        InspectError::File { path: target.to_path_buf(), source }
+        InspectError::File {
+            path: target.to_path_buf(),
+            source,
+        }
     })?;
-    sqlx::query("VACUUM INTO ?").bind(name.to_owned()).execute(conn).await.map_err(failed)?;
+    sqlx::query("VACUUM INTO ?")
+        .bind(name.to_owned())
+        .execute(conn)
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -68,12 +81,21 @@ async fn verify(file: &Path) -> Result<(), InspectError> {
     let mut conn = open_read_only(file).await?;
     let problems = file_problems(&mut conn).await?;
     conn.close().await.map_err(failed)?;
-    if problems.is_empty() { Ok(()) } else { Err(InspectError::Damaged { path: file.to_path_buf(), problems }) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(InspectError::Damaged {
+            path: file.to_path_buf(),
+            problems,
+        })
+    }
 }
 
 fn refuse_existing(file: &Path, overwrite: bool) -> Result<(), InspectError> {
     if !overwrite && file.exists() {
-        return Err(InspectError::Exists { path: file.to_path_buf() });
+        return Err(InspectError::Exists {
+            path: file.to_path_buf(),
+        });
     }
     Ok(())
 }
@@ -84,7 +106,9 @@ fn refuse_database(database: &Path) -> Result<(), InspectError> {
         let mut path = database.as_os_str().to_owned();
         path.push(suffix);
         if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
-            return Err(InspectError::DataDirInUse { path: PathBuf::from(path) });
+            return Err(InspectError::DataDirInUse {
+                path: PathBuf::from(path),
+            });
         }
     }
     Ok(())
@@ -115,7 +139,9 @@ impl Partial {
             let path = path.to_path_buf();
             move |source| InspectError::File { path, source }
         };
-        File::open(&self.0).and_then(|file| file.sync_all()).map_err(at(&self.0))?;
+        File::open(&self.0)
+            .and_then(|file| file.sync_all())
+            .map_err(at(&self.0))?;
         fs::rename(&self.0, target).map_err(at(target))?;
         sync_dir(target.parent().unwrap_or(Path::new("."))).map_err(at(target))
     }

@@ -73,10 +73,16 @@ const ORPHANS: [(&str, &str); 4] = [
 
 /// Checks the database of a data directory: its pages, and for each document that the rows are complete, match their
 /// checksums, decode and apply in order, and that snapshot and history tell the same. Changes nothing.
-pub async fn check(data_dir: &Path, mut progress: impl FnMut(Progress)) -> Result<Report, InspectError> {
+pub async fn check(
+    data_dir: &Path,
+    mut progress: impl FnMut(Progress),
+) -> Result<Report, InspectError> {
     let mut conn = open_read_only(&data_dir.join(DATABASE_FILE)).await?;
     progress(Step::Verifying.begins());
-    let mut report = Report { file: file_problems(&mut conn).await?, ..Report::default() };
+    let mut report = Report {
+        file: file_problems(&mut conn).await?,
+        ..Report::default()
+    };
     let outcome = check_documents(&mut conn, &mut report, &mut progress).await;
     match outcome {
         // Pages that are damaged were reported above already; what can still be read was read.
@@ -94,15 +100,25 @@ async fn check_documents(
     progress: &mut impl FnMut(Progress),
 ) -> Result<(), StoreError> {
     for (what, sql) in ORPHANS {
-        let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *conn).await.map_err(failed)?;
+        let count: i64 = sqlx::query_scalar(sql)
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(failed)?;
         if count > 0 {
             report.file.push(format!("{count} {what}"));
         }
     }
-    let names: Vec<String> = sqlx::query_scalar(SELECT_NAMES).fetch_all(&mut *conn).await.map_err(failed)?;
+    let names: Vec<String> = sqlx::query_scalar(SELECT_NAMES)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed)?;
     let total = names.len() as u64;
     for (done, name) in (0..).zip(names) {
-        progress(Progress { step: Step::Replaying, done, total });
+        progress(Progress {
+            step: Step::Replaying,
+            done,
+            total,
+        });
         let doc = doc_id(&name)?;
         let problem = match document(conn, &doc).await {
             Ok(rows) => {
@@ -115,9 +131,15 @@ async fn check_documents(
             Err(error) => return Err(error),
         };
         report.documents += 1;
-        report.findings.extend(problem.map(|problem| Finding { doc, problem }));
+        report
+            .findings
+            .extend(problem.map(|problem| Finding { doc, problem }));
     }
-    progress(Progress { step: Step::Replaying, done: total, total });
+    progress(Progress {
+        step: Step::Replaying,
+        done: total,
+        total,
+    });
     Ok(())
 }
 
@@ -144,8 +166,13 @@ async fn document(conn: &mut SqliteConnection, doc: &DocId) -> Result<u64, Store
     let snapshot = snapshot.map(|snapshot| snapshot.bytes);
     let replay = move || {
         let from_history = replay(rows.iter().map(row_bytes))?;
-        let Some(snapshot) = snapshot else { return Ok(()) };
-        let from_snapshot = replay(std::iter::once(("the snapshot".to_owned(), &snapshot[..])).chain(tail.iter().map(row_bytes)))?;
+        let Some(snapshot) = snapshot else {
+            return Ok(());
+        };
+        let from_snapshot = replay(
+            std::iter::once(("the snapshot".to_owned(), &snapshot[..]))
+                .chain(tail.iter().map(row_bytes)),
+        )?;
         if from_history == from_snapshot {
             Ok(())
         } else {
@@ -157,10 +184,14 @@ async fn document(conn: &mut SqliteConnection, doc: &DocId) -> Result<u64, Store
 }
 
 async fn deleted(conn: &mut SqliteConnection, record: &Record) -> Result<(), StoreError> {
-    if record.head_seq == 0 { return Ok(()) }
+    if record.head_seq == 0 {
+        return Ok(());
+    }
     // Whatever it still has is counted among the orphans only when the head says that it has nothing.
     load::all_rows(conn, record, 1, record.head_seq).await?;
-    Err(StoreError::Damaged("it was deleted, but not all of it is gone".into()))
+    Err(StoreError::Damaged(
+        "it was deleted, but not all of it is gone".into(),
+    ))
 }
 
 fn row_bytes(row: &LogRow) -> (String, &[u8]) {
@@ -170,11 +201,16 @@ fn row_bytes(row: &LogRow) -> (String, &[u8]) {
 /// Builds a replica from updates, each of which must decode and be ready when its turn comes. Answers how far it got.
 /// Never collects garbage: a hostile update can crash the collector of yrs, and damaged bytes may be one.
 fn replay<'a>(updates: impl Iterator<Item = (String, &'a [u8])>) -> Result<StateVector, String> {
-    let doc = Doc::with_options(Options { skip_gc: true, ..Options::default() });
+    let doc = Doc::with_options(Options {
+        skip_gc: true,
+        ..Options::default()
+    });
     for (name, bytes) in updates {
-        let update = Update::decode_v1(bytes).map_err(|error| format!("{name} does not decode: {error}"))?;
+        let update =
+            Update::decode_v1(bytes).map_err(|error| format!("{name} does not decode: {error}"))?;
         let mut txn = doc.transact_mut();
-        txn.apply_update(update).map_err(|error| format!("{name} does not apply: {error}"))?;
+        txn.apply_update(update)
+            .map_err(|error| format!("{name} does not apply: {error}"))?;
         if txn.has_missing_updates() {
             return Err(format!("{name} refers to something that is not there"));
         }
@@ -198,5 +234,7 @@ async fn on_deep_stack(
         .stack_size(STACK_BYTES)
         .spawn(guarded)
         .map_err(|error| StoreError::Other(error.into()))?;
-    outcome.await.map_err(|error| StoreError::Other(error.into()))
+    outcome
+        .await
+        .map_err(|error| StoreError::Other(error.into()))
 }

@@ -6,7 +6,11 @@
 mod backup;
 mod check;
 
-use std::{io, path::PathBuf};
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+};
 
 use sqlx::{ConnectOptions, SqliteConnection};
 
@@ -42,7 +46,11 @@ pub enum Step {
 
 impl Step {
     fn begins(self) -> Progress {
-        Progress { step: self, done: 0, total: 0 }
+        Progress {
+            step: self,
+            done: 0,
+            total: 0,
+        }
     }
 }
 
@@ -58,24 +66,49 @@ pub enum InspectError {
     #[error("{path} holds a database already; restore into an empty data directory")]
     DataDirInUse { path: PathBuf },
     #[error("{path} is damaged: {}", problems.join("; "))]
-    Damaged { path: PathBuf, problems: Vec<String> },
+    Damaged {
+        path: PathBuf,
+        problems: Vec<String>,
+    },
     #[error("reading the database failed")]
     Store(#[from] StoreError),
 }
 
 /// Opens a database for reading only.
-async fn open_read_only(path: &std::path::Path) -> Result<SqliteConnection, InspectError> {
+async fn open_read_only(path: &Path) -> Result<SqliteConnection, InspectError> {
     if !path.is_file() {
-        return Err(OpenError::Missing { path: path.to_path_buf() }.into());
+        return Err(OpenError::Missing {
+            path: path.to_path_buf(),
+        }
+        .into());
     }
-    let mut conn = base(path).read_only(true).connect().await.map_err(|error| at(path, error))?;
+    let options = base(path)
+        .read_only(true)
+        .immutable(at_rest_where_nothing_can_be_written(path));
+    let mut conn = options.connect().await.map_err(|error| at(path, error))?;
     recognise(&mut conn, path).await?;
     Ok(conn)
 }
 
+/// On a read-only medium SQLite cannot make the companions of a WAL database, and needs to be told that nobody else
+/// writes. That holds where no log is left behind.
+fn at_rest_where_nothing_can_be_written(path: &Path) -> bool {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let writable = OpenOptions::new().append(true).open(path).is_ok();
+    !writable && !beside("-wal").exists() && !beside("-shm").exists()
+}
+
 /// What SQLite finds wrong with the file; nothing in a sound one.
 async fn file_problems(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let lines: Vec<String> = match sqlx::query_scalar("PRAGMA integrity_check").fetch_all(conn).await.map_err(failed) {
+    let lines: Vec<String> = match sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_all(conn)
+        .await
+        .map_err(failed)
+    {
         Ok(lines) => lines,
         // Damage so bad that the check itself cannot go on.
         Err(StoreError::Corrupt(error)) => vec![error.to_string()],
