@@ -121,6 +121,10 @@ async fn appends(name: &str, durability: Durability, rooms: usize, docs: usize, 
 
 /// The updates of a recorded editing history, one for each edit: `EDITING_TRACE` names a file of
 /// <https://github.com/josephg/editing-traces> (`sequential_traces/*.json.gz`). Without it, made-up keystrokes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark has no configuration"
+)]
 fn history() -> Vec<NewRow> {
     let Ok(path) = env::var("EDITING_TRACE") else {
         return (0..259_778).map(keystroke).collect();

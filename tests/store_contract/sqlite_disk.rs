@@ -201,3 +201,94 @@ async fn a_read_only_data_directory_is_refused_by_name_and_can_still_be_checked(
     .unwrap();
     disk.remount("rw");
 }
+
+/// A file system that holds more than the memory under it: writing back fails, so fsync does.
+struct LyingDisk {
+    disk: SmallDisk,
+    mounted: tempfile::TempDir,
+}
+
+impl LyingDisk {
+    fn mount() -> Option<Self> {
+        let disk = SmallDisk::mount(12)?;
+        let image = disk.folder.path().join("image");
+        fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
+        let mounted = tempfile::tempdir().unwrap();
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-O", "^has_journal"])
+            .arg(&image)
+            .output();
+        let mount = || {
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .arg(&image)
+                .arg(mounted.path())
+                .output()
+        };
+        if made.is_ok_and(|output| output.status.success())
+            && mount().is_ok_and(|output| output.status.success())
+        {
+            return Some(Self { disk, mounted });
+        }
+        eprintln!("skipped: this test needs mkfs.ext4 and a loop device");
+        None
+    }
+}
+
+impl Drop for LyingDisk {
+    fn drop(&mut self) {
+        let done = Command::new("umount")
+            .arg("-l")
+            .arg(self.mounted.path())
+            .status();
+        assert!(done.is_ok_and(|status| status.success()));
+    }
+}
+
+#[tokio::test]
+async fn after_the_first_failed_sync_nothing_is_acknowledged_any_more() {
+    let Some(lying) = LyingDisk::mount() else {
+        return;
+    };
+    let data_dir = lying.mounted.path().join("data");
+    let store = open_durable(&data_dir).await;
+    let mut row = Typing::of("x").updates.remove(0);
+    row.bytes = vec![7; 500_000].into();
+    let mut failed = None;
+    for _ in 0..60 {
+        if let Err(error) = store
+            .append(&[entry("a", None, vec![row.clone()])], 5)
+            .await
+        {
+            failed = Some(error);
+            break;
+        }
+    }
+    assert!(
+        matches!(failed, Some(StoreError::SyncFailed(_))),
+        "{failed:?}"
+    );
+    // Room again, and the next sync would say that all is well.
+    assert!(
+        Command::new("mount")
+            .args(["-o", "remount,size=200m"])
+            .arg(lying.disk.folder.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    for _ in 0..3 {
+        let refused = store
+            .append(&[entry("b", None, Typing::of("b").updates)], 5)
+            .await;
+        assert!(
+            matches!(refused, Err(StoreError::SyncFailed(_))),
+            "{refused:?}"
+        );
+        assert!(matches!(
+            store.probe().await,
+            Err(StoreError::SyncFailed(_))
+        ));
+    }
+    drop(store.close().await);
+}

@@ -32,9 +32,9 @@ const CHECKPOINT_PAGES: u64 = 2048;
 const STOP_PAGES: u64 = 4096;
 /// Pages of WAL (64 MiB) that are given back even under load.
 const TRUNCATE_PAGES: u64 = 16384;
-/// Pages written since a checkpoint began (64 MiB) from which on appends wait for it to end, because the disk is slower
+/// Pages written since a checkpoint began (32 MiB) from which on appends wait for it to end, because the disk is slower
 /// than they are; and how long, at most, should it fail to end.
-const FULL_PAGES: u64 = 16384;
+const FULL_PAGES: u64 = 8192;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Without a commit for this long it is time to tidy up.
 const QUIET: Duration = Duration::from_secs(1);
@@ -201,7 +201,7 @@ impl House {
                 Ok(()) => {}
                 Err(StoreError::Busy(_)) => tracing::debug!("Housekeeping waits for a reader"),
                 Err(error) => {
-                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again")
+                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again");
                 }
             }
         }
