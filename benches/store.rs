@@ -1,10 +1,10 @@
 //! What a row costs in the SQLite store: time and CPU, for the batches that a server makes.
 //!
-//! `cargo bench --bench store` (on a disk: set `TMPDIR` to where it shall write). CPU is that of all threads of the
+//! `cargo bench --bench store`, with `TMPDIR` on the disk to measure. CPU is that of all threads of the
 //! process, so it includes SQLite's own thread, the way there and back, and checkpoints.
 
 use std::{
-    fs,
+    env, fs, io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use coscribe::{
         sqlite::{SqliteOptions, SqliteStore},
     },
 };
+use yrs::{Doc, OffsetKind, Options, Text, Transact};
 
 /// A keystroke as Yjs encodes it: one letter with a left origin, 24 bytes.
 fn keystroke(n: u64) -> NewRow {
@@ -118,18 +119,58 @@ async fn appends(name: &str, durability: Durability, rooms: usize, docs: usize, 
     store.close().await.expect("closed");
 }
 
+/// The updates of a recorded editing history, one for each edit: `EDITING_TRACE` names a file of
+/// <https://github.com/josephg/editing-traces> (`sequential_traces/*.json.gz`). Without it, made-up keystrokes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark has no configuration"
+)]
+fn history() -> Vec<NewRow> {
+    let Ok(path) = env::var("EDITING_TRACE") else {
+        return (0..259_778).map(keystroke).collect();
+    };
+    let file = fs::File::open(path).expect("the trace opens");
+    let trace: serde_json::Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(io::BufReader::new(file)))
+            .expect("a trace");
+    let doc = Doc::with_options(Options {
+        skip_gc: true,
+        offset_kind: OffsetKind::Utf16,
+        ..Options::default()
+    });
+    let text = doc.get_or_insert_text("body");
+    let mut rows = Vec::new();
+    let patches = trace["txns"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|txn| txn["patches"].as_array().into_iter().flatten());
+    for patch in patches {
+        let number = |at: usize| patch[at].as_u64().unwrap_or_default() as u32;
+        let mut txn = doc.transact_mut();
+        text.remove_range(&mut txn, number(0), number(1));
+        text.insert(&mut txn, number(0), patch[2].as_str().unwrap_or_default());
+        let bytes = txn.encode_update_v1().into();
+        rows.push(NewRow {
+            bytes,
+            ..keystroke(rows.len() as u64)
+        });
+    }
+    rows
+}
+
 /// One document of 259,778 one-keystroke rows: how fast it grows, what is left on disk, how fast it opens.
-async fn long_document(every: usize) {
-    const ROWS: u64 = 259_778;
+async fn long_document(rows: &[NewRow], every: usize) {
+    let total = rows.len();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let store = open(folder.path(), Durability::Process).await;
     let doc = DocId::parse("long").expect("a name");
     let state = vec![0u8; 0];
     let (start, mut compacting, mut longest) = (Instant::now(), Duration::ZERO, Duration::ZERO);
     let mut written = 0;
-    while written < ROWS {
-        let many = (every as u64).min(ROWS - written).min(512);
-        let rows = (written..written + many).map(keystroke).collect();
+    while written < total {
+        let many = (every - written % every).min(total - written).min(512);
+        let rows = rows[written..written + many].to_vec();
         store
             .append(
                 &[Append {
@@ -143,10 +184,10 @@ async fn long_document(every: usize) {
             .await
             .expect("appended");
         written += many;
-        if written.is_multiple_of(every as u64) || written == ROWS {
+        if written.is_multiple_of(every) || written == total {
             let begin = Instant::now();
             let snapshot = Snapshot {
-                seq: written,
+                seq: written as u64,
                 bytes: state.clone().into(),
             };
             store
@@ -163,7 +204,7 @@ async fn long_document(every: usize) {
     }
     let elapsed = start.elapsed();
     let begin = Instant::now();
-    let all = store.rows(&doc, 1, ROWS).await.expect("read").len();
+    let all = store.rows(&doc, 1, u64::MAX).await.expect("read").len();
     let reading = begin.elapsed();
     store.close().await.expect("closed");
     let size = fs::metadata(folder.path().join("coscribe.db"))
@@ -223,11 +264,14 @@ async fn start(documents: usize) {
 }
 
 /// Packing one long run of rows, to choose level and form.
-fn pack() {
-    let rows: Vec<_> = (1..=50_000)
-        .map(|seq| coscribe::store::LogRow {
+fn pack(rows: &[NewRow]) {
+    let rows: Vec<_> = rows
+        .iter()
+        .take(50_000)
+        .zip(1..)
+        .map(|(row, seq)| coscribe::store::LogRow {
             seq,
-            row: keystroke(seq),
+            row: row.clone(),
         })
         .collect();
     let begin = Instant::now();
@@ -274,9 +318,10 @@ async fn main() {
         1_000,
     )
     .await;
-    pack();
+    let rows = history();
+    pack(&rows);
     for every in [300, 1_000, 10_000, 259_778] {
-        long_document(every).await;
+        long_document(&rows, every).await;
     }
     start(10_000).await;
 }

@@ -26,6 +26,7 @@ use crate::{
     lifecycle::{DRAIN_DEADLINE, Finish, Lifecycle},
     metrics::Metrics,
     room::{
+        bell::Bells,
         limits::RoomLimits,
         registry::{Registry, Services},
         writer::Writer,
@@ -101,6 +102,7 @@ impl App {
             clock,
             metrics: shared_metrics.clone(),
             limits: Arc::new(room_limits(config)),
+            bells: Bells::new(workers(config)),
             idle_unload: config.timing.idle_unload,
             started: Instant::now(),
             tasks: lifecycle.tasks().clone(),
@@ -207,10 +209,7 @@ fn serve(
     listener: TcpListener,
 ) -> anyhow::Result<actix_web::dev::Server> {
     let (http, sockets) = (http.clone(), web::Data::from(sockets.clone()));
-    let workers = config
-        .workers
-        .or(std::thread::available_parallelism().ok())
-        .map_or(1, usize::from);
+    let workers = workers(config);
     let server = HttpServer::new(move || {
         let sockets = sockets.clone();
         http::application(&http, move |routes| {
@@ -234,6 +233,14 @@ fn serve(
     })
     .listen(listener)?;
     Ok(server.run())
+}
+
+/// Threads that serve HTTP and sockets.
+fn workers(config: &Config) -> usize {
+    config
+        .workers
+        .or(std::thread::available_parallelism().ok())
+        .map_or(1, usize::from)
 }
 
 /// Options of one connection. A failure of any costs comfort, not correctness.

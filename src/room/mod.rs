@@ -11,6 +11,7 @@
 
 mod answers;
 mod batch;
+pub mod bell;
 pub mod compaction;
 pub mod event;
 mod intake;

@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::bell::Bell;
 use crate::protocol::close::Close;
 
 /// More awareness frames than this in one queue are replaced by one later.
@@ -22,6 +23,8 @@ const MAX_AWARENESS_FRAMES: usize = 8;
 #[derive(Debug, Default)]
 pub struct Outbox {
     state: Mutex<State>,
+    /// Where the socket task's waker is noted instead of being called; see [`Bell`].
+    bell: Option<Arc<Bell>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,16 +73,31 @@ pub enum Pushed {
 }
 
 impl Outbox {
+    /// An outbox whose socket task is woken at the next ring of this bell.
+    pub fn with_bell(bell: Arc<Bell>) -> Self {
+        Self {
+            state: Mutex::default(),
+            bell: Some(bell),
+        }
+    }
+
+    /// Wakes the socket task now instead of at the end of the room's step.
+    pub fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+
     /// A document frame. `limit` is in bytes; a single frame is always taken by an empty queue.
     pub fn push_document(&self, frame: &Bytes, limit: usize) -> Pushed {
         let mut state = self.lock();
         if state.bytes > 0 && state.bytes + frame.len() > limit {
             let dropped = state.take(Kind::Document);
             state.tell_when_empty = true;
-            state.wake();
+            self.wake(&mut state);
             return Pushed::Overflow(dropped);
         }
-        state.push(Kind::Document, frame.clone());
+        self.push(&mut state, Kind::Document, frame.clone());
         Pushed::Queued
     }
 
@@ -92,23 +110,24 @@ impl Outbox {
         {
             state.take(Kind::Awareness);
             state.tell_when_empty = true;
-            state.wake();
+            self.wake(&mut state);
             return false;
         }
-        state.push(Kind::Awareness, frame.clone());
+        self.push(&mut state, Kind::Awareness, frame.clone());
         true
     }
 
     /// An answer or a refusal: never dropped. The room bounds how many it makes.
     pub fn push_control(&self, frame: Bytes) {
-        self.lock().push(Kind::Control, frame);
+        let mut state = self.lock();
+        self.push(&mut state, Kind::Control, frame);
     }
 
     /// So many more of the peer's messages are durable.
     pub fn saved(&self, count: u64) {
         let mut state = self.lock();
         state.saved += count;
-        state.wake();
+        self.wake(&mut state);
     }
 
     /// Ends the connection after what is queued as control; document and awareness frames are dropped.
@@ -117,14 +136,16 @@ impl Outbox {
         state.take(Kind::Document);
         state.take(Kind::Awareness);
         state.close.get_or_insert(close);
-        state.wake();
+        self.wake(&mut state);
+        drop(state);
+        self.ring();
     }
 
     /// Asks for `Next::Empty` once the queue has run empty.
     pub fn tell_when_empty(&self) {
         let mut state = self.lock();
         state.tell_when_empty = true;
-        state.wake();
+        self.wake(&mut state);
     }
 
     /// Bytes that wait.
@@ -175,6 +196,25 @@ impl Outbox {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    fn push(&self, state: &mut State, kind: Kind, frame: Bytes) {
+        if state.gone || state.close.is_some() {
+            return;
+        }
+        state.bytes += frame.len();
+        state.awareness_frames += usize::from(kind == Kind::Awareness);
+        state.queue.push_back((kind, frame));
+        self.wake(state);
+    }
+
+    fn wake(&self, state: &mut State) {
+        if let Some(waker) = state.waker.take() {
+            match &self.bell {
+                Some(bell) => bell.note(waker),
+                None => waker.wake(),
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code below the lock can leave the queue half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -182,16 +222,6 @@ impl Outbox {
 }
 
 impl State {
-    fn push(&mut self, kind: Kind, frame: Bytes) {
-        if self.gone || self.close.is_some() {
-            return;
-        }
-        self.bytes += frame.len();
-        self.awareness_frames += usize::from(kind == Kind::Awareness);
-        self.queue.push_back((kind, frame));
-        self.wake();
-    }
-
     fn take(&mut self, kind: Kind) -> Vec<Bytes> {
         let mut taken = Vec::new();
         self.queue.retain(|(of, frame)| {
@@ -205,12 +235,6 @@ impl State {
             self.awareness_frames = 0;
         }
         taken
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::{
+    bell::Bells,
     event::{Command, Event, Join, PeerId},
     limits::RoomLimits,
     mailbox::{Mailbox, RoomGone},
@@ -34,6 +35,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub limits: Arc<RoomLimits>,
+    /// Rung at the end of each step of a room.
+    pub bells: Arc<Bells>,
     /// A room without peers is kept for so long.
     pub idle_unload: Duration,
     /// Zero point of the monotonic time that rooms see.

@@ -79,6 +79,7 @@ impl Room {
             if stepped.is_err() {
                 return self.panicked(state).await;
             }
+            self.registry.services().bells.ring();
             self.perform(&mut state, &mut effects).await;
             if self.may_end(&mut state, &mut idle_since).await {
                 return;

@@ -13,7 +13,8 @@ use super::{LogRow, NewRow, Seq};
 /// Format of the bytes of a segment; the first byte of each.
 const FORMAT: u8 = 1;
 
-/// Level of zstd. Measured on 259,778 one-keystroke rows (5.9 MB): see `docs/performance.md`.
+/// Level of zstd. Measured on the 259,778 rows of the automerge-paper history, one keystroke each: 3 leaves 1.04 MB, 9
+/// leaves 0.93 MB at about the same speed, 12 is larger and slower, 19 leaves 0.82 MB and takes ten times as long.
 const LEVEL: i32 = 9;
 
 /// Most raw bytes that a segment may claim to hold, against a damaged length.

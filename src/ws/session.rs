@@ -153,6 +153,7 @@ impl Connection {
             }
             if pulse.sent.get().elapsed() >= self.ping_interval && self.outbox.bytes() == 0 {
                 self.outbox.push_control(Bytes::from_static(KEEP_ALIVE));
+                self.outbox.ring();
                 if session.ping(b"").await.is_err() {
                     return None;
                 }

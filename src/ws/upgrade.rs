@@ -20,7 +20,7 @@ use crate::{
     lifecycle::Tasks,
     metrics::{Metrics, SocketRefusal},
     protocol::Dialect,
-    room::{event::Join, outbox::Outbox, registry::Registry},
+    room::{bell::Bell, event::Join, outbox::Outbox, registry::Registry},
     store::Epoch,
 };
 
@@ -133,7 +133,10 @@ impl Sockets {
             Some("coscribe") => Dialect::Coscribe,
             _ => Dialect::YWebsocket,
         };
-        let (peer, outbox) = (self.registry.next_peer(), Arc::new(Outbox::default()));
+        let (peer, outbox) = (
+            self.registry.next_peer(),
+            Arc::new(Outbox::with_bell(self.bell())),
+        );
         let epoch = query.epoch.and_then(|epoch| epoch.parse::<Epoch>().ok());
         let join = Join {
             peer,
@@ -196,6 +199,17 @@ impl Sockets {
             slot.address = Some(address);
         }
         Ok(slot)
+    }
+
+    /// The bell of this worker thread.
+    fn bell(&self) -> Arc<Bell> {
+        self.registry.services().bells.own(|bell| {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "ends with its worker; nothing waits for it"
+            )]
+            drop(tokio::task::spawn_local(bell.pump()));
+        })
     }
 
     fn count(&self, reason: SocketRefusal) {

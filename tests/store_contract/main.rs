@@ -1,5 +1,10 @@
 //! The contract of `store::Store`: one suite that every adapter passes, and what is special about SQLite.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what the tests share is outside of a test function, where the lint does not see that it is one"
+)]
+
 mod contract;
 mod fixture;
 mod sqlite_damage;

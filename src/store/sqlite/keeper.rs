@@ -32,15 +32,17 @@ const CHECKPOINT_PAGES: u64 = 2048;
 const STOP_PAGES: u64 = 4096;
 /// Pages of WAL (64 MiB) that are given back even under load.
 const TRUNCATE_PAGES: u64 = 16384;
-/// Pages written since a checkpoint began (64 MiB) from which on appends wait for it to end, because the disk is slower
+/// Pages written since a checkpoint began (32 MiB) from which on appends wait for it to end, because the disk is slower
 /// than they are; and how long, at most, should it fail to end.
-const FULL_PAGES: u64 = 16384;
+const FULL_PAGES: u64 = 8192;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Without a commit for this long it is time to tidy up.
 const QUIET: Duration = Duration::from_secs(1);
-/// Free pages that are kept for reuse under load; and how many are given back in one go (well under a millisecond).
+/// Longest time that closing spends on giving space back.
+const LAST_TIDYING: Duration = Duration::from_secs(2);
+/// Free pages that are kept for reuse under load; and how many are given back in one go (about a millisecond).
 const SPARE_PAGES: i64 = 4096;
-const VACUUM_STEP: i64 = 64;
+const VACUUM_STEP: i64 = 256;
 
 /// Copies what it can without anybody waiting.
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -66,6 +68,12 @@ struct Signs {
     dirty: AtomicBool,
     /// A checkpoint ended.
     relieved: Notify,
+}
+
+impl Signs {
+    fn pages(&self) -> u64 {
+        self.pages.load(Ordering::Relaxed)
+    }
 }
 
 impl Keeper {
@@ -101,13 +109,13 @@ impl Keeper {
 
     /// Waits while the WAL has no room for more.
     pub(super) async fn room_in_wal(&self) {
-        if self.signs.pages.load(Ordering::Relaxed) < FULL_PAGES {
+        if self.signs.pages() < FULL_PAGES {
             return;
         }
         let relieved = async {
             loop {
                 let relieved = self.signs.relieved.notified();
-                if self.signs.pages.load(Ordering::Relaxed) < FULL_PAGES {
+                if self.signs.pages() < FULL_PAGES {
                     break;
                 }
                 relieved.await;
@@ -137,6 +145,18 @@ impl Keeper {
     }
 }
 
+/// Why the keeper is up.
+enum Event {
+    /// Something was written; nothing to do yet.
+    Woken,
+    /// The WAL is full.
+    Pressure,
+    /// Nothing was written for a while.
+    Quiet,
+    /// The store closes, or is gone.
+    Stop,
+}
+
 /// The task.
 struct House {
     conn: SqliteConnection,
@@ -147,38 +167,41 @@ struct House {
 
 impl House {
     async fn keep(mut self, mut woken: mpsc::Receiver<()>) {
+        let mut failed = false;
         loop {
-            let seen = self.signs.pages.load(Ordering::Relaxed);
-            let dirty = self.signs.dirty.load(Ordering::Relaxed);
-            let event = if dirty {
-                timeout(QUIET, woken.recv()).await
+            let seen = self.signs.pages();
+            let event = if seen >= CHECKPOINT_PAGES && !failed {
+                Event::Pressure
+            } else if self.signs.dirty.load(Ordering::Relaxed) {
+                match timeout(QUIET, woken.recv()).await {
+                    Ok(Some(())) => Event::Woken,
+                    Ok(None) => Event::Stop,
+                    Err(_) if self.signs.pages() >= CHECKPOINT_PAGES => Event::Pressure,
+                    Err(_) if self.signs.pages() != seen => Event::Woken,
+                    Err(_) => Event::Quiet,
+                }
             } else {
-                Ok(woken.recv().await)
+                woken.recv().await.map_or(Event::Stop, |()| Event::Woken)
             };
             let Some(shared) = self.shared.upgrade() else {
                 break;
             };
             let done = match event {
-                Ok(None) => break,
-                Ok(Some(())) if self.signs.pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES => {
-                    continue;
-                }
-                Ok(Some(())) => {
-                    let done = self.relieve(&shared).await;
-                    self.signs.relieved.notify_waiters();
-                    done
-                }
-                Err(_) if self.signs.pages.load(Ordering::Relaxed) != seen => continue,
-                Err(_) => {
-                    self.signs.dirty.store(false, Ordering::Relaxed);
-                    self.tidy_up(&shared).await
+                Event::Woken => continue,
+                Event::Pressure => self.relieve(&shared).await,
+                Event::Quiet => self.tidy_up(&shared).await,
+                Event::Stop => {
+                    self.last_tidying(&shared).await;
+                    break;
                 }
             };
+            self.signs.relieved.notify_waiters();
+            failed = done.is_err();
             match shared.noted(done) {
                 Ok(()) => {}
                 Err(StoreError::Busy(_)) => tracing::debug!("Housekeeping waits for a reader"),
                 Err(error) => {
-                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again")
+                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again");
                 }
             }
         }
@@ -187,10 +210,18 @@ impl House {
         }
     }
 
+    /// Leaves small files behind when the store closes, but does not keep the process for long.
+    async fn last_tidying(&mut self, shared: &Shared) {
+        let dirty = self.signs.dirty.load(Ordering::Relaxed);
+        if dirty && let Ok(Err(error)) = timeout(LAST_TIDYING, self.tidy_up(shared)).await {
+            tracing::debug!(%error, "The store closes without tidying up");
+        }
+    }
+
     /// Makes room in the WAL under load.
     async fn relieve(&mut self, shared: &Shared) -> Result<(), StoreError> {
         // What is written from here on is for the next checkpoint, unless the writer waits below.
-        let before = self.signs.pages.load(Ordering::Relaxed);
+        let before = self.signs.pages();
         let beside = self.checkpoint(PASSIVE).await?;
         // It cannot tell whether more was written meanwhile. When it was, the WAL goes on growing, and this time nobody
         // may write until it is empty.
@@ -212,8 +243,17 @@ impl House {
         Ok(())
     }
 
-    /// Gives all free space back.
+    /// Gives all free space back. What fails is tried again at the next quiet moment.
     async fn tidy_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        self.signs.dirty.store(false, Ordering::Relaxed);
+        let done = self.shrink(shared).await;
+        if done.is_err() {
+            self.signs.dirty.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    async fn shrink(&mut self, shared: &Shared) -> Result<(), StoreError> {
         self.checkpoint(PASSIVE).await?;
         self.vacuum(shared, 0).await?;
         let _writer_waits = shared.writer().await?;

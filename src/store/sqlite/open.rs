@@ -236,8 +236,6 @@ pub(super) fn base(path: &Path) -> SqliteConnectOptions {
 fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
     base(path)
         .foreign_keys(true)
-        // Takes effect only while the database is empty.
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .synchronous(match durability {
             Durability::Full => SqliteSynchronous::Full,
             Durability::Process => SqliteSynchronous::Normal,
@@ -252,10 +250,12 @@ async fn connect_writer(
     path: &Path,
     durability: Durability,
 ) -> Result<SqliteConnection, sqlx::Error> {
-    writing(path, durability)
-        .pragma("cache_size", WRITER_CACHE)
-        .connect()
-        .await
+    let mut options = writing(path, durability).pragma("cache_size", WRITER_CACHE);
+    if fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        // Takes effect only before the first table, and would write to the header of an existing file.
+        options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+    }
+    options.connect().await
 }
 
 async fn connect_keeper(

@@ -6,7 +6,11 @@
 mod backup;
 mod check;
 
-use std::{io, path::PathBuf};
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+};
 
 use sqlx::{ConnectOptions, SqliteConnection};
 
@@ -71,20 +75,31 @@ pub enum InspectError {
 }
 
 /// Opens a database for reading only.
-async fn open_read_only(path: &std::path::Path) -> Result<SqliteConnection, InspectError> {
+async fn open_read_only(path: &Path) -> Result<SqliteConnection, InspectError> {
     if !path.is_file() {
         return Err(OpenError::Missing {
             path: path.to_path_buf(),
         }
         .into());
     }
-    let mut conn = base(path)
+    let options = base(path)
         .read_only(true)
-        .connect()
-        .await
-        .map_err(|error| at(path, error))?;
+        .immutable(at_rest_where_nothing_can_be_written(path));
+    let mut conn = options.connect().await.map_err(|error| at(path, error))?;
     recognise(&mut conn, path).await?;
     Ok(conn)
+}
+
+/// On a read-only medium SQLite cannot make the companions of a WAL database, and needs to be told that nobody else
+/// writes. That holds where no log is left behind.
+fn at_rest_where_nothing_can_be_written(path: &Path) -> bool {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let writable = OpenOptions::new().append(true).open(path).is_ok();
+    !writable && !beside("-wal").exists() && !beside("-shm").exists()
 }
 
 /// What SQLite finds wrong with the file; nothing in a sound one.

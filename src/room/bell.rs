@@ -1,0 +1,115 @@
+//! One wake-up for all the sockets of a worker thread that a batch has frames for.
+//!
+//! Sockets live on actix workers, rooms on other threads. Waking a task of another thread costs a system call, which for
+//! a hundred readers of one frame is as much again as writing the frame. So an outbox that has got something only notes
+//! the waker of its socket's task here; at the end of a room's step each worker that has notes is woken once, and its
+//! pump wakes the sockets from within their own thread, where that costs next to nothing.
+
+use std::{
+    cell::OnceCell,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+/// The bells of all workers.
+#[derive(Debug)]
+pub struct Bells {
+    bells: Vec<Arc<Bell>>,
+    next: AtomicUsize,
+}
+
+/// The bell of one worker thread.
+#[derive(Debug, Default)]
+pub struct Bell {
+    /// Something was noted since the last ring.
+    noted: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sockets: Vec<Waker>,
+    pump: Option<Waker>,
+}
+
+thread_local! {
+    static OWN: OnceCell<Arc<Bell>> = const { OnceCell::new() };
+}
+
+impl Bells {
+    /// One for each worker thread.
+    pub fn new(workers: usize) -> Arc<Self> {
+        let bells = (0..workers.max(1)).map(|_| Arc::default()).collect();
+        Arc::new(Self {
+            bells,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// The bell of the worker thread that calls. Its pump is started with `spawn` at the first call.
+    pub fn own(&self, spawn: impl FnOnce(Arc<Bell>)) -> Arc<Bell> {
+        OWN.with(|own| {
+            own.get_or_init(|| {
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                let bell = self.bells[number % self.bells.len()].clone();
+                spawn(bell.clone());
+                bell
+            })
+            .clone()
+        })
+    }
+
+    /// Wakes every worker that has notes.
+    pub fn ring(&self) {
+        for bell in &self.bells {
+            bell.ring();
+        }
+    }
+}
+
+impl Bell {
+    /// This task is to be woken at the next ring.
+    pub fn note(&self, socket: Waker) {
+        self.lock().sockets.push(socket);
+        self.noted.store(true, Ordering::Release);
+    }
+
+    /// Wakes the pump, if there are notes.
+    pub fn ring(&self) {
+        if !self.noted.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let pump = self.lock().pump.take();
+        if let Some(pump) = pump {
+            pump.wake();
+        }
+    }
+
+    /// Wakes the sockets of this worker for as long as the worker lives.
+    pub async fn pump(self: Arc<Self>) {
+        let mut sockets = Vec::new();
+        loop {
+            std::future::poll_fn(|cx| {
+                let mut state = self.lock();
+                if state.sockets.is_empty() {
+                    state.pump = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                std::mem::swap(&mut state.sockets, &mut sockets);
+                Poll::Ready(())
+            })
+            .await;
+            for socket in sockets.drain(..) {
+                socket.wake();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code below the lock can leave the lists half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

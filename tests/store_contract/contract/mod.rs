@@ -1,0 +1,20 @@
+//! The clauses, each over any store.
+
+mod documents;
+mod log;
+
+use coscribe::store::{Compaction, Snapshot};
+
+pub use self::{documents::*, log::*};
+use crate::fixture::doc;
+
+fn compaction(name: &str, epoch: u32, seq: u64, bytes: Vec<u8>) -> Compaction {
+    Compaction {
+        doc: doc(name),
+        epoch,
+        snapshot: Snapshot {
+            seq,
+            bytes: bytes.into(),
+        },
+    }
+}
