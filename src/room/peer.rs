@@ -133,6 +133,10 @@ impl Peers {
     }
 
     pub fn insert(&mut self, id: PeerId, peer: Peer) {
+        if self.0.len() == self.0.capacity() {
+            // Most rooms have one or two peers; a vector's own growth would begin with four.
+            self.0.reserve_exact((self.0.len() / 2).max(1));
+        }
         let at = self.0.partition_point(|(of, _)| *of < id);
         self.0.insert(at, (id, peer));
     }

@@ -52,7 +52,7 @@ impl Room {
         metrics.rooms.dec();
     }
 
-    async fn live(&self, mut state: State) {
+    async fn live(&self, mut state: Box<State>) {
         let mut events = Vec::new();
         let mut effects = Vec::new();
         let mut idle_since = Some(Instant::now());
@@ -141,7 +141,8 @@ impl Room {
         }
     }
 
-    async fn load(&self) -> Result<State, Close> {
+    /// The state is boxed: a future that holds it in several of its steps would hold room for several of it.
+    async fn load(&self) -> Result<Box<State>, Close> {
         let services = self.registry.services();
         let started = Instant::now();
         let loaded = services.store.load(&self.doc).await;
@@ -176,7 +177,7 @@ impl Room {
             .metrics
             .load_seconds
             .observe(as_seconds(started.elapsed()));
-        Ok(state)
+        Ok(Box::new(state))
     }
 
     /// Builds the replica; what does not replay puts the document under quarantine, and no other is affected.
@@ -236,7 +237,7 @@ impl Room {
 
     /// A fault in the room's own code: everybody reconnects to a fresh room. A batch that is with the writer is waited
     /// for, as the next room must read a log that does not change behind its back.
-    async fn panicked(&self, mut state: State) {
+    async fn panicked(&self, mut state: Box<State>) {
         self.registry.services().metrics.room_restarts.inc();
         tracing::error!("a room ended by a panic; its document is read again");
         let close = Close::new(

@@ -52,35 +52,32 @@ struct Pulse {
 }
 
 impl Connection {
-    /// Carries frames until either side ends the connection.
-    pub async fn run(self, session: Session, stream: AggregatedMessageStream) {
+    /// Carries frames until either side ends the connection. The halves borrow what they use: a copy of each in each
+    /// future would be kilobytes for every idle connection.
+    pub async fn run<S>(self, mut session: Session, mut stream: AggregatedMessageStream, slot: S) {
         let now = Instant::now();
         let pulse = Pulse {
             received: Cell::new(now),
             sent: Cell::new(now),
         };
+        let (mut answering, mut watching) = (session.clone(), session.clone());
         let close = tokio::select! {
             biased;
-            close = self.write(session.clone(), &pulse) => close,
-            close = self.read(session.clone(), stream, &pulse) => close,
-            close = self.watch(session.clone(), &pulse) => close,
+            close = self.write(&mut session, &pulse) => close,
+            close = self.read(&mut answering, &mut stream, &pulse) => close,
+            close = self.watch(&mut watching, &pulse) => close,
         };
         self.outbox.abandon();
         // The room is gone when it has closed this very socket.
         self.mailbox.post(Event::Left(self.peer)).ok();
-        if let Some(Close { code, reason }) = close {
-            let reason = CloseReason {
-                code: WireCode::from(code.code()),
-                description: Some(reason),
-            };
-            // A peer that does not read can not be told; the socket's own timeout ends it.
-            tokio::time::timeout(Duration::from_secs(5), session.close(Some(reason)))
-                .await
-                .ok();
+        drop(slot);
+        if let Some(close) = close {
+            // Boxed, as it is needed once and its room would be kept all the time.
+            Box::pin(say_goodbye(session, close)).await;
         }
     }
 
-    async fn write(&self, mut session: Session, pulse: &Pulse) -> Option<Close> {
+    async fn write(&self, session: &mut Session, pulse: &Pulse) -> Option<Close> {
         loop {
             let frame = match self.outbox.next().await {
                 Next::Frame(frame) => frame,
@@ -105,14 +102,14 @@ impl Connection {
 
     async fn read(
         &self,
-        mut session: Session,
-        mut stream: AggregatedMessageStream,
+        session: &mut Session,
+        stream: &mut AggregatedMessageStream,
         pulse: &Pulse,
     ) -> Option<Close> {
         let mut rate = Rate::new(self.rate, Instant::now());
         loop {
             let mut messages = Vec::new();
-            let batch = Batch::receive(&mut stream, &mut messages).await;
+            let batch = Batch::receive(stream, &mut messages).await;
             let now = Instant::now();
             pulse.received.set(now);
             if !messages.is_empty() {
@@ -145,7 +142,7 @@ impl Connection {
     }
 
     /// Keeps a silent connection alive and finds one that is dead.
-    async fn watch(&self, mut session: Session, pulse: &Pulse) -> Option<Close> {
+    async fn watch(&self, session: &mut Session, pulse: &Pulse) -> Option<Close> {
         loop {
             tokio::time::sleep(self.ping_interval).await;
             if pulse.received.get().elapsed() > self.dead_after {
@@ -160,6 +157,17 @@ impl Connection {
             }
         }
     }
+}
+
+/// Closes the socket with a code. A peer that does not read can not be told; the socket's own timeout ends it.
+async fn say_goodbye(session: Session, Close { code, reason }: Close) {
+    let reason = CloseReason {
+        code: WireCode::from(code.code()),
+        description: Some(reason),
+    };
+    tokio::time::timeout(Duration::from_secs(5), session.close(Some(reason)))
+        .await
+        .ok();
 }
 
 /// What one look at the socket brought beside messages.

@@ -159,10 +159,10 @@ impl Sockets {
             dead_after: self.limits.dead_after,
         };
         self.metrics.sockets_opened.inc();
-        drop(self.tasks.spawn_local(async move {
-            connection.run(session, stream).await;
-            drop(slot);
-        }));
+        drop(
+            self.tasks
+                .spawn_local(connection.run(session, stream, slot)),
+        );
         Ok(response)
     }
 

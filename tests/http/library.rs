@@ -8,9 +8,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use coscribe::{
+    auth::actor::Actor,
     clock::{Clock, ManualClock},
     document::id::DocId,
-    http::{Document, Library, LibraryError, Person, actor::Actor, library::ContentForm},
+    http::{Document, Library, LibraryError, Person, library::ContentForm},
     store::{DocRecord, DocState, ListQuery},
 };
 
