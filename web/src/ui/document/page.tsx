@@ -41,13 +41,23 @@ function Document({ session, reopen }: { session: DocumentSession; reopen: () =>
   return (
     <div class="document-frame">
       <Bar session={session} surface={surface} showShortcuts={() => (shortcuts.value = true)} />
-      {isOpen && !readOnly && <Toolbar surface={surface} editLink={() => (linkField.value = true)} />}
+      {isOpen && !readOnly && (
+        <section class="toolbar-region" aria-label={t('toolbar.label')}>
+          <Toolbar surface={surface} editLink={() => (linkField.value = true)} />
+        </section>
+      )}
       <Notices session={session} surface={surface} reopen={reopen} />
       <main class="desk" id="text">
         {view.kind === 'opening' && <OpeningSkeleton />}
         {view.kind === 'ready' && (
           <article class="paper">
-            <TitleField session={session} readOnly={readOnly} onLeave={() => surface.value.open?.editor.commands.focus('start')} />
+            <h1>
+              <TitleField
+                session={session}
+                readOnly={readOnly}
+                onLeave={() => surface.value.open?.editor.commands.focus('start')}
+              />
+            </h1>
             <Surface session={session} surface={surface} editLink={() => (linkField.value = true)} />
           </article>
         )}

@@ -79,13 +79,13 @@ function Yourself() {
         ref={button}
         type="button"
         class="avatar-button"
-        aria-label={label}
         title={t('doc.you', { name: identity.value.name })}
         aria-expanded={open}
         aria-haspopup="dialog"
         onClick={() => setOpen(true)}
       >
         <Avatar person={awarenessUser.value} />
+        <span class="visually-hidden">{label}</span>
       </button>
       {open && button.current && (
         <Popover anchor={button.current} align="end" label={t('doc.editYourself')} class="identity" onClose={() => setOpen(false)}>

@@ -125,7 +125,7 @@ function List({ list, trash, query }: { list: DocumentList; trash: boolean; quer
   if (state === 'loading' && documents.length === 0) return <Skeleton />
   if (documents.length === 0) return <Empty trash={trash} query={query} />
   return (
-    <section class="list" aria-label={t(trash ? 'home.trash' : 'home.documents')} aria-busy={state === 'loading'}>
+    <section class={`list ${trash ? 'list-trash' : ''}`} aria-label={t(trash ? 'home.trash' : 'home.documents')} aria-busy={state === 'loading'}>
       <div class="list-head" aria-hidden="true">
         <span>{t('home.columnTitle')}</span>
         <span>{trash ? '' : t('home.columnPeople')}</span>
