@@ -47,32 +47,58 @@ describe('typing', () => {
   ])('%j becomes %j', async (typed, html) => {
     await blank()
     await ada.page.keyboard.type(typed)
-    await until(() => ada.html(), (found) => found.replace(/ (contenteditable|draggable)="\w+"/g, '').includes(html), html)
+    await until(
+      () => ada.html(),
+      (found) => found.replace(/ (contenteditable|draggable)="\w+"/g, '').includes(html),
+      html,
+    )
   })
 
   test('shortcuts', async () => {
     await blank()
     const { keyboard } = ada.page
     for (const [keys, html] of [
-      ['Control+Alt+2', '<h2>'],
-      ['Control+Alt+0', '<p>'],
+      ['Control+Alt+2', '<h2'],
+      ['Control+Alt+0', '<p '],
       ['Control+Shift+7', '<ol>'],
       ['Control+Shift+8', '<ul>'],
       ['Control+Shift+9', 'taskList'],
     ] as const) {
       await keyboard.press(keys)
-      await until(() => ada.html(), (found) => found.includes(html), `${keys} gives ${html}`)
+      await until(
+        () => ada.html(),
+        (found) => found.includes(html),
+        `${keys} gives ${html}`,
+      )
     }
     await keyboard.type('task')
     await keyboard.press('Control+Enter')
-    await until(() => ada.html(), (found) => found.includes('data-checked="true"'), 'Ctrl+Enter ticks')
+    await until(
+      () => ada.html(),
+      (found) => found.includes('data-checked="true"'),
+      'Ctrl+Enter ticks',
+    )
     await keyboard.press('Shift+Home')
-    for (const [keys, tag] of [['Control+b', '<strong>'], ['Control+i', '<em>'], ['Control+u', '<u>'], ['Control+Shift+x', '<s>']] as const) {
+    await ada.settle()
+    for (const [keys, tag] of [
+      ['Control+b', '<strong>'],
+      ['Control+i', '<em>'],
+      ['Control+u', '<u>'],
+      ['Control+Shift+x', '<s>'],
+    ] as const) {
       await keyboard.press(keys)
-      await until(() => ada.html(), (found) => found.includes(tag), `${keys} gives ${tag}`)
+      await until(
+        () => ada.html(),
+        (found) => found.includes(tag),
+        `${keys} gives ${tag}`,
+      )
     }
     await keyboard.press('Control+\\')
-    await until(() => ada.html(), (found) => !/<(strong|em|u|s)>/.test(found), 'cleared')
+    await until(
+      () => ada.html(),
+      (found) => !/<(strong|em|u|s)>/.test(found),
+      'cleared',
+    )
   })
 
   test('blocks move and double', async () => {
@@ -80,13 +106,29 @@ describe('typing', () => {
     const { keyboard } = ada.page
     await keyboard.type('one\ntwo\nthree')
     await keyboard.press('Alt+ArrowUp')
-    await until(() => ada.text(), (text) => text === 'one\nthree\ntwo', 'up')
+    await until(
+      () => ada.text(),
+      (text) => text === 'one\nthree\ntwo',
+      'up',
+    )
     await keyboard.press('Alt+ArrowDown')
-    await until(() => ada.text(), (text) => text === 'one\ntwo\nthree', 'down')
+    await until(
+      () => ada.text(),
+      (text) => text === 'one\ntwo\nthree',
+      'down',
+    )
     await keyboard.press('Control+d')
-    await until(() => ada.text(), (text) => text === 'one\ntwo\nthree\nthree', 'doubled')
+    await until(
+      () => ada.text(),
+      (text) => text === 'one\ntwo\nthree\nthree',
+      'doubled',
+    )
     await keyboard.type('!')
-    await until(() => ada.text(), (text) => text === 'one\ntwo\nthree\nthree!', 'the caret follows')
+    await until(
+      () => ada.text(),
+      (text) => text === 'one\ntwo\nthree\nthree!',
+      'the caret follows',
+    )
   })
 })
 
@@ -96,6 +138,7 @@ describe('links', () => {
     const { keyboard } = ada.page
     await keyboard.type('a word')
     await keyboard.press('Control+Shift+ArrowLeft')
+    await ada.settle()
     await keyboard.press('Control+k')
     const field = ada.page.getByRole('textbox', { name: 'Link address' })
     await field.fill('javascript:alert(1)')
@@ -104,11 +147,19 @@ describe('links', () => {
     expect(await ada.html()).not.toContain('<a')
     await field.fill('example.org')
     await field.press('Enter')
-    await until(() => ada.html(), (html) => html.includes('href="https://example.org"'), 'linked')
+    await until(
+      () => ada.html(),
+      (html) => html.includes('href="https://example.org"'),
+      'linked',
+    )
     await keyboard.press('Control+k')
     expect(await field.inputValue()).toBe('https://example.org')
     await ada.page.getByRole('button', { name: 'Remove link' }).click()
-    await until(() => ada.html(), (html) => !html.includes('<a'), 'removed')
+    await until(
+      () => ada.html(),
+      (html) => !html.includes('<a'),
+      'removed',
+    )
   })
 })
 
@@ -121,9 +172,15 @@ test('pasting from other programs is clean and breaks no policy', async () => {
       `<html><head><style>p{color:red}</style></head><body><!--StartFragment--><b style="font-weight:normal" id="docs-internal-guid-7"><h2 style="color:red">Head</h2>
        <p class="MsoNormal" style='margin:0'><span style="font-weight:700;color:#123">bold</span> <a href="javascript:alert(1)">bad</a> <a href="https://ok.example">good</a><script>alert(1)</script></p></b><!--EndFragment--></body></html>`,
     )
-    element.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))
+    element.dispatchEvent(
+      new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }),
+    )
   })
-  const html = await until(() => ada.html(), (html) => html.includes('Head'), 'pasted')
+  const html = await until(
+    () => ada.html(),
+    (html) => html.includes('Head'),
+    'pasted',
+  )
   expect(html).toContain('<h2>Head</h2>')
   expect(html).toContain('<strong>bold</strong>')
   expect(html).toContain('https://ok.example')
@@ -134,20 +191,32 @@ test('tasks are ticked with the mouse and have a name', async () => {
   await blank()
   await ada.page.keyboard.type('[ ] water the plants')
   await ada.page.getByRole('checkbox', { name: 'Open task: water the plants' }).check()
-  await until(() => ada.html(), (html) => html.includes('data-checked="true"'), 'ticked')
+  await until(
+    () => ada.html(),
+    (html) => html.includes('data-checked="true"'),
+    'ticked',
+  )
 })
 
 test('the toolbar is one tab stop with arrow keys inside', async () => {
   await blank()
   await ada.page.keyboard.type('x')
   await ada.page.keyboard.press('Alt+F10')
-  await until(() => ada.page.evaluate(() => document.activeElement?.getAttribute('aria-label')), (label) => label === 'Undo', 'first')
+  await until(
+    () => ada.page.evaluate(() => document.activeElement?.getAttribute('aria-label')),
+    (label) => label === 'Undo',
+    'first',
+  )
   for (let step = 0; step < 3; step++) await ada.page.keyboard.press('ArrowRight')
   expect(await ada.page.evaluate(() => document.activeElement?.getAttribute('aria-label'))).toBe('Bold')
   await ada.page.keyboard.press('Enter')
-  await ada.page.keyboard.press('Escape')
+  await ada.page.locator('.ProseMirror:focus').waitFor()
   await ada.page.keyboard.type('bold')
-  await until(() => ada.html(), (html) => html.includes('<strong>bold</strong>'), 'bold')
+  await until(
+    () => ada.html(),
+    (html) => html.includes('<strong>bold</strong>'),
+    'bold',
+  )
 })
 
 test('name and colour are chosen, shown to others and kept', async () => {
@@ -186,7 +255,11 @@ describe('home', () => {
     await page.getByRole('searchbox').fill(title.toUpperCase())
     await page.getByRole('link', { name: title }).waitFor()
     await page.getByRole('link', { name: title }).click()
-    await until(() => ada.title.inputValue(), (value) => value === title, 'the title in the document')
+    await until(
+      () => ada.title.inputValue(),
+      (value) => value === title,
+      'the title in the document',
+    )
     await page.goBack()
 
     const trash = async () => {

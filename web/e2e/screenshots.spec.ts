@@ -31,8 +31,15 @@ afterAll(async () => {
 })
 
 const TITLES = [
-  'Reading list for the winter', 'Interview guide, second round', 'Release checklist 0.1', 'Budget 2027, draft', '',
-  'Minutes of 14 November', 'Onboarding for new colleagues', 'Letter to the landlord', 'How we choose dependencies',
+  'Reading list for the winter',
+  'Interview guide, second round',
+  'Release checklist 0.1',
+  'Budget 2027, draft',
+  '',
+  'Minutes of 14 November',
+  'Onboarding for new colleagues',
+  'Letter to the landlord',
+  'How we choose dependencies',
   'A title that is a good deal longer than anybody would reasonably make it, so that one can see what happens to the end of it',
 ]
 
@@ -46,7 +53,10 @@ async function fill(): Promise<string> {
     })
   const hour = 3_600_000
   for (const [at, title] of TITLES.entries()) {
-    await post('/api/docs', { title, ...(server.isStandIn ? { edited_at: new Date(Date.now() - at * at * 7 * hour).toISOString() } : {}) })
+    await post('/api/docs', {
+      title,
+      ...(server.isStandIn ? { edited_at: new Date(Date.now() - at * at * 7 * hour).toISOString() } : {}),
+    })
   }
   for (const title of ['Old notes', 'Draft of a talk']) {
     const { id } = (await (await post('/api/docs', { title })).json()) as { id: string }
@@ -65,14 +75,21 @@ async function fill(): Promise<string> {
     'Does the *old* embankment still matter?',
     'Who owns the gauge at the bridge?',
     '',
-  ]) await author.page.keyboard.type(`${line}\n`)
-  await author.page.keyboard.type('> “Water remembers where it used to go.” A ferryman, when asked about the map.\n\n')
-  await author.page.keyboard.type('### Before the next visit\n[ ] Calibrate the second gauge\nCharge the `data logger`\n')
+  ])
+    await author.page.keyboard.type(`${line}\n`)
+  await author.page.keyboard.type(
+    '> “Water remembers where it used to go.” A ferryman, when asked about the map.\n\n',
+  )
+  await author.page.keyboard.type(
+    '### Before the next visit\n[ ] Calibrate the second gauge\nCharge the `data logger`\n',
+  )
   await author.page.keyboard.type('Tell https://example.org about the boat \n\n')
   await author.page.keyboard.press('Control+Home')
   await author.page.keyboard.press('Control+End')
   await author.page.keyboard.type('``` ')
-  await author.page.keyboard.type('level = gauge.read()\nif level > 2.4:\n    wait("the path is under water")')
+  await author.page.keyboard.type(
+    'level = gauge.read()\nif level > 2.4:\n    wait("the path is under water")',
+  )
   await author.page.keyboard.press('ArrowDown')
   await author.page.locator('.ProseMirror input[type=checkbox]').first().check()
   await pillSays(author, 'saved')
@@ -83,9 +100,21 @@ async function fill(): Promise<string> {
 async function check(page: Page, label: string): Promise<void> {
   await page.evaluate(axeSource)
   const violations = await page.evaluate(async () => {
-    const axe = (window as unknown as { axe: { run(context: unknown, options: unknown): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe
+    const axe = (
+      window as unknown as {
+        axe: {
+          run(
+            context: unknown,
+            options: unknown,
+          ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
+        }
+      }
+    ).axe
     const { violations } = await axe.run(document, { resultTypes: ['violations'] })
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(' | ')}`)
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(' | ')}`,
+    )
   })
   expect(violations, label).toEqual([])
 }
@@ -102,10 +131,17 @@ afterEach(async () => {
 
 describe.each(THEMES)('%s', (theme) => {
   test.each(WIDTHS)('every screen at %i px', async (width) => {
-    const options = { viewport: { width, height: HEIGHTS[width] }, colorScheme: theme, reducedMotion: 'reduce' as const, hasTouch: width === 390 }
+    const options = {
+      viewport: { width, height: HEIGHTS[width] },
+      colorScheme: theme,
+      reducedMotion: 'reduce' as const,
+      hasTouch: width === 390,
+    }
     const me = await Person.arrive(browser, server, 'Grace Hopper', options)
     here.push(me)
-    const others = await Promise.all(['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(browser, server, name)))
+    const others = await Promise.all(
+      ['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(browser, server, name)),
+    )
     here.push(...others)
     for (const other of others) await other.open(marsh)
     await others[1]?.page.locator('.ProseMirror p').first().click()
@@ -117,7 +153,10 @@ describe.each(THEMES)('%s', (theme) => {
     await me.page.locator('.live-dot').first().waitFor()
     await shoot(me.page, at('home'))
     await check(me.page, at('home'))
-    await me.page.getByRole('button', { name: /^Actions for/ }).first().click()
+    await me.page
+      .getByRole('button', { name: /^Actions for/ })
+      .first()
+      .click()
     await shoot(me.page, at('home-menu'))
     await check(me.page, at('home-menu'))
     await me.page.keyboard.press('Escape')
@@ -129,7 +168,11 @@ describe.each(THEMES)('%s', (theme) => {
 
     await me.open(marsh)
     await me.page.locator('.caret').first().waitFor({ state: 'attached' })
-    await until(() => me.page.locator('.presence .faces li').count(), (count) => count === 3, 'three others')
+    await until(
+      () => me.page.locator('.presence .faces li').count(),
+      (count) => count === 3,
+      'three others',
+    )
     await pillSays(me, 'saved')
     await shoot(me.page, at('document'))
     await check(me.page, at('document'))

@@ -18,7 +18,14 @@ afterAll(async () => {
   await server?.stop()
 })
 afterEach(async () => {
-  await knobs(server, { storing: null, refuseOver: null, closeOver: null, ackDelay: 0, refuseSockets: false, silent: false })
+  await knobs(server, {
+    storing: null,
+    refuseOver: null,
+    closeOver: null,
+    ackDelay: 0,
+    refuseSockets: false,
+    silent: false,
+  })
   for (const person of people) await person.leave()
   people = []
 })
@@ -42,7 +49,9 @@ async function paste(person: Person, text: string): Promise<void> {
   await person.editor.evaluate((element, text) => {
     const data = new DataTransfer()
     data.setData('text/plain', text)
-    element.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))
+    element.dispatchEvent(
+      new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }),
+    )
   }, text)
 }
 
@@ -61,7 +70,11 @@ describe.each([
     await paste(ada, 'x'.repeat(10_000))
     await pillSays(ada, 'refused')
     const bar = ada.page.locator('.notice-danger')
-    await until(() => bar.textContent(), (text) => /larger than the server takes/.test(text ?? ''), 'the limit is named')
+    await until(
+      () => bar.textContent(),
+      (text) => /larger than the server takes/.test(text ?? ''),
+      'the limit is named',
+    )
     await ada.page.keyboard.type('After.')
     await ada.page.waitForTimeout(1_500)
     expect(sockets, 'no loop of connections').toBeLessThanOrEqual(1)
@@ -69,7 +82,11 @@ describe.each([
     await pillSays(ada, 'saved')
     expect(await ada.text()).toBe('Before. After.')
     const bo = await arrive('Bo', name)
-    await until(() => bo.text(), (text) => text === 'Before. After.', 'Bo sees what was saved')
+    await until(
+      () => bo.text(),
+      (text) => text === 'Before. After.',
+      'Bo sees what was saved',
+    )
     expect(ada.problems).toEqual([])
   })
 })
@@ -86,7 +103,11 @@ test('after a reload the refused text is still here, and can be copied or discar
   await ada.page.reload()
   await pillSays(ada, 'refused')
   await ada.page.getByRole('button', { name: 'Copy my text' }).click()
-  await until(() => ada.page.evaluate(() => navigator.clipboard.readText()), (text) => text.length === 10_007, 'the clipboard')
+  await until(
+    () => ada.page.evaluate(() => navigator.clipboard.readText()),
+    (text) => text.length === 10_007,
+    'the clipboard',
+  )
   await ada.page.getByRole('button', { name: 'Discard unsaved edits' }).click()
   await ada.page.getByRole('dialog').getByRole('button', { name: 'Discard unsaved edits' }).click()
   await pillSays(ada, 'saved')
@@ -108,7 +129,11 @@ describe('the pill', () => {
     await pillSays(ada, 'saved')
     await knobs(server, { storing: 'the disk is full' })
     await ada.write('x')
-    await until(() => ada.pill.textContent(), (text) => text === 'Not saved: the disk is full', 'the reason')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text === 'Not saved: the disk is full',
+      'the reason',
+    )
     await knobs(server, { storing: null })
     await pillSays(ada, 'saved')
   })
@@ -119,11 +144,19 @@ describe('the pill', () => {
     await knobs(server, { refuseSockets: true })
     await pillSays(ada, 'reconnecting')
     await ada.write('ab')
-    await until(() => ada.pill.textContent(), (text) => text?.includes('2 edits kept on this device') ?? false, 'the count')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('2 edits kept on this device') ?? false,
+      'the count',
+    )
     await ada.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 15_000 })
     await knobs(server, { refuseSockets: false })
     await ada.page.getByRole('button', { name: 'Try now' }).click()
-    await until(() => ada.pill.textContent(), (text) => text === 'Back online, 2 edits merged' || text === 'Saved', 'back')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text === 'Back online, 2 edits merged' || text === 'Saved',
+      'back',
+    )
   })
 
   test('remembers the count over a reload', async () => {
@@ -132,13 +165,25 @@ describe('the pill', () => {
     await pillSays(ada, 'saved')
     await knobs(server, { refuseSockets: true })
     await ada.page.keyboard.type('bcd')
-    await until(() => ada.pill.textContent(), (text) => text?.includes('3 edits kept') ?? false, 'the count')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('3 edits kept') ?? false,
+      'the count',
+    )
     await ada.page.reload()
     await ada.editor.waitFor()
     expect(await ada.text()).toBe('abcd')
-    await until(() => ada.pill.textContent(), (text) => text?.includes('3 edits kept') ?? false, 'the count after the reload')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('3 edits kept') ?? false,
+      'the count after the reload',
+    )
     await knobs(server, { refuseSockets: false })
-    await until(() => ada.pill.getAttribute('data-state'), (state) => state === 'back' || state === 'saved', 'saved')
+    await until(
+      () => ada.pill.getAttribute('data-state'),
+      (state) => state === 'back' || state === 'saved',
+      'saved',
+    )
   })
 
   test('does not claim to keep edits where the browser can not', async () => {
@@ -149,7 +194,11 @@ describe('the pill', () => {
     await ada.page.getByText('This browser cannot keep offline edits').waitFor()
     await knobs(server, { refuseSockets: true })
     await ada.write('x')
-    await until(() => ada.pill.textContent(), (text) => text?.includes('1 edit in this tab only') ?? false, 'the truth')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('1 edit in this tab only') ?? false,
+      'the truth',
+    )
   })
 })
 
@@ -167,7 +216,11 @@ describe('a document that is gone', () => {
     await ada.page.waitForTimeout(1_000)
     expect(sockets, 'does not try to come back').toBe(0)
     await ada.page.getByRole('button', { name: 'Restore' }).click()
-    await until(() => ada.text(), (text) => text === 'Do not lose me', 'restored')
+    await until(
+      () => ada.text(),
+      (text) => text === 'Do not lose me',
+      'restored',
+    )
   })
 
   test('deleted while offline: nothing comes back, the text becomes my own copy', async () => {
@@ -178,15 +231,31 @@ describe('a document that is gone', () => {
     await pillSays(ada, 'saved')
     await knobs(server, { refuseSockets: true })
     await ada.page.keyboard.type('Mine.')
-    await until(() => ada.pill.getAttribute('data-state'), (state) => state === 'offline', 'offline')
+    await until(
+      () => ada.pill.getAttribute('data-state'),
+      (state) => state === 'offline',
+      'offline',
+    )
     await post(`/api/docs/${name}/trash`)
     await post(`/api/docs/${name}`, undefined, 'DELETE')
     await knobs(server, { refuseSockets: false })
     await ada.page.getByRole('heading', { name: 'This document was deleted' }).waitFor({ timeout: 20_000 })
     await ada.page.getByRole('button', { name: 'Save as my own copy' }).click()
-    await until(() => ada.page.url(), (url) => !url.includes(name), 'another document')
-    await until(() => ada.title.inputValue(), (title) => title === 'Plan (my copy)', 'the title')
-    await until(() => ada.text(), (text) => text === 'Shared. Mine.', 'the text')
+    await until(
+      () => ada.page.url(),
+      (url) => !url.includes(name),
+      'another document',
+    )
+    await until(
+      () => ada.title.inputValue(),
+      (title) => title === 'Plan (my copy)',
+      'the title',
+    )
+    await until(
+      () => ada.text(),
+      (text) => text === 'Shared. Mine.',
+      'the text',
+    )
     await pillSays(ada, 'saved')
     expect((await post(`/api/docs/${name}`, undefined, 'GET')).status).toBe(410)
   })
@@ -205,10 +274,16 @@ describe('a document that is gone', () => {
     await post(`/api/docs/${name}`, undefined, 'DELETE')
     await post('/api/docs', { id: name, title: 'New one' })
     await knobs(server, { refuseSockets: false })
-    await ada.page.getByRole('heading', { name: 'This document was deleted and created anew' }).waitFor({ timeout: 20_000 })
+    await ada.page
+      .getByRole('heading', { name: 'This document was deleted and created anew' })
+      .waitFor({ timeout: 20_000 })
     await ada.page.getByText('old unsaved').waitFor()
     await ada.page.getByRole('button', { name: 'Open the new one' }).click()
-    await until(() => ada.title.inputValue(), (title) => title === 'New one', 'the new one')
+    await until(
+      () => ada.title.inputValue(),
+      (title) => title === 'New one',
+      'the new one',
+    )
     expect((await ada.text()).trim()).toBe('')
     await ada.page.getByText('unsaved edits of an earlier document').waitFor()
   })

@@ -14,10 +14,17 @@ afterEach(() => {
   open = null
 })
 
-function element(name: string, attributes: Record<string, unknown> = {}, ...children: (Y.XmlElement | Y.XmlText | string)[]) {
+function element(
+  name: string,
+  attributes: Record<string, unknown> = {},
+  ...children: (Y.XmlElement | Y.XmlText | string)[]
+) {
   const node = new Y.XmlElement(name)
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value as string)
-  node.insert(0, children.map((child) => (typeof child === 'string' ? new Y.XmlText(child) : child)))
+  node.insert(
+    0,
+    children.map((child) => (typeof child === 'string' ? new Y.XmlText(child) : child)),
+  )
   return node
 }
 const paragraph = (...text: string[]) => element('paragraph', {}, ...text)
@@ -35,8 +42,22 @@ const everything = () =>
     element('heading', {}, 'No level'),
     paragraph('Text, 😀'),
     paragraph(),
-    element('orderedList', {}, element('listItem', {}, paragraph('one'), element('bulletList', {}, element('listItem', {}, paragraph('nested'))))),
-    element('taskList', {}, element('taskItem', { checked: true }, paragraph('done')), element('taskItem', {}, paragraph('open'))),
+    element(
+      'orderedList',
+      {},
+      element(
+        'listItem',
+        {},
+        paragraph('one'),
+        element('bulletList', {}, element('listItem', {}, paragraph('nested'))),
+      ),
+    ),
+    element(
+      'taskList',
+      {},
+      element('taskItem', { checked: true }, paragraph('done')),
+      element('taskItem', {}, paragraph('open')),
+    ),
     element('blockquote', {}, paragraph('quoted')),
     element('codeBlock', { language: 'rust' }, 'fn main() {}'),
     element('horizontalRule'),
@@ -79,7 +100,9 @@ describe('opening writes nothing', () => {
     remote.getXmlFragment(BODY).insert(0, [paragraph('https://example.org from afar')])
     Y.applyUpdate(doc, Y.encodeStateAsUpdate(remote), 'remote')
     expect(open?.editor.getText()).toContain('from afar')
-    expect(Y.decodeStateVector(Y.encodeStateVector(doc)).get(doc.clientID)).toBe(Y.decodeStateVector(before).get(doc.clientID))
+    expect(Y.decodeStateVector(Y.encodeStateVector(doc)).get(doc.clientID)).toBe(
+      Y.decodeStateVector(before).get(doc.clientID),
+    )
   })
 })
 
@@ -96,11 +119,23 @@ describe('what the schema can not hold', () => {
   }
 
   test.each<[string, () => Y.Doc, string]>([
-    ['an unknown block', () => documentOf(paragraph('a'), element('callout', { kind: 'tip' }, paragraph('b'))), 'callout'],
-    ['an unknown block deep inside', () => documentOf(element('blockquote', {}, element('table', {}, 'x'))), 'table'],
+    [
+      'an unknown block',
+      () => documentOf(paragraph('a'), element('callout', { kind: 'tip' }, paragraph('b'))),
+      'callout',
+    ],
+    [
+      'an unknown block deep inside',
+      () => documentOf(element('blockquote', {}, element('table', {}, 'x'))),
+      'table',
+    ],
     ['an unknown mark', unknownMark, 'glitter'],
     ['an embed', embed, 'embedded data'],
-    ['a known block in the wrong place', () => documentOf(element('listItem', {}, paragraph('stray'))), 'document'],
+    [
+      'a known block in the wrong place',
+      () => documentOf(element('listItem', {}, paragraph('stray'))),
+      'document',
+    ],
   ])('%s makes it read-only and stays', (_, make, name) => {
     const doc = make()
     const before = JSON.stringify(doc.getXmlFragment(BODY).toJSON())
@@ -127,7 +162,13 @@ describe('what the schema can not hold', () => {
   })
 
   test('a list item that lost its paragraph is repaired by adding one, not dropped', () => {
-    const doc = documentOf(element('bulletList', {}, element('listItem', {}, element('bulletList', {}, element('listItem', {}, paragraph('deep'))))))
+    const doc = documentOf(
+      element(
+        'bulletList',
+        {},
+        element('listItem', {}, element('bulletList', {}, element('listItem', {}, paragraph('deep')))),
+      ),
+    )
     expect(unreadable(doc.getXmlFragment(BODY), schema).size).toBe(0)
     openAndListen(doc)
     expect(open?.editor.getText()).toContain('deep')

@@ -5,13 +5,28 @@ import { difference } from '../src/session/title'
 
 describe('link addresses', () => {
   test.each([
-    'javascript:alert(1)', 'JaVaScRiPt:alert(1)', ' \u0001javascript:alert(1)', 'java\nscript:alert(1)', 'data:text/html,x',
-    'vbscript:x', 'file:///etc/passwd', 'blob:x', '//evil.example', 'ftp://x',
+    'javascript:alert(1)',
+    'JaVaScRiPt:alert(1)',
+    ' \u0001javascript:alert(1)',
+    'java\nscript:alert(1)',
+    'data:text/html,x',
+    'vbscript:x',
+    'file:///etc/passwd',
+    'blob:x',
+    '//evil.example',
+    'ftp://x',
   ])('%j is refused', (href) => {
     expect(isAllowedHref(href)).toBe(false)
   })
 
-  test.each(['https://a.example', 'http://localhost:8080/x', 'mailto:a@b.example', 'tel:+49123', '/d/abc', '#part'])('%j is fine', (href) => {
+  test.each([
+    'https://a.example',
+    'http://localhost:8080/x',
+    'mailto:a@b.example',
+    'tel:+49123',
+    '/d/abc',
+    '#part',
+  ])('%j is fine', (href) => {
     expect(isAllowedHref(href)).toBe(true)
   })
 
@@ -41,7 +56,13 @@ describe('pasting', () => {
 
 describe('one replacement', () => {
   test.each([
-    ['abc', 'axc'], ['', 'x'], ['x', ''], ['aa', 'aaa'], ['😀', '😁'], ['a😀b', 'a😀😀b'], ['same', 'same'],
+    ['abc', 'axc'],
+    ['', 'x'],
+    ['x', ''],
+    ['aa', 'aaa'],
+    ['😀', '😁'],
+    ['a😀b', 'a😀😀b'],
+    ['same', 'same'],
   ])('turns %j into %j without splitting a pair', (before, after) => {
     const { start, removed, inserted } = difference(before, after)
     expect(before.slice(0, start) + inserted + before.slice(start + removed)).toBe(after)

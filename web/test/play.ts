@@ -63,7 +63,9 @@ export class PlayedSocket implements SocketLike {
 
   /** Document messages: what the server owes an answer for. */
   get documentMessages(): Uint8Array[] {
-    return this.received.flatMap((message) => (message.kind === 'step-2' || message.kind === 'update' ? [message.bytes] : []))
+    return this.received.flatMap((message) =>
+      message.kind === 'step-2' || message.kind === 'update' ? [message.bytes] : [],
+    )
   }
 
   tell(write: (encoder: encoding.Encoder) => void): void {

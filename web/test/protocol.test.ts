@@ -18,8 +18,14 @@ describe('framing', () => {
   })
 
   test('what is encoded is decoded', () => {
-    expect(decodeMessage(encodeStep1(Uint8Array.of(3)))).toEqual({ kind: 'step-1', stateVector: Uint8Array.of(3) })
-    expect(decodeMessage(encodeUpdate(Uint8Array.of(3)))).toEqual({ kind: 'update', update: Uint8Array.of(3) })
+    expect(decodeMessage(encodeStep1(Uint8Array.of(3)))).toEqual({
+      kind: 'step-1',
+      stateVector: Uint8Array.of(3),
+    })
+    expect(decodeMessage(encodeUpdate(Uint8Array.of(3)))).toEqual({
+      kind: 'update',
+      update: Uint8Array.of(3),
+    })
   })
 
   test('the private messages', () => {
@@ -28,7 +34,11 @@ describe('framing', () => {
       kind: 'refused',
       refusal: { code: 'c', reason: 'r', limit: 9, message: 4 },
     })
-    expect(decodeMessage(json(103, { ok: false, reason: 'disk full' }))).toEqual({ kind: 'storing', ok: false, reason: 'disk full' })
+    expect(decodeMessage(json(103, { ok: false, reason: 'disk full' }))).toEqual({
+      kind: 'storing',
+      ok: false,
+      reason: 'disk full',
+    })
   })
 
   test('an unknown type is named, not thrown', () => {

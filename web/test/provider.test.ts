@@ -189,7 +189,9 @@ describe('the connection', () => {
     begin().socket.welcome()
     const state = '{"user":{"name":"Ada"}}'
     const bytes = new TextEncoder().encode(state)
-    session.socket.onmessage?.({ data: Uint8Array.of(1, bytes.length + 4, 1, 9, 1, bytes.length, ...bytes).buffer })
+    session.socket.onmessage?.({
+      data: Uint8Array.of(1, bytes.length + 4, 1, 9, 1, bytes.length, ...bytes).buffer,
+    })
     expect(session.awareness.getStates().has(9)).toBe(true)
     session.socket.drop()
     expect(session.awareness.getStates().has(9)).toBe(false)

@@ -13,7 +13,10 @@ export function cleanPastedHtml(html: string): string {
   const safe = body
     .replace(/<!--[\s\S]*?-->/g, '')
     .replace(/<(style|script|xml|o:p)\b[\s\S]*?<\/\1\s*>/gi, '')
-    .replace(/(<[a-z][^\s>]*(?:\s[^>]*?)?)\sstyle\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/gi, (_, start: string, value: string) => `${start} data-pasted-style=${value}`)
+    .replace(
+      /(<[a-z][^\s>]*(?:\s[^>]*?)?)\sstyle\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/gi,
+      (_, start: string, value: string) => `${start} data-pasted-style=${value}`,
+    )
   const page = new DOMParser().parseFromString(safe, 'text/html')
   for (const element of page.querySelectorAll(DROPPED)) element.remove()
   for (const element of page.querySelectorAll<HTMLElement>('[data-pasted-style]')) {
@@ -42,7 +45,11 @@ function applyMeaning(page: Document, element: HTMLElement, style: string): void
   // A link is underlined and a heading is bold by what it is.
   if (element.tagName !== 'SPAN' || element.closest('a')) return
   for (const [pattern, tag] of MEANINGS) {
-    if (!pattern.test(style) || (tag === 'strong' && element.parentElement && HEADING.test(element.parentElement.tagName))) continue
+    if (
+      !pattern.test(style) ||
+      (tag === 'strong' && element.parentElement && HEADING.test(element.parentElement.tagName))
+    )
+      continue
     const wrapper = page.createElement(tag)
     wrapper.append(...element.childNodes)
     element.append(wrapper)

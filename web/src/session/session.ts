@@ -7,7 +7,14 @@ import * as Y from 'yjs'
 import { type DocumentRecord, getDocument } from '../api/documents'
 import { Problem } from '../api/problem'
 import { SCHEMA_VERSION } from '../editor/schema-version'
-import { dropLocalCopy, type LocalCopy, LocalStore, localEpochs, readLocalCopy, writeLocalCopy } from '../sync/local-store'
+import {
+  dropLocalCopy,
+  type LocalCopy,
+  LocalStore,
+  localEpochs,
+  readLocalCopy,
+  writeLocalCopy,
+} from '../sync/local-store'
 import { Provider, type SyncState } from '../sync/provider'
 import { awarenessUser } from './identity'
 import { browserClock, openSocket } from './platform'
@@ -65,10 +72,10 @@ export class DocumentSession {
     })
     if (this.#stopped) return void this.#store.close()
     this.kept.value = !this.#store.failed
-    await this.#adoptFromBeforeTheRecord(epochs)
+    const adopted = await this.#adoptFromBeforeTheRecord(epochs)
     await this.#findOldCopy(epochs)
     if (this.#stopped) return
-    this.#connect(this.#store)
+    this.#connect(this.#store, this.#store.initialUnsaved + adopted)
   }
 
   destroy(): void {
@@ -153,12 +160,14 @@ export class DocumentSession {
     if (copy) Y.applyUpdate(this.doc, copy.update)
   }
 
-  async #adoptFromBeforeTheRecord(epochs: readonly number[]): Promise<void> {
-    if (this.#epoch !== FIRST_EPOCH || !epochs.includes(NO_RECORD)) return
+  /** Takes over what was written before the document had a record; returns how many of those edits are unsaved. */
+  async #adoptFromBeforeTheRecord(epochs: readonly number[]): Promise<number> {
+    if (this.#epoch !== FIRST_EPOCH || !epochs.includes(NO_RECORD)) return 0
     const copy = await readLocalCopy(this.name, NO_RECORD)
     if (copy && copy.unsaved > 0) Y.applyUpdate(this.doc, copy.update, 'adopted')
     await this.flushed()
     await dropLocalCopy(this.name, NO_RECORD)
+    return copy?.unsaved ?? 0
   }
 
   async #findOldCopy(epochs: readonly number[]): Promise<void> {
@@ -168,7 +177,7 @@ export class DocumentSession {
     }
   }
 
-  #connect(store: LocalStore): void {
+  #connect(store: LocalStore, unsaved: number): void {
     const address = () => {
       const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
       const query = `client=coscribe&schema=${SCHEMA_VERSION}&epoch=${this.#epoch}`
@@ -179,7 +188,7 @@ export class DocumentSession {
       awareness: this.awareness,
       open: () => openSocket(address()),
       clock: browserClock,
-      unsaved: store.initialUnsaved,
+      unsaved,
       storeOrigin: store,
     })
     this.#provider = provider

@@ -27,7 +27,9 @@ export function Notices({ session, surface, reopen }: NoticesProps) {
   const halt = sync?.halt
   return (
     <div class="notices">
-      {sync?.refusal && <Refused session={session} surface={surface} refusal={sync.refusal} reopen={reopen} />}
+      {sync?.refusal && (
+        <Refused session={session} surface={surface} refusal={sync.refusal} reopen={reopen} />
+      )}
       {(halt === 'forbidden' || halt === 'rejected') && (
         <Notice tone="danger" text={t(`notice.${halt}`)}>
           <NoticeButton label="notice.reload" run={() => location.reload()} />
@@ -45,7 +47,15 @@ export function Notices({ session, surface, reopen }: NoticesProps) {
   )
 }
 
-function Notice({ tone, text, children }: { tone: 'warn' | 'danger'; text: string; children?: ComponentChildren }) {
+function Notice({
+  tone,
+  text,
+  children,
+}: {
+  tone: 'warn' | 'danger'
+  text: string
+  children?: ComponentChildren
+}) {
   return (
     <div class={`notice notice-${tone}`} role="alert">
       <Icon name="warning" size={16} />
@@ -95,7 +105,8 @@ function Refused({ session, surface, refusal, reopen }: RefusedProps) {
     reopen()
   }
   const discard = async () => {
-    if (!(await confirmAction(t('refused.discardConfirm'), t('refused.discardHint'), t('refused.discard')))) return
+    if (!(await confirmAction(t('refused.discardConfirm'), t('refused.discardHint'), t('refused.discard'))))
+      return
     await session.discardLocal()
     reopen()
   }

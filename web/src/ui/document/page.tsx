@@ -6,12 +6,12 @@ import { t } from '../../i18n/strings'
 import { DocumentSession } from '../../session/session'
 import { QUIET_MS } from '../quiet'
 import { Bar } from './bar'
-import { Gone } from './gone'
 import { useLeaveGuard, usePageKeys, usePresenceAnnouncements, useToolbarAboveKeyboard } from './behaviour'
+import { Gone } from './gone'
 import { LinkPopover } from './link-popover'
 import { Notices } from './notices'
 import { Shortcuts } from './shortcuts'
-import { type SurfaceState, Surface, emptySurface } from './surface'
+import { emptySurface, Surface, type SurfaceState } from './surface'
 import { TitleField } from './title-field'
 import { Toolbar } from './toolbar'
 
@@ -69,7 +69,13 @@ function Document({ session, reopen }: { session: DocumentSession; reopen: () =>
   )
 }
 
-function OpenLinkPopover({ surface, linkField }: { surface: Signal<SurfaceState>; linkField: Signal<boolean> }) {
+function OpenLinkPopover({
+  surface,
+  linkField,
+}: {
+  surface: Signal<SurfaceState>
+  linkField: Signal<boolean>
+}) {
   const { open } = surface.value
   if (!linkField.value || !open) return null
   return <LinkPopover editor={open.editor} onClose={() => (linkField.value = false)} />
