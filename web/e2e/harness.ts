@@ -188,7 +188,8 @@ export class Person {
   /** Two frames: by then the editor knows of a selection that a key has just changed. */
   async settle(): Promise<void> {
     await this.page.evaluate(
-      () => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
+      () =>
+        new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
     )
   }
 

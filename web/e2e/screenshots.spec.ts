@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { freshName, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+import { freshName, knobs, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
 
 const SHOTS = process.env.COSCRIBE_SHOTS
 const WIDTHS = [1440, 820, 390] as const
@@ -192,6 +192,73 @@ describe.each(THEMES)('%s', (theme) => {
     await me.open(freshName('blank'))
     await shoot(me.page, at('blank'))
     await check(me.page, at('blank'))
+    expect(me.problems).toEqual([])
+  })
+})
+
+describe.each(THEMES)('trouble, %s', (theme) => {
+  let standIn: Server
+  beforeAll(async () => {
+    standIn = await startServer('stand-in')
+  })
+  afterAll(() => standIn.stop())
+
+  test.each([1440, 390] as const)('at %i px', async (width) => {
+    const options = {
+      viewport: { width, height: HEIGHTS[width] },
+      colorScheme: theme,
+      reducedMotion: 'reduce' as const,
+    }
+    const me = await Person.arrive(browser, standIn, 'Grace Hopper', options)
+    here.push(me)
+    const at = (screen: string) => `${screen}-${width}-${theme}`
+    const picture = async (screen: string) => {
+      await shoot(me.page, at(screen))
+      await check(me.page, at(screen))
+    }
+
+    await me.page.goto(`${standIn.url}/#trash`)
+    await me.page.getByRole('heading', { name: 'The trash is empty' }).waitFor()
+    await picture('trash-empty')
+    await me.page.goto(`${standIn.url}/`)
+    await me.page.getByRole('searchbox').fill('zzz')
+    await me.page.getByText('No title contains').waitFor()
+    await picture('search-empty')
+
+    const name = freshName('trouble')
+    await me.open(name)
+    await me.title.fill('Notes from the train')
+    await me.write('Between two tunnels.')
+    await pillSays(me, 'saved')
+    await knobs(standIn, { storing: 'the disk is full' })
+    await me.page.keyboard.type(' More.')
+    await pillSays(me, 'not-saved')
+    await picture('not-saved')
+    await knobs(standIn, { storing: null })
+    await pillSays(me, 'saved')
+    await knobs(standIn, { refuseSockets: true })
+    await me.page.keyboard.type(' Offline.')
+    await me.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 20_000 })
+    await picture('offline')
+    await knobs(standIn, { refuseSockets: false, refuseOver: 400 })
+    await me.page.getByRole('button', { name: 'Try now' }).click()
+    await until(
+      () => me.pill.getAttribute('data-state'),
+      (state) => state === 'back' || state === 'saved',
+      'saved',
+    )
+    await me.page.keyboard.insertText('much too long '.repeat(60))
+    await pillSays(me, 'refused')
+    await picture('refused')
+    await me.page.getByRole('button', { name: 'Undo' }).last().click()
+    await pillSays(me, 'saved')
+    await knobs(standIn, { refuseOver: null })
+    const api = (path: string, method: string) =>
+      fetch(`${standIn.url}/api/docs/${name}${path}`, { method, headers: { 'x-requested-with': 'coscribe' } })
+    await api('/trash', 'POST')
+    await me.page.getByRole('heading', { name: 'This document is in the trash' }).waitFor()
+    await picture('trashed')
+    await api('', 'DELETE')
     expect(me.problems).toEqual([])
   })
 })

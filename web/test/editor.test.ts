@@ -9,9 +9,11 @@ import { undoChange } from '../src/editor/undo'
 
 const schema = getSchema(schemaExtensions())
 let open: OpenEditor | null = null
+let awareness: Awareness
 afterEach(() => {
   open?.destroy()
   open = null
+  awareness?.destroy()
 })
 
 function element(
@@ -68,10 +70,11 @@ const everything = () =>
 function openAndListen(doc: Y.Doc, onUnreadable = () => {}): Uint8Array[] {
   const updates: Uint8Array[] = []
   doc.on('update', (update) => updates.push(update))
+  awareness = new Awareness(doc)
   open = openEditor({
     element: document.createElement('div'),
     doc,
-    awareness: new Awareness(doc),
+    awareness,
     actions: { editLink() {}, focusToolbar() {} },
     onChange() {},
     onUnreadable,
@@ -190,5 +193,32 @@ describe('undo', () => {
     expect(plainText(doc.getXmlFragment(BODY))).toBe('first HUGE after')
     expect(undoChange(undoManager, refused)).toBe(true)
     expect(plainText(doc.getXmlFragment(BODY))).toBe('first after')
+  })
+})
+
+describe('others’ presence', () => {
+  test.each<[string, unknown]>([
+    ['a number', 5],
+    ['a cursor that is text', { user: { name: 'x' }, cursor: 'here' }],
+    ['a cursor without ends', { cursor: {} }],
+    ['ends that are no positions', { cursor: { anchor: 1, head: [] } }],
+    [
+      'a position in a type that is not there',
+      { cursor: { anchor: { tname: 'nowhere', assoc: 0 }, head: { tname: 'nowhere' } } },
+    ],
+    ['a user that is text', { user: 'me', cursor: { anchor: { tname: BODY }, head: { tname: BODY } } }],
+    [
+      'a name that is an object',
+      { user: { name: {}, color: {} }, cursor: { anchor: { tname: BODY }, head: { tname: BODY } } },
+    ],
+  ])('%s does not take the editor down', async (_, state) => {
+    const doc = documentOf(paragraph('text'))
+    openAndListen(doc)
+    const { editor } = open as OpenEditor
+    awareness.states.set(77, state as { [key: string]: unknown })
+    awareness.emit('change', [{ added: [77], updated: [], removed: [] }, 'remote'])
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(editor.commands.insertContentAt(1, 'still ')).toBe(true)
+    expect(plainText(doc.getXmlFragment(BODY))).toBe('still text')
   })
 })

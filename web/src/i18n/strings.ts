@@ -92,7 +92,7 @@ const english = {
   'pill.offlineTab': 'Offline · {count} edit in this tab only|Offline · {count} edits in this tab only',
   'pill.offlineTitle': 'You can go on writing. Your edits are merged when the connection is back.',
   'pill.reconnecting': 'Reconnecting…',
-  'pill.retryIn': 'next try in {seconds} s',
+  'pill.retryIn': '· next try in {seconds} s',
   'pill.tryNow': 'Try now',
   'pill.notSaved': 'Not saved: {reason}',
   'pill.notSavedTitle': 'The server cannot store at the moment. Your edits are kept and saved when it can.',
@@ -101,7 +101,7 @@ const english = {
   'pill.back': 'Back online, {count} edit merged|Back online, {count} edits merged',
 
   'refused.tooBig': 'Your last change is larger than the server takes{limit}.',
-  'refused.other': 'The server refused your last change: {reason}',
+  'refused.other': 'The server refused your last change: {reason}{limit}.',
   'refused.limit': ' (limit: {limit})',
   'refused.hint': 'It and what you write from now on are only on this device until you take it back.',
   'refused.undo': 'Undo',

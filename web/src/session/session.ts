@@ -46,14 +46,17 @@ export class DocumentSession {
   readonly oldCopy = signal<LocalCopy | null>(null)
   readonly recordTitle = signal('')
 
+  readonly #carried: Uint8Array | undefined
   #epoch = NO_RECORD
   #store: LocalStore | null = null
   #provider: Provider | null = null
   #stopped = false
   readonly #cleanups: (() => void)[] = []
 
-  constructor(name: string) {
+  /** `carried`: a state to start from that is nowhere else. */
+  constructor(name: string, carried?: Uint8Array) {
     this.name = name
+    this.#carried = carried
     const forgetUser = awarenessUser.subscribe((user) => this.awareness.setLocalStateField('user', user))
     this.#cleanups.push(forgetUser)
   }
@@ -72,7 +75,8 @@ export class DocumentSession {
     })
     if (this.#stopped) return void this.#store.close()
     this.kept.value = !this.#store.failed
-    const adopted = await this.#adoptFromBeforeTheRecord(epochs)
+    if (this.#carried) Y.applyUpdate(this.doc, this.#carried, 'carried')
+    const adopted = (await this.#adoptFromBeforeTheRecord(epochs)) + (this.#carried ? 1 : 0)
     await this.#findOldCopy(epochs)
     if (this.#stopped) return
     this.#connect(this.#store, this.#store.initialUnsaved + adopted)
@@ -98,15 +102,21 @@ export class DocumentSession {
 
   /**
    * After a refused change was undone: the local history still holds its content. A new Y.Doc that loads the same state
-   * drops content that is deleted, and with it what the server would refuse again. Ends this session; open a new one.
+   * drops content that is deleted, and with it what the server would refuse again. Ends this session; open a new one,
+   * with the state that is returned when this device could not keep it.
    */
-  async shed(): Promise<void> {
+  async shed(): Promise<Uint8Array | undefined> {
     const collected = new Y.Doc()
     Y.applyUpdate(collected, Y.encodeStateAsUpdate(this.doc))
     const update = Y.encodeStateAsUpdate(collected)
-    await this.#end()
-    await writeLocalCopy(this.name, this.#epoch, update)
     collected.destroy()
+    await this.#end()
+    try {
+      await writeLocalCopy(this.name, this.#epoch, update)
+      return undefined
+    } catch {
+      return update
+    }
   }
 
   /** Drops what only this device has; a new session starts from what the server has. */

@@ -18,7 +18,8 @@ import type { SurfaceState } from './surface'
 interface NoticesProps {
   readonly session: DocumentSession
   readonly surface: Signal<SurfaceState>
-  readonly reopen: () => void
+  /** `carried`: a state that this device could not keep, for the next session to start from. */
+  readonly reopen: (carried?: Uint8Array) => void
 }
 
 export function Notices({ session, surface, reopen }: NoticesProps) {
@@ -73,17 +74,22 @@ function NoticeButton({ label, run }: { label: StringKey; run: () => void }) {
   )
 }
 
-const SIZE_CODES = /too-?(big|large)|size|quota|limit/
+/** One message was too big; any other limit (the document's size, its depth) is told in the server's words. */
+const SIZE_CODES = /^(update|message|frame)?-?too-(big|large)$/
 
 /** A limit as people read it: the server names bytes. */
-function limitText({ limit }: Refusal): string {
+function sizeLimit({ limit }: Refusal): string {
   if (limit === undefined) return ''
   const bytes = Number(limit)
-  const text = Number.isFinite(bytes) && bytes >= 1024 ? formatBytes(bytes) : String(limit)
+  const text = Number.isFinite(bytes) ? formatBytes(bytes) : String(limit)
   return t('refused.limit', { limit: text })
 }
 
+/** What it counts (bytes, blocks, levels) only the server's reason says. */
+const plainLimit = ({ limit }: Refusal) => (limit === undefined ? '' : t('refused.limit', { limit }))
+
 function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
   const [amount, unit] = bytes >= 1024 * 1024 ? [bytes / 1024 / 1024, 'MB'] : [bytes / 1024, 'kB']
   return `${Math.round(amount * 10) / 10} ${unit}`
 }
@@ -95,14 +101,14 @@ interface RefusedProps extends NoticesProps {
 function Refused({ session, surface, refusal, reopen }: RefusedProps) {
   const isSize = SIZE_CODES.test(refusal.code)
   const what = isSize
-    ? t('refused.tooBig', { limit: limitText(refusal) })
-    : t('refused.other', { reason: refusal.reason || refusal.code })
+    ? t('refused.tooBig', { limit: sizeLimit(refusal) })
+    : t('refused.other', { reason: refusal.reason || refusal.code, limit: plainLimit(refusal) })
   const manager = surface.value.open?.undoManager ?? null
   const takeBack = async () => {
     if (!manager || !undoChange(manager, session.provider?.refusedUpdate ?? null)) return
-    await session.shed()
+    const carried = await session.shed()
     toast(t('refused.undone'))
-    reopen()
+    reopen(carried)
   }
   const discard = async () => {
     if (!(await confirmAction(t('refused.discardConfirm'), t('refused.discardHint'), t('refused.discard'))))

@@ -15,18 +15,28 @@ import { emptySurface, Surface, type SurfaceState } from './surface'
 import { TitleField } from './title-field'
 import { Toolbar } from './toolbar'
 
+interface Visit {
+  readonly number: number
+  readonly carried: Uint8Array | undefined
+}
+
 export function Page({ name }: { name: string }) {
-  const [visit, setVisit] = useState(0)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new visit is a new session of the same document
-  const session = useMemo(() => new DocumentSession(name), [name, visit])
+  const [visit, setVisit] = useState<Visit>({ number: 0, carried: undefined })
+  const session = useMemo(() => new DocumentSession(name, visit.carried), [name, visit])
   useEffect(() => {
     void session.open()
     return () => session.destroy()
   }, [session])
-  return <Document key={visit} session={session} reopen={() => setVisit(visit + 1)} />
+  const reopen = (carried?: Uint8Array) => setVisit({ number: visit.number + 1, carried })
+  return <Document key={visit.number} session={session} reopen={reopen} />
 }
 
-function Document({ session, reopen }: { session: DocumentSession; reopen: () => void }) {
+interface DocumentProps {
+  readonly session: DocumentSession
+  readonly reopen: (carried?: Uint8Array) => void
+}
+
+function Document({ session, reopen }: DocumentProps) {
   const surface = useSignal<SurfaceState>(emptySurface)
   const shortcuts = useSignal(false)
   const linkField = useSignal(false)
@@ -61,7 +71,7 @@ function Document({ session, reopen }: { session: DocumentSession; reopen: () =>
             <Surface session={session} surface={surface} editLink={() => (linkField.value = true)} />
           </article>
         )}
-        {!isOpen && <Gone session={session} reopen={reopen} />}
+        {!isOpen && <Gone session={session} reopen={() => reopen()} />}
       </main>
       <OpenLinkPopover surface={surface} linkField={linkField} />
       {shortcuts.value && <Shortcuts onClose={() => (shortcuts.value = false)} />}
