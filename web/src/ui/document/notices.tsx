@@ -2,6 +2,7 @@
 
 import type { Signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
+import { useEffect } from 'preact/hooks'
 import { undoChange } from '../../editor/undo'
 import { type StringKey, t } from '../../i18n/strings'
 import { saveAsOwnCopy } from '../../session/own-copy'
@@ -104,6 +105,8 @@ function Refused({ session, surface, refusal, reopen }: RefusedProps) {
     ? t('refused.tooBig', { limit: sizeLimit(refusal) })
     : t('refused.other', { reason: refusal.reason || refusal.code, limit: plainLimit(refusal) })
   const manager = surface.value.open?.undoManager ?? null
+  // What is typed from now on is not part of the refused change.
+  useEffect(() => manager?.stopCapturing(), [manager])
   const takeBack = async () => {
     if (!manager || !undoChange(manager, session.provider?.refusedUpdate ?? null)) return
     const carried = await session.shed()
