@@ -122,6 +122,24 @@ describe('refusals', () => {
   })
 })
 
+test('an edit that can not be stored now is held, and sent when the server asks again', () => {
+  begin().socket.welcome()
+  session.socket.saved(1)
+  session.socket.json(103, { ok: false, reason: 'disk full' })
+  session.type('a')
+  session.socket.json(101, { code: 'not-stored', reason: 'disk full', message: 1 })
+  session.type('b')
+  expect(session.state).toMatchObject({ refusal: null, notStoring: 'disk full', unsaved: 2 })
+  expect(session.socket.documentMessages.length).toBe(2)
+  session.socket.json(103, { ok: true })
+  session.socket.sync(0, Y.encodeStateVector(new Y.Doc()))
+  const copy = new Y.Doc()
+  Y.applyUpdate(copy, session.socket.documentMessages.at(-1) as Uint8Array)
+  expect(copy.getText('t').toString()).toBe('ab')
+  session.socket.saved(1)
+  expect(session.state).toMatchObject({ notStoring: null, unsaved: 0 })
+})
+
 describe('the connection', () => {
   test.each([
     [4404, 'gone'],

@@ -86,6 +86,8 @@ const SILENCE_MS = 45_000
 const OPEN_MS = 10_000
 /** A connection that held so long starts the backoff from zero when it breaks. */
 const STEADY_MS = 10_000
+/** The one refusal that is not for good: the server can not store now, and asks again (SyncStep1) when it can. */
+const NOT_STORED = 'not-stored'
 /** Cursor moves within this time go out as one message. */
 const AWARENESS_MS = 30
 
@@ -291,6 +293,13 @@ export class Provider {
   }
 
   #onRefused(refusal: Refusal): void {
+    if (refusal.code === NOT_STORED) {
+      // What follows would build on what the server does not have: hold everything until it asks.
+      this.#sentStep2 = false
+      this.#ledger.postponed(refusal.message)
+      this.#set({ notStoring: this.#state.notStoring ?? refusal.reason })
+      return
+    }
     const update = this.#ledger.refused(refusal.message)
     this.#refusedUpdate ??= update
     this.#set({ refusal: this.#state.refusal ?? refusal })
