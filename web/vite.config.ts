@@ -5,7 +5,10 @@ import { defineConfig } from 'vite'
 /** Chunks by what they hold; the vendor ones change only with a dependency. */
 const vendorGroups = [
   { name: 'vendor-crdt', test: /node_modules[\\/](yjs|lib0|y-protocols|y-indexeddb)[\\/]/ },
-  { name: 'vendor-editor', test: /node_modules[\\/](@tiptap|prosemirror-|y-prosemirror|orderedmap|rope-sequence|w3c-keyname|linkifyjs)/ },
+  {
+    name: 'vendor-editor',
+    test: /node_modules[\\/](@tiptap|prosemirror-|y-prosemirror|orderedmap|rope-sequence|w3c-keyname|linkifyjs)/,
+  },
   { name: 'vendor-ui', test: /node_modules[\\/](preact|@preact|lucide)[\\/]/ },
 ]
 

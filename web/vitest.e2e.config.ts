@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['e2e/**/*.spec.ts'],
     environment: 'node',
     fileParallelism: false,
-    testTimeout: 40_000,
+    testTimeout: 60_000,
     hookTimeout: 40_000,
   },
 })

@@ -5,9 +5,9 @@
 //! `storing` (null or the reason why not), `refuseOver` (bytes), `closeOver` (bytes, then close 1009), `ackDelay` (ms),
 //! `drop` (true closes all sockets), `refuseSockets` (true), `silent` (true: accepts edits, acknowledges nothing).
 
+import { randomBytes } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { randomBytes } from 'node:crypto'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -18,15 +18,37 @@ import * as awarenessProtocol from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
 const CSP = [
-  "default-src 'none'", "script-src 'self'", "style-src 'self'", "font-src 'self'", "img-src 'self' data:",
-  "connect-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "font-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
 ].join('; ')
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+}
 
-const { values } = parseArgs({ options: { port: { type: 'string', default: '8081' }, static: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { port: { type: 'string', default: '8081' }, static: { type: 'string' } },
+})
 const staticRoot = values.static ?? fileURLToPath(new URL('../../static', import.meta.url))
 
-const knobs = { storing: null, refuseOver: null, closeOver: null, ackDelay: 0, refuseSockets: false, silent: false }
+const knobs = {
+  storing: null,
+  refuseOver: null,
+  closeOver: null,
+  ackDelay: 0,
+  refuseSockets: false,
+  silent: false,
+}
 /** @type {Map<string, Entry>} */
 const documents = new Map()
 
@@ -62,8 +84,14 @@ class Entry {
   record() {
     const people = [...this.awareness.getStates().values()].map(({ user }) => user).filter(Boolean)
     return {
-      id: this.id, title: this.title, state: this.state, epoch: this.epoch, created_at: this.created,
-      edited_at: this.edited, trashed_at: this.trashed, people,
+      id: this.id,
+      title: this.title,
+      state: this.state,
+      epoch: this.epoch,
+      created_at: this.created,
+      edited_at: this.edited,
+      trashed_at: this.trashed,
+      people,
     }
   }
 
@@ -110,7 +138,8 @@ function onSocket(socket, id, parameters) {
   const document = entry(id)
   const epoch = Number(parameters.get('epoch') ?? 0)
   if (document.state === 'trashed' || document.state === 'deleted') return socket.close(4404, 'deleted')
-  if (epoch !== 0 && document.state === 'live' && epoch !== document.epoch) return socket.close(4409, 'other epoch')
+  if (epoch !== 0 && document.state === 'live' && epoch !== document.epoch)
+    return socket.close(4409, 'other epoch')
   const ownClients = new Set()
   const isOwn = parameters.get('client') === 'coscribe'
   let received = 0
@@ -123,7 +152,14 @@ function onSocket(socket, id, parameters) {
     const index = received++
     if (knobs.closeOver && bytes.length > knobs.closeOver) return socket.close(1009, 'too big')
     if (knobs.refuseOver && bytes.length > knobs.refuseOver) {
-      return answer(jsonMessage(101, { code: 'update-too-large', reason: 'the update is too large', limit: knobs.refuseOver, message: index }))
+      return answer(
+        jsonMessage(101, {
+          code: 'update-too-large',
+          reason: 'the update is too large',
+          limit: knobs.refuseOver,
+          message: index,
+        }),
+      )
     }
     const empty = bytes.length === 2
     if (!empty) {
@@ -204,9 +240,16 @@ class Refusal extends Error {
 }
 
 async function api(request, url) {
-  const [id, action] = url.pathname.replace(/^\/api\/docs\/?/, '').split('/').map(decodeURIComponent)
+  const [id, action] = url.pathname
+    .replace(/^\/api\/docs\/?/, '')
+    .split('/')
+    .map(decodeURIComponent)
   const { method } = request
-  if (method !== 'GET' && !request.headers['x-requested-with'] && !/json/.test(request.headers['content-type'] ?? '')) {
+  if (
+    method !== 'GET' &&
+    !request.headers['x-requested-with'] &&
+    !/json/.test(request.headers['content-type'] ?? '')
+  ) {
     throw new Refusal(403, 'csrf', 'Missing header')
   }
   if (!id) return method === 'GET' ? list(url.searchParams) : create(await body(request))
@@ -262,7 +305,10 @@ function setKnobs(change) {
   Object.assign(knobs, change)
   if ('storing' in change) {
     for (const socket of open) {
-      if (socket.isOwn) socket.send(jsonMessage(103, change.storing === null ? { ok: true } : { ok: false, reason: change.storing }))
+      if (socket.isOwn)
+        socket.send(
+          jsonMessage(103, change.storing === null ? { ok: true } : { ok: false, reason: change.storing }),
+        )
     }
     if (change.storing === null) {
       for (const acknowledge of waiting) acknowledge()
@@ -301,7 +347,11 @@ const server = createServer(async (request, response) => {
     if (url.pathname === '/healthz') return send(response, 200, { ok: true })
     if (url.pathname.startsWith('/api/docs')) {
       const value = await api(request, url)
-      return send(response, value === null ? 204 : request.method === 'POST' && url.pathname === '/api/docs' ? 201 : 200, value)
+      return send(
+        response,
+        value === null ? 204 : request.method === 'POST' && url.pathname === '/api/docs' ? 201 : 200,
+        value,
+      )
     }
     sendFile(response, url.pathname)
   } catch (error) {

@@ -8,12 +8,24 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from 'playwright-core'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const CHROMIUM_ARGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ]
 const START_MS = 20_000
 
@@ -33,12 +45,17 @@ function binary(): string | null {
 
 export async function startServer(kind: 'any' | 'stand-in' = 'any'): Promise<Server> {
   const running = process.env.COSCRIBE_URL
-  if (running && kind === 'any') return { url: running.replace(/\/$/, ''), isStandIn: false, stop: async () => {} }
+  if (running && kind === 'any')
+    return { url: running.replace(/\/$/, ''), isStandIn: false, stop: async () => {} }
   const bin = kind === 'any' ? binary() : null
   const data = mkdtempSync(join(tmpdir(), 'coscribe-e2e-'))
   const child = bin
-    ? spawn(bin, ['serve', '--listen', '127.0.0.1:0', '--data-dir', data], { stdio: ['ignore', 'pipe', 'pipe'] })
-    : spawn(process.execPath, [here('../dev/server.mjs'), '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    ? spawn(bin, ['serve', '--listen', '127.0.0.1:0', '--data-dir', data], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+    : spawn(process.execPath, [here('../dev/server.mjs'), '--port', '0'], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
   const url = await printedAddress(child)
   return {
     url,
@@ -82,7 +99,8 @@ export async function knobs(server: Server, change: Record<string, unknown>): Pr
 
 let documents = 0
 /** A name that no other test uses. */
-export const freshName = (label: string) => `${label}-${process.pid}-${Date.now().toString(36)}-${documents++}`
+export const freshName = (label: string) =>
+  `${label}-${process.pid}-${Date.now().toString(36)}-${documents++}`
 
 /** One person: a browser context of their own, so that two never share storage or a BroadcastChannel. */
 export class Person {
@@ -94,13 +112,23 @@ export class Person {
     readonly problems: string[],
   ) {}
 
-  static async arrive(browser: Browser, server: Server, name: string, options: BrowserContextOptions = {}): Promise<Person> {
+  static async arrive(
+    browser: Browser,
+    server: Server,
+    name: string,
+    options: BrowserContextOptions = {},
+  ): Promise<Person> {
     const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options })
     await context.addInitScript((name) => {
-      const identity = JSON.stringify({ name, hue: [...name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 12 })
+      const identity = JSON.stringify({
+        name,
+        hue: [...name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 12,
+      })
       if (!localStorage.getItem('coscribe.identity')) localStorage.setItem('coscribe.identity', identity)
       addEventListener('securitypolicyviolation', (event) => {
-        console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`)
+        console.error(
+          `CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`,
+        )
       })
     }, name)
     const page = await context.newPage()
@@ -157,13 +185,26 @@ export class Person {
     })
   }
 
+  /** Two frames: by then the editor knows of a selection that a key has just changed. */
+  async settle(): Promise<void> {
+    await this.page.evaluate(
+      () =>
+        new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
+    )
+  }
+
   async leave(): Promise<void> {
     await this.context.close()
   }
 }
 
 /** Waits for a condition; the message says what was there instead. */
-export async function until<T>(read: () => Promise<T> | T, holds: (value: T) => boolean, what: string, ms = 10_000): Promise<T> {
+export async function until<T>(
+  read: () => Promise<T> | T,
+  holds: (value: T) => boolean,
+  what: string,
+  ms = 10_000,
+): Promise<T> {
   const end = Date.now() + ms
   for (;;) {
     const value = await read()
@@ -174,4 +215,9 @@ export async function until<T>(read: () => Promise<T> | T, holds: (value: T) => 
 }
 
 export const pillSays = (person: Person, state: string, ms?: number) =>
-  until(() => person.pill.getAttribute('data-state'), (value) => value === state, `the pill should say ${state}`, ms)
+  until(
+    () => person.pill.getAttribute('data-state'),
+    (value) => value === state,
+    `the pill should say ${state}`,
+    ms,
+  )

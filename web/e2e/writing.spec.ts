@@ -36,7 +36,11 @@ describe('writing together', () => {
   test('two people type into one paragraph at once and end equal', async () => {
     const [ada, bo] = (await together('same-paragraph', 'Ada', 'Bo')) as [Person, Person]
     await ada.write('middle')
-    await until(() => bo.text(), (text) => text === 'middle', 'Bo should see the first word')
+    await until(
+      () => bo.text(),
+      (text) => text === 'middle',
+      'Bo should see the first word',
+    )
     await bo.editor.focus()
     await bo.page.keyboard.press('Control+Home')
     await Promise.all([
@@ -44,8 +48,16 @@ describe('writing together', () => {
       bo.page.keyboard.type('Bo writes at the start ', { delay: 5 }),
     ])
     const wanted = 'Bo writes at the start middle written by Ada at the end'
-    await until(() => ada.text(), (text) => text === wanted, 'Ada should have everything')
-    await until(() => bo.text(), (text) => text === wanted, 'Bo should have everything')
+    await until(
+      () => ada.text(),
+      (text) => text === wanted,
+      'Ada should have everything',
+    )
+    await until(
+      () => bo.text(),
+      (text) => text === wanted,
+      'Bo should have everything',
+    )
     await pillSays(ada, 'saved')
     await pillSays(bo, 'saved')
     await goodbye()
@@ -59,23 +71,55 @@ describe('writing together', () => {
     const late = await Person.arrive(browser, server, 'Late')
     people.push(late)
     await late.page.goto(ada.page.url())
-    await until(() => late.html(), (html) => html.includes('<h1>Heading</h1>'), 'the heading')
-    await until(() => late.title.inputValue(), (title) => title === 'Minutes', 'the title')
-    await until(() => late.page.title(), (title) => title.startsWith('Minutes'), 'the title of the tab')
+    await until(
+      () => late.html(),
+      (html) => html.includes('<h1>Heading</h1>'),
+      'the heading',
+    )
+    await until(
+      () => late.title.inputValue(),
+      (title) => title === 'Minutes',
+      'the title',
+    )
+    await until(
+      () => late.page.title(),
+      (title) => title.startsWith('Minutes'),
+      'the title of the tab',
+    )
     await goodbye()
   })
 
   test('undo takes back only my own edits', async () => {
     const [ada, bo] = (await together('undo', 'Ada', 'Bo')) as [Person, Person]
     await ada.write('Ada wrote this.')
-    await until(() => bo.text(), (text) => text === 'Ada wrote this.', 'Bo should see it')
+    await until(
+      () => bo.text(),
+      (text) => text === 'Ada wrote this.',
+      'Bo should see it',
+    )
     await bo.write(' Bo wrote that.')
-    await until(() => ada.text(), (text) => text.endsWith('Bo wrote that.'), 'Ada should see it')
+    await until(
+      () => ada.text(),
+      (text) => text.endsWith('Bo wrote that.'),
+      'Ada should see it',
+    )
     await ada.page.keyboard.press('Control+z')
-    await until(() => ada.text(), (text) => text === ' Bo wrote that.', 'only Bo’s words stay')
-    await until(() => bo.text(), (text) => text === ' Bo wrote that.', 'also for Bo')
+    await until(
+      () => ada.text(),
+      (text) => text === ' Bo wrote that.',
+      'only Bo’s words stay',
+    )
+    await until(
+      () => bo.text(),
+      (text) => text === ' Bo wrote that.',
+      'also for Bo',
+    )
     await ada.page.keyboard.press('Control+Shift+z')
-    await until(() => bo.text(), (text) => text === 'Ada wrote this. Bo wrote that.', 'redone')
+    await until(
+      () => bo.text(),
+      (text) => text === 'Ada wrote this. Bo wrote that.',
+      'redone',
+    )
     await goodbye()
   })
 
@@ -84,22 +128,42 @@ describe('writing together', () => {
     await ada.write('select these words')
     await ada.page.keyboard.press('Shift+Home')
     await bo.page.locator('.caret-flag', { hasText: 'Ada Lovelace' }).waitFor({ state: 'attached' })
-    await until(() => bo.page.locator('.remote-selection').allTextContents(), (texts) => texts.join('') === 'select these words', 'the selection')
-    await bo.page.getByRole('list', { name: 'People here' }).getByText('Ada Lovelace').waitFor({ state: 'attached' })
+    await until(
+      () => bo.page.locator('.remote-selection').allTextContents(),
+      (texts) => texts.join('') === 'select these words',
+      'the selection',
+    )
+    await bo.page
+      .getByRole('list', { name: 'People here' })
+      .getByText('Ada Lovelace')
+      .waitFor({ state: 'attached' })
     await ada.leave()
     people = people.filter((person) => person !== ada)
-    await until(() => bo.page.locator('.caret').count(), (count) => count === 0, 'the caret goes with its person')
+    await until(
+      () => bo.page.locator('.caret').count(),
+      (count) => count === 0,
+      'the caret goes with its person',
+    )
     await goodbye()
   })
 
   test('two people edit the title at once', async () => {
     const [ada, bo] = (await together('title', 'Ada', 'Bo')) as [Person, Person]
     await ada.title.fill('Plan')
-    await until(() => bo.title.inputValue(), (value) => value === 'Plan', 'Bo should see the title')
+    await until(
+      () => bo.title.inputValue(),
+      (value) => value === 'Plan',
+      'Bo should see the title',
+    )
     await ada.title.press('End')
     await bo.title.press('Home')
     await Promise.all([ada.page.keyboard.type(' for May'), bo.page.keyboard.type('The ')])
-    for (const person of people) await until(() => person.title.inputValue(), (value) => value === 'The Plan for May', 'both words')
+    for (const person of people)
+      await until(
+        () => person.title.inputValue(),
+        (value) => value === 'The Plan for May',
+        'both words',
+      )
     await goodbye()
   })
 })
@@ -108,17 +172,34 @@ describe('offline', () => {
   test('edits made offline are kept, counted and merged on return', async () => {
     const [ada, bo] = (await together('offline', 'Ada', 'Bo')) as [Person, Person]
     await ada.write('Together. ')
-    await until(() => bo.text(), (text) => text === 'Together. ', 'Bo should see it')
+    await until(
+      () => bo.text(),
+      (text) => text === 'Together. ',
+      'Bo should see it',
+    )
     await ada.context.setOffline(true)
     await pillSays(ada, 'offline')
     await ada.page.keyboard.type('abc')
-    await until(() => ada.pill.textContent(), (text) => text?.includes('3 edits kept on this device') ?? false, 'the count')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('3 edits kept on this device') ?? false,
+      'the count',
+    )
     await bo.editor.focus()
     await bo.page.keyboard.press('Control+Home')
     await bo.page.keyboard.type('Bo: ')
     await ada.context.setOffline(false)
-    for (const person of people) await until(() => person.text(), (text) => text === 'Bo: Together. abc', 'both texts')
-    await until(() => ada.pill.getAttribute('data-state'), (state) => state === 'saved' || state === 'back', 'saved')
+    for (const person of people)
+      await until(
+        () => person.text(),
+        (text) => text === 'Bo: Together. abc',
+        'both texts',
+      )
+    await until(
+      () => ada.pill.getAttribute('data-state'),
+      (state) => state === 'saved' || state === 'back',
+      'saved',
+    )
     await goodbye()
   })
 })

@@ -30,7 +30,8 @@ function closure(entry) {
 const shell = closure('app.js')
 const css = files.filter((name) => name.endsWith('.css'))
 const editor = files.filter((name) => name.endsWith('.js') && !shell.has(name))
-const kilobytes = (names) => names.reduce((sum, name) => sum + gzipSync(source(name), { level: 9 }).length, 0) / 1024
+const kilobytes = (names) =>
+  names.reduce((sum, name) => sum + gzipSync(source(name), { level: 9 }).length, 0) / 1024
 
 let failed = false
 for (const [label, names, limit] of [

@@ -47,6 +47,8 @@ export function collaboration({ fragment, undoManager, onUnreadable }: Collabora
             // A paste is a step of its own: it can be undone, or taken back when refused, without what was typed before.
             handlePaste: () => {
               undoManager.stopCapturing()
+              // And without what is typed after it: the paste itself happens before this runs.
+              queueMicrotask(() => undoManager.stopCapturing())
               return false
             },
           },

@@ -2,11 +2,16 @@
 //! from classes. A caret's name shows when it moves and then fades to a dot, by a CSS animation that is restarted here.
 
 import { Extension } from '@tiptap/core'
-import { relativePositionToAbsolutePosition, yCursorPlugin, ySyncPluginKey } from 'y-prosemirror'
+import { Plugin } from '@tiptap/pm/state'
+import type { EditorView } from '@tiptap/pm/view'
+import {
+  relativePositionToAbsolutePosition,
+  yCursorPlugin,
+  yCursorPluginKey,
+  ySyncPluginKey,
+} from 'y-prosemirror'
 import type { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
-import type { EditorView } from '@tiptap/pm/view'
-import { Plugin } from '@tiptap/pm/state'
 import { displayName, hueOf } from './palette'
 
 interface ClaimedUser {
@@ -64,6 +69,12 @@ export function remoteCursors(awareness: Awareness): Extension {
         view: (editorView) => {
           view = editorView
           awareness.on('change', onAwareness)
+          // Who was here before this editor is drawn now: until `view` was known nobody could be judged drawable.
+          setTimeout(() => {
+            if (!editorView.isDestroyed) {
+              editorView.dispatch(editorView.state.tr.setMeta(yCursorPluginKey, { awarenessUpdated: true }))
+            }
+          })
           return { destroy: () => awareness.off('change', onAwareness) }
         },
       }),

@@ -77,7 +77,9 @@ function openReadOnly(options: EditorOptions, fragment: Y.XmlFragment, found: Se
     editorProps: { attributes: editorAttributes(true) },
   })
   const show = () => {
-    const content = toReadOnlyContent(fragment, editor.schema, (name) => t('editor.unreadableBlock', { name }))
+    const content = toReadOnlyContent(fragment, editor.schema, (name) =>
+      t('editor.unreadableBlock', { name }),
+    )
     editor.commands.setContent(content)
   }
   show()

@@ -1,7 +1,7 @@
 //! The document's schema and the behaviour that comes with each block and mark. The node and mark names are the
 //! contract with the server and with every stored document: add, never rename.
 
-import { Extension, InputRule, type AnyExtension } from '@tiptap/core'
+import { type AnyExtension, Extension, InputRule } from '@tiptap/core'
 import { TaskItem, TaskList } from '@tiptap/extension-list'
 import { Placeholder } from '@tiptap/extensions'
 import { StarterKit } from '@tiptap/starter-kit'
@@ -49,7 +49,9 @@ export function schemaExtensions(): AnyExtension[] {
       nested: true,
       a11y: {
         checkboxLabel: (node, checked) =>
-          t(checked ? 'editor.taskDone' : 'editor.taskOpen', { text: node.textContent || t('editor.emptyTask') }),
+          t(checked ? 'editor.taskDone' : 'editor.taskOpen', {
+            text: node.textContent || t('editor.emptyTask'),
+          }),
       },
     }),
     TypedLinks,

@@ -107,8 +107,15 @@ function addParagraphs(doc: Y.Doc | null, items: Y.XmlElement[]): void {
  * Watches remote changes. Register it before the binding: observers run in order, so `onUnreadable` can unbind the
  * editor before the binding would delete what just arrived.
  */
-export function guard(root: Y.XmlFragment, schema: Schema, onUnreadable: (names: Set<string>) => void): () => void {
-  const observe = (events: Y.YEvent<Y.XmlFragment | Y.XmlText | Y.XmlElement>[], transaction: Y.Transaction) => {
+export function guard(
+  root: Y.XmlFragment,
+  schema: Schema,
+  onUnreadable: (names: Set<string>) => void,
+): () => void {
+  const observe = (
+    events: Y.YEvent<Y.XmlFragment | Y.XmlText | Y.XmlElement>[],
+    transaction: Y.Transaction,
+  ) => {
     if (transaction.local) return
     const found = new Set<string>()
     const broken: Y.XmlElement[] = []
@@ -129,7 +136,11 @@ export function guard(root: Y.XmlFragment, schema: Schema, onUnreadable: (names:
 }
 
 /** The document as the editor's JSON, with a plain paragraph in place of what the schema can not hold. */
-export function toReadOnlyContent(root: Y.XmlFragment, schema: Schema, placeholder: (name: string) => string): JSONContent {
+export function toReadOnlyContent(
+  root: Y.XmlFragment,
+  schema: Schema,
+  placeholder: (name: string) => string,
+): JSONContent {
   const block = (name: string): JSONContent => ({
     type: 'paragraph',
     content: [{ type: 'text', text: placeholder(name), marks: [{ type: 'italic' }] }],
@@ -148,7 +159,8 @@ export function toReadOnlyContent(root: Y.XmlFragment, schema: Schema, placehold
   return { type: 'doc', content: content.length > 0 ? content : [{ type: 'paragraph' }] }
 }
 
-const isUnknown = (node: unknown, schema: Schema) => node instanceof Y.XmlElement && !schema.nodes[node.nodeName]
+const isUnknown = (node: unknown, schema: Schema) =>
+  node instanceof Y.XmlElement && !schema.nodes[node.nodeName]
 
 function textContent(text: Y.XmlText, schema: Schema): JSONContent[] {
   return (text.toDelta() as Delta[])

@@ -1,6 +1,6 @@
 //! Keys that the blocks and marks do not bring themselves, compatible with other editors where one of them has the key.
 
-import { Extension, type Editor } from '@tiptap/core'
+import { type Editor, Extension } from '@tiptap/core'
 import { Fragment } from '@tiptap/pm/model'
 import { TextSelection } from '@tiptap/pm/state'
 

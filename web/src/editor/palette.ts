@@ -3,8 +3,18 @@
 
 /** What goes over the wire, so that other editors show about the same colour. The page itself draws `--hue-N`. */
 export const WIRE_COLORS = [
-  '#c8553d', '#b96a00', '#8f7a00', '#5b8a1f', '#1f8f5f', '#0f8f8f',
-  '#1583b7', '#3a5bd9', '#6a55d0', '#9a47c0', '#b8408f', '#c74568',
+  '#c8553d',
+  '#b96a00',
+  '#8f7a00',
+  '#5b8a1f',
+  '#1f8f5f',
+  '#0f8f8f',
+  '#1583b7',
+  '#3a5bd9',
+  '#6a55d0',
+  '#9a47c0',
+  '#b8408f',
+  '#c74568',
 ] as const
 
 export const HUES = WIRE_COLORS.length
@@ -25,6 +35,12 @@ export function hueOf(color: unknown, name: string): number {
 
 /** What others call themselves, made fit to show: one line, bounded, never empty. */
 export function displayName(name: unknown): string {
-  const clean = typeof name === 'string' ? name.replace(/[\p{Cc}\p{Cf}]/gu, '').trim().slice(0, 40) : ''
+  const clean =
+    typeof name === 'string'
+      ? name
+          .replace(/[\p{Cc}\p{Cf}]/gu, '')
+          .trim()
+          .slice(0, 40)
+      : ''
   return clean === '' ? 'Someone' : clean
 }

@@ -2,7 +2,7 @@
 //! this removes what would become text (style sheets, comments of Word) and keeps what only styles say (bold, italic).
 
 /** Elements whose content is never text of the document. */
-const DROPPED = 'style, script, meta, link, title, xml, o\\:p, template'
+const DROPPED = 'style, script, meta, link, title, template'
 
 /**
  * Works on text, before any parser sees it: the page's policy blocks style attributes in parsed HTML and reports them,
@@ -12,8 +12,11 @@ export function cleanPastedHtml(html: string): string {
   const body = /<!--StartFragment-->([\s\S]*?)<!--EndFragment-->/.exec(html)?.[1] ?? html
   const safe = body
     .replace(/<!--[\s\S]*?-->/g, '')
-    .replace(/<(style|script|xml)\b[\s\S]*?<\/\1\s*>/gi, '')
-    .replace(/(<[a-z][^\s>]*(?:\s[^>]*?)?)\sstyle\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/gi, (_, start: string, value: string) => `${start} data-pasted-style=${value}`)
+    .replace(/<(style|script|xml|o:p)\b[\s\S]*?<\/\1\s*>/gi, '')
+    .replace(
+      /(<[a-z][^\s>]*(?:\s[^>]*?)?)\sstyle\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/gi,
+      (_, start: string, value: string) => `${start} data-pasted-style=${value}`,
+    )
   const page = new DOMParser().parseFromString(safe, 'text/html')
   for (const element of page.querySelectorAll(DROPPED)) element.remove()
   for (const element of page.querySelectorAll<HTMLElement>('[data-pasted-style]')) {
@@ -42,7 +45,11 @@ function applyMeaning(page: Document, element: HTMLElement, style: string): void
   // A link is underlined and a heading is bold by what it is.
   if (element.tagName !== 'SPAN' || element.closest('a')) return
   for (const [pattern, tag] of MEANINGS) {
-    if (!pattern.test(style) || (tag === 'strong' && element.parentElement && HEADING.test(element.parentElement.tagName))) continue
+    if (
+      !pattern.test(style) ||
+      (tag === 'strong' && element.parentElement && HEADING.test(element.parentElement.tagName))
+    )
+      continue
     const wrapper = page.createElement(tag)
     wrapper.append(...element.childNodes)
     element.append(wrapper)

@@ -45,7 +45,8 @@ const english = {
   'home.emptySearch': 'No title contains “{query}”',
   'home.emptySearchHint': 'The search looks at titles only.',
   'home.emptyTrash': 'The trash is empty',
-  'home.emptyTrashHint': 'Documents you move to the trash wait here until you restore them or delete them for good.',
+  'home.emptyTrashHint':
+    'Documents you move to the trash wait here until you restore them or delete them for good.',
   'home.error': 'The list could not be loaded',
   'home.count': '{count} document|{count} documents',
   'home.trashed': '“{title}” is in the trash',
@@ -86,11 +87,12 @@ const english = {
   'pill.saving': 'Saving…',
   'pill.savingTitle': '{count} edit is on its way|{count} edits are on their way',
   'pill.offline': 'Offline',
-  'pill.offlineKept': 'Offline · {count} edit kept on this device|Offline · {count} edits kept on this device',
+  'pill.offlineKept':
+    'Offline · {count} edit kept on this device|Offline · {count} edits kept on this device',
   'pill.offlineTab': 'Offline · {count} edit in this tab only|Offline · {count} edits in this tab only',
   'pill.offlineTitle': 'You can go on writing. Your edits are merged when the connection is back.',
   'pill.reconnecting': 'Reconnecting…',
-  'pill.retryIn': 'next try in {seconds} s',
+  'pill.retryIn': '· next try in {seconds} s',
   'pill.tryNow': 'Try now',
   'pill.notSaved': 'Not saved: {reason}',
   'pill.notSavedTitle': 'The server cannot store at the moment. Your edits are kept and saved when it can.',
@@ -99,18 +101,20 @@ const english = {
   'pill.back': 'Back online, {count} edit merged|Back online, {count} edits merged',
 
   'refused.tooBig': 'Your last change is larger than the server takes{limit}.',
-  'refused.other': 'The server refused your last change: {reason}',
+  'refused.other': 'The server refused your last change: {reason}{limit}.',
   'refused.limit': ' (limit: {limit})',
   'refused.hint': 'It and what you write from now on are only on this device until you take it back.',
   'refused.undo': 'Undo',
   'refused.copy': 'Copy my text',
   'refused.discard': 'Discard unsaved edits',
   'refused.discardConfirm': 'Discard the edits that are not saved?',
-  'refused.discardHint': 'The document goes back to what the server has. Copy your text first if you need it.',
+  'refused.discardHint':
+    'The document goes back to what the server has. Copy your text first if you need it.',
   'refused.undone': 'The change was taken back',
 
   'notice.noStore': 'This browser cannot keep offline edits. Leave this tab open until everything is saved.',
-  'notice.readOnly': 'This document holds something this page cannot show ({names}), so it is read-only here. Nothing was changed.',
+  'notice.readOnly':
+    'This document holds something this page cannot show ({names}), so it is read-only here. Nothing was changed.',
   'notice.reload': 'Reload',
   'notice.trashed': 'This document is in the trash',
   'notice.trashedHint': 'Restore it to go on writing.',
@@ -124,7 +128,8 @@ const english = {
   'notice.copyTitle': '{title} (my copy)',
   'notice.dismissCopy': 'Discard them',
   'notice.openNew': 'Open the new one',
-  'notice.forbidden': 'This server does not take edits from this address. Open the page at the server’s own address.',
+  'notice.forbidden':
+    'This server does not take edits from this address. Open the page at the server’s own address.',
   'notice.rejected': 'The server keeps refusing this page’s connection. Your edits stay on this device.',
   'notice.openFailed': 'The document could not be opened',
 
@@ -194,6 +199,7 @@ const plural = new Intl.PluralRules('en')
 export function t(key: StringKey, values: Values = {}): string {
   const forms = english[key].split('|')
   const { count } = values
-  const form = forms.length > 1 && typeof count === 'number' && plural.select(count) !== 'one' ? forms[1] : forms[0]
+  const form =
+    forms.length > 1 && typeof count === 'number' && plural.select(count) !== 'one' ? forms[1] : forms[0]
   return (form ?? '').replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
 }

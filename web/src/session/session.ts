@@ -7,7 +7,14 @@ import * as Y from 'yjs'
 import { type DocumentRecord, getDocument } from '../api/documents'
 import { Problem } from '../api/problem'
 import { SCHEMA_VERSION } from '../editor/schema-version'
-import { dropLocalCopy, type LocalCopy, LocalStore, localEpochs, readLocalCopy, writeLocalCopy } from '../sync/local-store'
+import {
+  dropLocalCopy,
+  type LocalCopy,
+  LocalStore,
+  localEpochs,
+  readLocalCopy,
+  writeLocalCopy,
+} from '../sync/local-store'
 import { Provider, type SyncState } from '../sync/provider'
 import { awarenessUser } from './identity'
 import { browserClock, openSocket } from './platform'
@@ -39,14 +46,17 @@ export class DocumentSession {
   readonly oldCopy = signal<LocalCopy | null>(null)
   readonly recordTitle = signal('')
 
+  readonly #carried: Uint8Array | undefined
   #epoch = NO_RECORD
   #store: LocalStore | null = null
   #provider: Provider | null = null
   #stopped = false
   readonly #cleanups: (() => void)[] = []
 
-  constructor(name: string) {
+  /** `carried`: a state to start from that is nowhere else. */
+  constructor(name: string, carried?: Uint8Array) {
     this.name = name
+    this.#carried = carried
     const forgetUser = awarenessUser.subscribe((user) => this.awareness.setLocalStateField('user', user))
     this.#cleanups.push(forgetUser)
   }
@@ -65,10 +75,11 @@ export class DocumentSession {
     })
     if (this.#stopped) return void this.#store.close()
     this.kept.value = !this.#store.failed
-    await this.#adoptFromBeforeTheRecord(epochs)
+    if (this.#carried) Y.applyUpdate(this.doc, this.#carried, 'carried')
+    const adopted = (await this.#adoptFromBeforeTheRecord(epochs)) + (this.#carried ? 1 : 0)
     await this.#findOldCopy(epochs)
     if (this.#stopped) return
-    this.#connect(this.#store)
+    this.#connect(this.#store, this.#store.initialUnsaved + adopted)
   }
 
   destroy(): void {
@@ -91,15 +102,21 @@ export class DocumentSession {
 
   /**
    * After a refused change was undone: the local history still holds its content. A new Y.Doc that loads the same state
-   * drops content that is deleted, and with it what the server would refuse again. Ends this session; open a new one.
+   * drops content that is deleted, and with it what the server would refuse again. Ends this session; open a new one,
+   * with the state that is returned when this device could not keep it.
    */
-  async shed(): Promise<void> {
+  async shed(): Promise<Uint8Array | undefined> {
     const collected = new Y.Doc()
     Y.applyUpdate(collected, Y.encodeStateAsUpdate(this.doc))
     const update = Y.encodeStateAsUpdate(collected)
-    await this.#end()
-    await writeLocalCopy(this.name, this.#epoch, update)
     collected.destroy()
+    await this.#end()
+    try {
+      await writeLocalCopy(this.name, this.#epoch, update)
+      return undefined
+    } catch {
+      return update
+    }
   }
 
   /** Drops what only this device has; a new session starts from what the server has. */
@@ -153,12 +170,14 @@ export class DocumentSession {
     if (copy) Y.applyUpdate(this.doc, copy.update)
   }
 
-  async #adoptFromBeforeTheRecord(epochs: readonly number[]): Promise<void> {
-    if (this.#epoch !== FIRST_EPOCH || !epochs.includes(NO_RECORD)) return
+  /** Takes over what was written before the document had a record; returns how many of those edits are unsaved. */
+  async #adoptFromBeforeTheRecord(epochs: readonly number[]): Promise<number> {
+    if (this.#epoch !== FIRST_EPOCH || !epochs.includes(NO_RECORD)) return 0
     const copy = await readLocalCopy(this.name, NO_RECORD)
     if (copy && copy.unsaved > 0) Y.applyUpdate(this.doc, copy.update, 'adopted')
     await this.flushed()
     await dropLocalCopy(this.name, NO_RECORD)
+    return copy?.unsaved ?? 0
   }
 
   async #findOldCopy(epochs: readonly number[]): Promise<void> {
@@ -168,7 +187,7 @@ export class DocumentSession {
     }
   }
 
-  #connect(store: LocalStore): void {
+  #connect(store: LocalStore, unsaved: number): void {
     const address = () => {
       const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
       const query = `client=coscribe&schema=${SCHEMA_VERSION}&epoch=${this.#epoch}`
@@ -179,7 +198,7 @@ export class DocumentSession {
       awareness: this.awareness,
       open: () => openSocket(address()),
       clock: browserClock,
-      unsaved: store.initialUnsaved,
+      unsaved,
       storeOrigin: store,
     })
     this.#provider = provider

@@ -72,7 +72,10 @@ function replaceText(text: Y.Text, next: string): void {
 }
 
 /** One replacement that turns `before` into `after`; never splits a surrogate pair. */
-export function difference(before: string, after: string): { start: number; removed: number; inserted: string } {
+export function difference(
+  before: string,
+  after: string,
+): { start: number; removed: number; inserted: string } {
   const shorter = Math.min(before.length, after.length)
   let start = 0
   while (start < shorter && before[start] === after[start]) start++

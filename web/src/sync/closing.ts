@@ -25,3 +25,8 @@ const MEANINGS: Readonly<Record<number, CloseMeaning>> = {
 export const MAX_STRIKES = 3
 
 export const closeMeaning = (code: number): CloseMeaning => MEANINGS[code] ?? 'retry'
+
+const HALTS: ReadonlySet<CloseMeaning> = new Set<Halt>(['gone', 'other-epoch', 'forbidden', 'rejected'])
+
+/** The meaning as a reason to stop; null when another attempt makes sense. */
+export const haltOf = (meaning: CloseMeaning): Halt | null => (HALTS.has(meaning) ? (meaning as Halt) : null)

@@ -48,11 +48,14 @@ export class Ledger {
 
   /** Returns the update that was refused, so that the page can take back just this change. */
   refused(index?: number): Uint8Array | null {
-    const at = index === undefined ? 0 : this.#sent.findIndex((message) => message.index === index)
-    const [message] = at < 0 ? [] : this.#sent.splice(at, 1)
-    if (!message) return null
-    this.#refused += message.edits
-    return message.update
+    const message = this.#take(index)
+    this.#refused += message?.edits ?? 0
+    return message?.update ?? null
+  }
+
+  /** Not taken at the moment: its edits wait for the next SyncStep2. */
+  postponed(index?: number): void {
+    this.#uncovered += this.#take(index)?.edits ?? 0
   }
 
   /** The largest unanswered update: the one to suspect when the server closes because a message was too big. */
@@ -61,6 +64,11 @@ export class Ledger {
       (largest, { update }) => (largest && largest.length >= update.length ? largest : update),
       null,
     )
+  }
+
+  #take(index = this.#sent[0]?.index): Sent | undefined {
+    const at = this.#sent.findIndex((message) => message.index === index)
+    return at < 0 ? undefined : this.#sent.splice(at, 1)[0]
   }
 
   disconnected(): void {

@@ -213,7 +213,9 @@ export async function localEpochs(doc: string): Promise<number[]> {
     const databases = await indexedDB.databases()
     return databases
       .map(({ name }) => name ?? '')
-      .filter((name) => name.startsWith(`${PREFIX}:`) && name.slice(PREFIX.length + 1).replace(/^\d+:/, '') === doc)
+      .filter(
+        (name) => name.startsWith(`${PREFIX}:`) && name.slice(PREFIX.length + 1).replace(/^\d+:/, '') === doc,
+      )
       .map((name) => Number.parseInt(name.slice(PREFIX.length + 1), 10))
       .sort((a, b) => b - a)
   } catch {

@@ -15,10 +15,15 @@
 //! receive an edit whose predecessors it lacks. After a refusal document messages stop (what follows builds on what
 //! was refused), while others' edits still come in; `sync/refusal` of the page repairs the document and starts anew.
 
-import { applyAwarenessUpdate, type Awareness, encodeAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness'
+import {
+  type Awareness,
+  applyAwarenessUpdate,
+  encodeAwarenessUpdate,
+  removeAwarenessStates,
+} from 'y-protocols/awareness'
 import * as Y from 'yjs'
 import { backoffDelay } from './backoff'
-import { closeMeaning, type Halt, MAX_STRIKES } from './closing'
+import { closeMeaning, type Halt, haltOf, MAX_STRIKES } from './closing'
 import { Ledger } from './ledger'
 import {
   decodeMessage,
@@ -81,6 +86,8 @@ const SILENCE_MS = 45_000
 const OPEN_MS = 10_000
 /** A connection that held so long starts the backoff from zero when it breaks. */
 const STEADY_MS = 10_000
+/** The one refusal that is not for good: the server can not store now, and asks again (SyncStep1) when it can. */
+const NOT_STORED = 'not-stored'
 /** Cursor moves within this time go out as one message. */
 const AWARENESS_MS = 30
 
@@ -219,29 +226,47 @@ export class Provider {
   }
 
   #onMessage(message: ServerMessage): void {
-    const { doc, awareness } = this.#options
     switch (message.kind) {
       case 'step-1':
-        return this.#answerStep1(message.stateVector)
+        this.#answerStep1(message.stateVector)
+        break
       case 'step-2':
-        Y.applyUpdate(doc, message.update, this)
+        this.#apply(message.update)
         this.#receivedStep2 = true
-        return this.#goLiveWhenSynced()
+        this.#goLiveWhenSynced()
+        break
       case 'update':
-        return Y.applyUpdate(doc, message.update, this)
+        this.#apply(message.update)
+        break
       case 'awareness':
-        return this.#applyAwareness(message.update)
+        this.#applyAwareness(message.update)
+        break
       case 'query-awareness':
-        return this.#sendAwareness(awareness)
+        this.#sendAwareness()
+        break
       case 'saved':
-        return this.#onSaved(message.count)
+        this.#onSaved(message.count)
+        break
       case 'refused':
-        return this.#onRefused(message.refusal)
+        this.#onRefused(message.refusal)
+        break
       case 'storing':
-        return this.#set({ notStoring: message.ok ? null : message.reason })
+        this.#set({ notStoring: message.ok ? null : message.reason })
+        break
       case 'denied':
       case 'unknown':
-        return
+        break
+    }
+  }
+
+  /** An observer of the document (the editor) may throw; that is reported, and must not end the conversation. */
+  #apply(update: Uint8Array): void {
+    try {
+      Y.applyUpdate(this.#options.doc, update, this)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
     }
   }
 
@@ -268,6 +293,13 @@ export class Provider {
   }
 
   #onRefused(refusal: Refusal): void {
+    if (refusal.code === NOT_STORED) {
+      // What follows would build on what the server does not have: hold everything until it asks.
+      this.#sentStep2 = false
+      this.#ledger.postponed(refusal.message)
+      this.#set({ notStoring: this.#state.notStoring ?? refusal.reason })
+      return
+    }
     const update = this.#ledger.refused(refusal.message)
     this.#refusedUpdate ??= update
     this.#set({ refusal: this.#state.refusal ?? refusal })
@@ -299,7 +331,8 @@ export class Provider {
   }
 
   /** Only my own entry: others speak for themselves. */
-  #sendAwareness(awareness = this.#options.awareness): void {
+  #sendAwareness(): void {
+    const { awareness } = this.#options
     if (!this.#socket || this.#state.phase === 'connecting' || !awareness.meta.has(awareness.clientID)) return
     this.#send(encodeAwareness(encodeAwarenessUpdate(awareness, [awareness.clientID])))
   }
@@ -343,14 +376,12 @@ export class Provider {
     const meaning = closeMeaning(code)
     if (meaning === 'too-big') {
       this.#refusedUpdate ??= suspect
-      this.#set({ refusal: this.#state.refusal ?? { code: 'too-big', reason: '' }, downSince })
+      this.#set({ refusal: this.#state.refusal ?? { code: 'too-big', reason: '' } })
     }
     if (meaning === 'strike') this.#strikes += 1
-    if (this.#strikes >= MAX_STRIKES) return this.#set({ phase: 'halted', halt: 'rejected', downSince })
-    if (meaning !== 'retry' && meaning !== 'strike' && meaning !== 'too-big') {
-      return this.#set({ phase: 'halted', halt: meaning, downSince })
-    }
-    this.#scheduleRetry(downSince)
+    const halt = this.#strikes >= MAX_STRIKES ? 'rejected' : haltOf(meaning)
+    if (halt) this.#set({ phase: 'halted', halt, downSince })
+    else this.#scheduleRetry(downSince)
   }
 
   #scheduleRetry(downSince: number): void {

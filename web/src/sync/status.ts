@@ -7,7 +7,12 @@ export type Pill =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'saved'; readonly at: number | null }
   | { readonly kind: 'saving'; readonly edits: number }
-  | { readonly kind: 'offline'; readonly edits: number; readonly kept: boolean; readonly retryIn: number | null }
+  | {
+      readonly kind: 'offline'
+      readonly edits: number
+      readonly kept: boolean
+      readonly retryIn: number | null
+    }
   | { readonly kind: 'reconnecting'; readonly retryIn: number | null }
   | { readonly kind: 'not-saved'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string }

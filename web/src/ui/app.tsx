@@ -1,7 +1,7 @@
 //! The frame around both pages. The document page is a chunk of its own, as it brings the editor.
 
-import { useEffect, useState } from 'preact/hooks'
 import type { FunctionComponent } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import { t } from '../i18n/strings'
 import { Confirmation } from './dialog'
 import { Feedback } from './feedback'
@@ -9,7 +9,6 @@ import { Home } from './home/home'
 import { followLink, route } from './router'
 
 type DocumentPage = FunctionComponent<{ readonly name: string }>
-
 
 function LazyDocument({ name }: { name: string }) {
   const [page, setPage] = useState<{ readonly component: DocumentPage } | 'failed' | null>(null)

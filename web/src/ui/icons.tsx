@@ -1,19 +1,84 @@
 //! The icons, by the name of what they mean here.
 
 import {
-  ArrowUpRight, Bold, Check, ChevronDown, CloudOff, Code, Copy, Ellipsis, ExternalLink, FileText, Italic, Keyboard, Link,
-  List, ListChecks, ListOrdered, LoaderCircle, Minus, Monitor, Moon, Pencil, Plus, Printer, Redo2, RemoveFormatting,
-  RotateCcw, Search, SquareCode, Strikethrough, Sun, TextQuote, Trash2, TriangleAlert, Underline, Undo2, Unlink, X,
+  ArrowUpRight,
+  Bold,
+  Check,
+  ChevronDown,
+  CloudOff,
+  Code,
+  Copy,
+  Ellipsis,
+  ExternalLink,
+  FileText,
+  Italic,
+  Keyboard,
+  Link,
+  List,
+  ListChecks,
+  ListOrdered,
+  LoaderCircle,
+  Minus,
+  Monitor,
+  Moon,
+  Pencil,
+  Plus,
+  Printer,
+  Redo2,
+  RemoveFormatting,
+  RotateCcw,
+  Search,
+  SquareCode,
+  Strikethrough,
+  Sun,
+  TextQuote,
+  Trash2,
+  TriangleAlert,
+  Underline,
+  Undo2,
+  Unlink,
+  X,
 } from 'lucide'
 import { createElement } from 'preact'
 
 const ICONS = {
-  arrow: ArrowUpRight, bold: Bold, check: Check, chevron: ChevronDown, offline: CloudOff, code: Code, copy: Copy,
-  more: Ellipsis, open: ExternalLink, document: FileText, italic: Italic, keyboard: Keyboard, link: Link, bulletList: List,
-  taskList: ListChecks, orderedList: ListOrdered, progress: LoaderCircle, rule: Minus, system: Monitor, dark: Moon,
-  rename: Pencil, plus: Plus, print: Printer, redo: Redo2, clear: RemoveFormatting, restore: RotateCcw, search: Search,
-  codeBlock: SquareCode, strike: Strikethrough, light: Sun, quote: TextQuote, trash: Trash2, warning: TriangleAlert,
-  underline: Underline, undo: Undo2, unlink: Unlink, close: X,
+  arrow: ArrowUpRight,
+  bold: Bold,
+  check: Check,
+  chevron: ChevronDown,
+  offline: CloudOff,
+  code: Code,
+  copy: Copy,
+  more: Ellipsis,
+  open: ExternalLink,
+  document: FileText,
+  italic: Italic,
+  keyboard: Keyboard,
+  link: Link,
+  bulletList: List,
+  taskList: ListChecks,
+  orderedList: ListOrdered,
+  progress: LoaderCircle,
+  rule: Minus,
+  system: Monitor,
+  dark: Moon,
+  rename: Pencil,
+  plus: Plus,
+  print: Printer,
+  redo: Redo2,
+  clear: RemoveFormatting,
+  restore: RotateCcw,
+  search: Search,
+  codeBlock: SquareCode,
+  strike: Strikethrough,
+  light: Sun,
+  quote: TextQuote,
+  trash: Trash2,
+  warning: TriangleAlert,
+  underline: Underline,
+  undo: Undo2,
+  unlink: Unlink,
+  close: X,
 } as const
 
 export type IconName = keyof typeof ICONS
@@ -32,7 +97,9 @@ export function Icon({ name, size = 18 }: { name: IconName; size?: number }) {
       stroke-linejoin="round"
       aria-hidden="true"
     >
-      {ICONS[name].map(([tag, attributes]) => createElement(tag as string, attributes as Record<string, string>))}
+      {ICONS[name].map(([tag, attributes]) =>
+        createElement(tag as string, attributes as Record<string, string>),
+      )}
     </svg>
   )
 }

@@ -21,7 +21,15 @@ interface PopoverProps {
   readonly children: ComponentChildren
 }
 
-export function Popover({ anchor, onClose, align = 'start', label, role = 'dialog', children, ...rest }: PopoverProps) {
+export function Popover({
+  anchor,
+  onClose,
+  align = 'start',
+  label,
+  role = 'dialog',
+  children,
+  ...rest
+}: PopoverProps) {
   const panel = useRef<HTMLDivElement>(null)
   useLayoutEffect(() => {
     const element = panel.current
@@ -45,7 +53,13 @@ export function Popover({ anchor, onClose, align = 'start', label, role = 'dialo
     }
   }, [anchor, align])
   return (
-    <div ref={panel as RefObject<HTMLDivElement>} popover="auto" class={`popover ${rest.class ?? ''}`} role={role} aria-label={label}>
+    <div
+      ref={panel as RefObject<HTMLDivElement>}
+      popover="auto"
+      class={`popover ${rest.class ?? ''}`}
+      role={role}
+      aria-label={label}
+    >
       {children}
     </div>
   )
@@ -59,7 +73,8 @@ function place(element: HTMLElement, anchor: Anchor, align: 'start' | 'end'): vo
   const bottom = viewport?.height ?? innerHeight
   const left = align === 'start' ? at.left : at.right - width
   const below = at.bottom + GAP
-  const top = below + height + MARGIN > bottom && at.top - GAP - height > MARGIN ? at.top - GAP - height : below
+  const top =
+    below + height + MARGIN > bottom && at.top - GAP - height > MARGIN ? at.top - GAP - height : below
   element.style.left = `${Math.max(MARGIN, Math.min(left, right - width - MARGIN))}px`
   element.style.top = `${Math.max(MARGIN, Math.min(top, bottom - height - MARGIN))}px`
 }

@@ -38,7 +38,15 @@ export function navigate(path: string): void {
 /** For `onClick` of a link: follows it inside the page unless the person asked for a new tab or window. */
 export function followLink(event: MouseEvent): void {
   const link = event.currentTarget as HTMLAnchorElement
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
+  if (
+    event.defaultPrevented ||
+    event.button !== 0 ||
+    event.metaKey ||
+    event.ctrlKey ||
+    event.shiftKey ||
+    event.altKey
+  )
+    return
   event.preventDefault()
   navigate(link.getAttribute('href') ?? '/')
 }

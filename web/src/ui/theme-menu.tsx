@@ -15,7 +15,13 @@ export function ThemeMenu() {
     run: () => setTheme(name),
   }))
   return (
-    <Menu label={t('theme.label')} title={t('theme.label')} items={items} align="end">
+    <Menu
+      class="icon-button theme-button"
+      label={t('theme.label')}
+      title={t('theme.label')}
+      items={items}
+      align="end"
+    >
       <Icon name={theme.value} />
     </Menu>
   )

@@ -27,7 +27,13 @@ export function Bar({ session, showShortcuts }: BarProps) {
   const title = session.title.text.value || session.recordTitle.value
   return (
     <header class="bar">
-      <a class="icon-button bar-home" href="/" aria-label={t('doc.home')} title={t('doc.home')} onClick={followLink}>
+      <a
+        class="icon-button bar-home"
+        href="/"
+        aria-label={t('doc.home')}
+        title={t('doc.home')}
+        onClick={followLink}
+      >
         <img src="/favicon.svg" width="22" height="22" alt="" />
       </a>
       <button
@@ -54,7 +60,13 @@ function MoreMenu({ session, showShortcuts }: { session: DocumentSession; showSh
     { label: t('doc.copyText'), icon: 'copy', run: () => void copyText(session) },
     { label: t('doc.print'), icon: 'print', keys: withMod('P'), run: () => print() },
     { label: t('doc.shortcuts'), icon: 'keyboard', keys: withMod('/'), run: showShortcuts },
-    { label: t('doc.trash'), icon: 'trash', danger: true, separated: true, run: () => void moveToTrash(session) },
+    {
+      label: t('doc.trash'),
+      icon: 'trash',
+      danger: true,
+      separated: true,
+      run: () => void moveToTrash(session),
+    },
   ]
   return (
     <Menu label={t('doc.more')} title={t('doc.more')} items={items} align="end">

@@ -62,7 +62,11 @@ export function usePageKeys(surface: Signal<SurfaceState>, actions: { toggleShor
       } else if (event.key === 'F6') {
         event.preventDefault()
         cycleRegion(event.shiftKey ? -1 : 1)
-      } else if (event.key === 'Escape' && event.target instanceof Element && event.target.closest('.toolbar')) {
+      } else if (
+        event.key === 'Escape' &&
+        event.target instanceof Element &&
+        event.target.closest('.toolbar')
+      ) {
         surface.value.open?.editor.commands.focus()
       } else if (event.altKey && event.key === 'F10') {
         event.preventDefault()
@@ -75,7 +79,9 @@ export function usePageKeys(surface: Signal<SurfaceState>, actions: { toggleShor
 }
 
 function cycleRegion(step: 1 | -1): void {
-  const targets = REGIONS.map((selector) => document.querySelector<HTMLElement>(selector)).filter((found) => found !== null)
+  const targets = REGIONS.map((selector) => document.querySelector<HTMLElement>(selector)).filter(
+    (found) => found !== null,
+  )
   const regions = ['.bar', '.toolbar', '.desk']
   const at = regions.findIndex((region) => document.activeElement?.closest(region))
   targets.at((at + step + targets.length) % targets.length)?.focus()

@@ -6,13 +6,14 @@ import { isAllowedHref, normalizeHref } from '../../editor/links'
 import { t } from '../../i18n/strings'
 import { Icon } from '../icons'
 import { type Anchor, Popover } from '../popover'
+import { selectAll } from '../select-all'
 
 export function LinkPopover({ editor, onClose }: { editor: Editor; onClose: () => void }) {
   const field = useRef<HTMLInputElement>(null)
   const [bad, setBad] = useState(false)
   const current = useMemo(() => String(editor.getAttributes('link').href ?? ''), [editor])
   const anchor = useMemo(() => selectionAnchor(editor), [editor])
-  useEffect(() => field.current?.select(), [])
+  useEffect(() => selectAll(field.current), [])
 
   const close = () => {
     onClose()
@@ -55,11 +56,24 @@ export function LinkPopover({ editor, onClose }: { editor: Editor; onClose: () =
         {current !== '' && (
           <>
             {isAllowedHref(current) && (
-              <a class="icon-button" href={current} target="_blank" rel="noopener noreferrer" aria-label={t('link.open')} title={t('link.open')}>
+              <a
+                class="icon-button"
+                href={current}
+                target="_blank"
+                rel="noopener noreferrer"
+                aria-label={t('link.open')}
+                title={t('link.open')}
+              >
                 <Icon name="open" size={16} />
               </a>
             )}
-            <button type="button" class="icon-button" aria-label={t('link.remove')} title={t('link.remove')} onClick={remove}>
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={t('link.remove')}
+              title={t('link.remove')}
+              onClick={remove}
+            >
               <Icon name="unlink" size={16} />
             </button>
           </>

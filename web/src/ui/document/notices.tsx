@@ -2,6 +2,7 @@
 
 import type { Signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
+import { useEffect } from 'preact/hooks'
 import { undoChange } from '../../editor/undo'
 import { type StringKey, t } from '../../i18n/strings'
 import { saveAsOwnCopy } from '../../session/own-copy'
@@ -18,7 +19,8 @@ import type { SurfaceState } from './surface'
 interface NoticesProps {
   readonly session: DocumentSession
   readonly surface: Signal<SurfaceState>
-  readonly reopen: () => void
+  /** `carried`: a state that this device could not keep, for the next session to start from. */
+  readonly reopen: (carried?: Uint8Array) => void
 }
 
 export function Notices({ session, surface, reopen }: NoticesProps) {
@@ -27,7 +29,9 @@ export function Notices({ session, surface, reopen }: NoticesProps) {
   const halt = sync?.halt
   return (
     <div class="notices">
-      {sync?.refusal && <Refused session={session} surface={surface} refusal={sync.refusal} reopen={reopen} />}
+      {sync?.refusal && (
+        <Refused session={session} surface={surface} refusal={sync.refusal} reopen={reopen} />
+      )}
       {(halt === 'forbidden' || halt === 'rejected') && (
         <Notice tone="danger" text={t(`notice.${halt}`)}>
           <NoticeButton label="notice.reload" run={() => location.reload()} />
@@ -45,7 +49,15 @@ export function Notices({ session, surface, reopen }: NoticesProps) {
   )
 }
 
-function Notice({ tone, text, children }: { tone: 'warn' | 'danger'; text: string; children?: ComponentChildren }) {
+function Notice({
+  tone,
+  text,
+  children,
+}: {
+  tone: 'warn' | 'danger'
+  text: string
+  children?: ComponentChildren
+}) {
   return (
     <div class={`notice notice-${tone}`} role="alert">
       <Icon name="warning" size={16} />
@@ -63,17 +75,22 @@ function NoticeButton({ label, run }: { label: StringKey; run: () => void }) {
   )
 }
 
-const SIZE_CODES = /too-?(big|large)|size|quota|limit/
+/** One message was too big; any other limit (the document's size, its depth) is told in the server's words. */
+const SIZE_CODES = /^(update|message|frame)?-?too-(big|large)$/
 
 /** A limit as people read it: the server names bytes. */
-function limitText({ limit }: Refusal): string {
+function sizeLimit({ limit }: Refusal): string {
   if (limit === undefined) return ''
   const bytes = Number(limit)
-  const text = Number.isFinite(bytes) && bytes >= 1024 ? formatBytes(bytes) : String(limit)
+  const text = Number.isFinite(bytes) ? formatBytes(bytes) : String(limit)
   return t('refused.limit', { limit: text })
 }
 
+/** What it counts (bytes, blocks, levels) only the server's reason says. */
+const plainLimit = ({ limit }: Refusal) => (limit === undefined ? '' : t('refused.limit', { limit }))
+
 function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
   const [amount, unit] = bytes >= 1024 * 1024 ? [bytes / 1024 / 1024, 'MB'] : [bytes / 1024, 'kB']
   return `${Math.round(amount * 10) / 10} ${unit}`
 }
@@ -85,17 +102,20 @@ interface RefusedProps extends NoticesProps {
 function Refused({ session, surface, refusal, reopen }: RefusedProps) {
   const isSize = SIZE_CODES.test(refusal.code)
   const what = isSize
-    ? t('refused.tooBig', { limit: limitText(refusal) })
-    : t('refused.other', { reason: refusal.reason || refusal.code })
+    ? t('refused.tooBig', { limit: sizeLimit(refusal) })
+    : t('refused.other', { reason: refusal.reason || refusal.code, limit: plainLimit(refusal) })
   const manager = surface.value.open?.undoManager ?? null
+  // What is typed from now on is not part of the refused change.
+  useEffect(() => manager?.stopCapturing(), [manager])
   const takeBack = async () => {
     if (!manager || !undoChange(manager, session.provider?.refusedUpdate ?? null)) return
-    await session.shed()
+    const carried = await session.shed()
     toast(t('refused.undone'))
-    reopen()
+    reopen(carried)
   }
   const discard = async () => {
-    if (!(await confirmAction(t('refused.discardConfirm'), t('refused.discardHint'), t('refused.discard')))) return
+    if (!(await confirmAction(t('refused.discardConfirm'), t('refused.discardHint'), t('refused.discard'))))
+      return
     await session.discardLocal()
     reopen()
   }

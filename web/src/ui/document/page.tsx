@@ -6,27 +6,37 @@ import { t } from '../../i18n/strings'
 import { DocumentSession } from '../../session/session'
 import { QUIET_MS } from '../quiet'
 import { Bar } from './bar'
-import { Gone } from './gone'
 import { useLeaveGuard, usePageKeys, usePresenceAnnouncements, useToolbarAboveKeyboard } from './behaviour'
+import { Gone } from './gone'
 import { LinkPopover } from './link-popover'
 import { Notices } from './notices'
 import { Shortcuts } from './shortcuts'
-import { type SurfaceState, Surface, emptySurface } from './surface'
+import { emptySurface, Surface, type SurfaceState } from './surface'
 import { TitleField } from './title-field'
 import { Toolbar } from './toolbar'
 
+interface Visit {
+  readonly number: number
+  readonly carried: Uint8Array | undefined
+}
+
 export function Page({ name }: { name: string }) {
-  const [visit, setVisit] = useState(0)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new visit is a new session of the same document
-  const session = useMemo(() => new DocumentSession(name), [name, visit])
+  const [visit, setVisit] = useState<Visit>({ number: 0, carried: undefined })
+  const session = useMemo(() => new DocumentSession(name, visit.carried), [name, visit])
   useEffect(() => {
     void session.open()
     return () => session.destroy()
   }, [session])
-  return <Document key={visit} session={session} reopen={() => setVisit(visit + 1)} />
+  const reopen = (carried?: Uint8Array) => setVisit({ number: visit.number + 1, carried })
+  return <Document key={visit.number} session={session} reopen={reopen} />
 }
 
-function Document({ session, reopen }: { session: DocumentSession; reopen: () => void }) {
+interface DocumentProps {
+  readonly session: DocumentSession
+  readonly reopen: (carried?: Uint8Array) => void
+}
+
+function Document({ session, reopen }: DocumentProps) {
   const surface = useSignal<SurfaceState>(emptySurface)
   const shortcuts = useSignal(false)
   const linkField = useSignal(false)
@@ -41,17 +51,27 @@ function Document({ session, reopen }: { session: DocumentSession; reopen: () =>
   return (
     <div class="document-frame">
       <Bar session={session} surface={surface} showShortcuts={() => (shortcuts.value = true)} />
-      {isOpen && !readOnly && <Toolbar surface={surface} editLink={() => (linkField.value = true)} />}
+      {isOpen && !readOnly && (
+        <section class="toolbar-region" aria-label={t('toolbar.label')}>
+          <Toolbar surface={surface} editLink={() => (linkField.value = true)} />
+        </section>
+      )}
       <Notices session={session} surface={surface} reopen={reopen} />
       <main class="desk" id="text">
         {view.kind === 'opening' && <OpeningSkeleton />}
         {view.kind === 'ready' && (
           <article class="paper">
-            <TitleField session={session} readOnly={readOnly} onLeave={() => surface.value.open?.editor.commands.focus('start')} />
+            <h1>
+              <TitleField
+                session={session}
+                readOnly={readOnly}
+                onLeave={() => surface.value.open?.editor.commands.focus('start')}
+              />
+            </h1>
             <Surface session={session} surface={surface} editLink={() => (linkField.value = true)} />
           </article>
         )}
-        {!isOpen && <Gone session={session} reopen={reopen} />}
+        {!isOpen && <Gone session={session} reopen={() => reopen()} />}
       </main>
       <OpenLinkPopover surface={surface} linkField={linkField} />
       {shortcuts.value && <Shortcuts onClose={() => (shortcuts.value = false)} />}
@@ -59,7 +79,13 @@ function Document({ session, reopen }: { session: DocumentSession; reopen: () =>
   )
 }
 
-function OpenLinkPopover({ surface, linkField }: { surface: Signal<SurfaceState>; linkField: Signal<boolean> }) {
+function OpenLinkPopover({
+  surface,
+  linkField,
+}: {
+  surface: Signal<SurfaceState>
+  linkField: Signal<boolean>
+}) {
   const { open } = surface.value
   if (!linkField.value || !open) return null
   return <LinkPopover editor={open.editor} onClose={() => (linkField.value = false)} />

@@ -34,7 +34,11 @@ function usePill(session: DocumentSession): PillState | null {
   }, [session])
   const state = session.sync.value
   if (!state) return null
-  return pill(state, { now: Math.max(now.value, Date.now()), browserOnline: online.value, kept: session.kept.value })
+  return pill(state, {
+    now: Math.max(now.value, Date.now()),
+    browserOnline: online.value,
+    kept: session.kept.value,
+  })
 }
 
 /** What the pill says in words, and what it explains when pointed at. */
@@ -105,7 +109,12 @@ function useBackOnline(state: PillState | null): string | null {
       setTimeout(() => {
         back.value = null
       }, BACK_MS)
-    } else if (previous && previous.kind !== state.kind && state.kind !== 'saving' && state.kind !== 'saved') {
+    } else if (
+      previous &&
+      previous.kind !== state.kind &&
+      state.kind !== 'saving' &&
+      state.kind !== 'saved'
+    ) {
       announce(wording(state).text)
     }
   }, [state?.kind, state?.kind === 'offline' ? state.edits : 0])

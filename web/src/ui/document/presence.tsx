@@ -8,6 +8,7 @@ import { awarenessUser, identity, setIdentity } from '../../session/identity'
 import type { DocumentSession } from '../../session/session'
 import { Avatar, type AvatarPerson } from '../avatar'
 import { Popover } from '../popover'
+import { selectAll } from '../select-all'
 
 /** More faces than this become a number. */
 const FACES = 4
@@ -32,7 +33,8 @@ export function usePeers(session: DocumentSession): readonly Peer[] {
   useEffect(() => {
     const refresh = () => {
       const next = othersHere(session)
-      const key = (list: readonly Peer[]) => list.map(({ client, name, color }) => `${client} ${name} ${color}`).join('\n')
+      const key = (list: readonly Peer[]) =>
+        list.map(({ client, name, color }) => `${client} ${name} ${color}`).join('\n')
       if (key(next) !== key(peers.value)) peers.value = next
     }
     refresh()
@@ -79,16 +81,22 @@ function Yourself() {
         ref={button}
         type="button"
         class="avatar-button"
-        aria-label={label}
         title={t('doc.you', { name: identity.value.name })}
         aria-expanded={open}
         aria-haspopup="dialog"
         onClick={() => setOpen(true)}
       >
         <Avatar person={awarenessUser.value} />
+        <span class="visually-hidden">{label}</span>
       </button>
       {open && button.current && (
-        <Popover anchor={button.current} align="end" label={t('doc.editYourself')} class="identity" onClose={() => setOpen(false)}>
+        <Popover
+          anchor={button.current}
+          align="end"
+          label={t('doc.editYourself')}
+          class="identity"
+          onClose={() => setOpen(false)}
+        >
           <IdentityForm onDone={() => setOpen(false)} />
         </Popover>
       )}
@@ -98,7 +106,7 @@ function Yourself() {
 
 function IdentityForm({ onDone }: { onDone: () => void }) {
   const field = useRef<HTMLInputElement>(null)
-  useEffect(() => field.current?.select(), [])
+  useEffect(() => selectAll(field.current), [])
   return (
     <form
       onSubmit={(event) => {

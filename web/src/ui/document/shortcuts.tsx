@@ -23,6 +23,14 @@ const SECTIONS: readonly (readonly [StringKey, readonly Shortcut[]])[] = [
     ],
   ],
   [
+    'keys.move',
+    [
+      ['keys.toolbar', 'Alt-F10'],
+      ['keys.regions', 'F6', 'Shift-F6'],
+      ['keys.sheet', 'Mod-/'],
+    ],
+  ],
+  [
     'keys.blocks',
     [
       ['toolbar.paragraph', 'Mod-Alt-0'],
@@ -36,14 +44,6 @@ const SECTIONS: readonly (readonly [StringKey, readonly Shortcut[]])[] = [
       ['keys.nest', 'Tab', 'Shift-Tab'],
       ['keys.moveBlock', 'Alt-↑', 'Alt-↓'],
       ['keys.duplicate', 'Mod-D'],
-    ],
-  ],
-  [
-    'keys.move',
-    [
-      ['keys.toolbar', 'Alt-F10'],
-      ['keys.regions', 'F6', 'Shift-F6'],
-      ['keys.sheet', 'Mod-/'],
     ],
   ],
 ]

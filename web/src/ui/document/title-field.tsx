@@ -1,9 +1,9 @@
 //! The title on top of the paper. A text area, as a long title wraps; Enter goes on to the text.
 
-import { useLayoutEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { t } from '../../i18n/strings'
-import { difference, MAX_TITLE } from '../../session/title'
 import type { DocumentSession } from '../../session/session'
+import { difference, MAX_TITLE } from '../../session/title'
 
 interface TitleFieldProps {
   readonly session: DocumentSession
@@ -19,9 +19,14 @@ export function TitleField({ session, readOnly, onLeave }: TitleFieldProps) {
     const element = field.current
     if (!element) return
     if (element.value !== text) replaceKeepingCaret(element, text)
-    element.style.height = 'auto'
-    element.style.height = `${element.scrollHeight}px`
+    fitHeight(element)
   }, [text])
+  useEffect(() => {
+    const fit = () => field.current && fitHeight(field.current)
+    void document.fonts.ready.then(fit)
+    addEventListener('resize', fit)
+    return () => removeEventListener('resize', fit)
+  }, [])
   return (
     <textarea
       ref={field}
@@ -48,6 +53,13 @@ export function TitleField({ session, readOnly, onLeave }: TitleFieldProps) {
       }}
     />
   )
+}
+
+/** Where the browser does not size the field by its content (`field-sizing`), this does. */
+function fitHeight(element: HTMLTextAreaElement): void {
+  if (CSS.supports('field-sizing', 'content')) return
+  element.style.height = 'auto'
+  element.style.height = `${element.scrollHeight}px`
 }
 
 /** Somebody else changed the title: the caret stays beside the same letters. */

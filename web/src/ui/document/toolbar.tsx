@@ -4,7 +4,16 @@ import type { Signal } from '@preact/signals'
 import type { Editor } from '@tiptap/core'
 import { useRef, useState } from 'preact/hooks'
 import {
-  type Block, clear, insertRule, type List, type Mark, setBlock, toggleList, toggleMark, toggleQuote, type ToolbarState,
+  type Block,
+  clear,
+  insertRule,
+  type List,
+  type Mark,
+  setBlock,
+  type ToolbarState,
+  toggleList,
+  toggleMark,
+  toggleQuote,
 } from '../../editor/toolbar'
 import { type StringKey, t } from '../../i18n/strings'
 import { Icon, type IconName } from '../icons'
@@ -50,25 +59,62 @@ const BLOCKS: readonly (readonly [Block, string])[] = [
 ]
 
 /** The groups of buttons, apart from the block menu, which comes after the first. */
-function groups(editor: Editor | null, state: ToolbarState, surface: SurfaceState, editLink: () => void): Tool[][] {
+function groups(
+  editor: Editor | null,
+  state: ToolbarState,
+  surface: SurfaceState,
+  editLink: () => void,
+): Tool[][] {
   const on = (run: (editor: Editor) => void) => () => editor && run(editor)
   return [
     [
-      { key: 'toolbar.undo', icon: 'undo', keys: 'Mod-Z', disabled: !state.canUndo, run: () => void surface.open?.undoManager?.undo() },
-      { key: 'toolbar.redo', icon: 'redo', keys: 'Mod-Shift-Z', disabled: !state.canRedo, run: () => void surface.open?.undoManager?.redo() },
+      {
+        key: 'toolbar.undo',
+        icon: 'undo',
+        keys: 'Mod-Z',
+        disabled: !state.canUndo,
+        run: () => void surface.open?.undoManager?.undo(),
+      },
+      {
+        key: 'toolbar.redo',
+        icon: 'redo',
+        keys: 'Mod-Shift-Z',
+        disabled: !state.canRedo,
+        run: () => void surface.open?.undoManager?.redo(),
+      },
     ],
     [
       ...MARKS.map(([mark, icon, keys]) => ({
-        key: `toolbar.${mark}` as StringKey, icon, keys, pressed: state.marks.has(mark), run: on((editor) => toggleMark(editor, mark)),
+        key: `toolbar.${mark}` as StringKey,
+        icon,
+        keys,
+        pressed: state.marks.has(mark),
+        run: on((editor) => toggleMark(editor, mark)),
       })),
       { key: 'toolbar.link', icon: 'link', keys: 'Mod-K', pressed: state.link !== null, run: editLink },
     ],
     LISTS.map(([list, icon, keys]) => ({
-      key: `toolbar.${list}` as StringKey, icon, keys, pressed: state.list === list, run: on((editor) => toggleList(editor, list)),
+      key: `toolbar.${list}` as StringKey,
+      icon,
+      keys,
+      pressed: state.list === list,
+      run: on((editor) => toggleList(editor, list)),
     })),
     [
-      { key: 'toolbar.blockquote', icon: 'quote', keys: 'Mod-Shift-B', pressed: state.quote, run: on(toggleQuote) },
-      { key: 'toolbar.codeBlock', icon: 'codeBlock', keys: 'Mod-Alt-C', pressed: state.block === 'codeBlock', run: on((editor) => setBlock(editor, 'codeBlock')) },
+      {
+        key: 'toolbar.blockquote',
+        icon: 'quote',
+        keys: 'Mod-Shift-B',
+        pressed: state.quote,
+        run: on(toggleQuote),
+      },
+      {
+        key: 'toolbar.codeBlock',
+        icon: 'codeBlock',
+        keys: 'Mod-Alt-C',
+        pressed: state.block === 'codeBlock',
+        run: on((editor) => setBlock(editor, 'codeBlock')),
+      },
       { key: 'toolbar.rule', icon: 'rule', run: on(insertRule) },
     ],
     [{ key: 'toolbar.clear', icon: 'clear', keys: 'Mod-\\', run: on(clear) }],
@@ -82,7 +128,9 @@ export function Toolbar({ surface, editLink }: ToolbarProps) {
   const editor = open?.editor ?? null
   const [history, ...rest] = groups(editor, state, surface.value, editLink)
   let index = 0
-  const button = (tool: Tool) => <ToolButton key={tool.key} tool={tool} tabIndex={index++ === current ? 0 : -1} />
+  const button = (tool: Tool) => (
+    <ToolButton key={tool.key} tool={tool} tabIndex={index++ === current ? 0 : -1} />
+  )
 
   const onKeyDown = (event: KeyboardEvent) => {
     const all = [...(bar.current?.querySelectorAll<HTMLElement>('button') ?? [])]
@@ -97,7 +145,14 @@ export function Toolbar({ surface, editLink }: ToolbarProps) {
   }
 
   return (
-    <div ref={bar} class="toolbar" role="toolbar" aria-label={t('toolbar.label')} aria-controls="text" onKeyDown={onKeyDown}>
+    <div
+      ref={bar}
+      class="toolbar"
+      role="toolbar"
+      aria-label={t('toolbar.label')}
+      aria-controls="text"
+      onKeyDown={onKeyDown}
+    >
       <div class="tool-group">{history?.map(button)}</div>
       <BlockMenu editor={editor} block={state.block} tabIndex={index++ === current ? 0 : -1} />
       {rest.map((group, at) => (
@@ -141,7 +196,13 @@ function BlockMenu({ editor, block, tabIndex }: { editor: Editor | null; block: 
     },
   }))
   return (
-    <Menu label={`${t('toolbar.block')}: ${t(`toolbar.${block}` as StringKey)}`} title={t('toolbar.block')} items={items} class="tool block-button" tabIndex={tabIndex}>
+    <Menu
+      label={`${t('toolbar.block')}: ${t(`toolbar.${block}` as StringKey)}`}
+      title={t('toolbar.block')}
+      items={items}
+      class="tool block-button"
+      tabIndex={tabIndex}
+    >
       <span>{t(`toolbar.${block}` as StringKey)}</span>
       <Icon name="chevron" size={14} />
     </Menu>

@@ -1,6 +1,12 @@
 //! What can be done to a document in the list. Each changes the list at once and puts it back when the server refuses.
 
-import { deleteDocument, type DocumentRecord, renameDocument, restoreDocument, trashDocument } from '../../api/documents'
+import {
+  type DocumentRecord,
+  deleteDocument,
+  renameDocument,
+  restoreDocument,
+  trashDocument,
+} from '../../api/documents'
 import { Problem } from '../../api/problem'
 import { t } from '../../i18n/strings'
 import { confirmAction } from '../dialog'
@@ -54,7 +60,14 @@ export async function restore(list: DocumentList, document: DocumentRecord): Pro
 
 export async function deleteForever(list: DocumentList, document: DocumentRecord): Promise<void> {
   const title = shownTitle(document)
-  if (!(await confirmAction(t('home.confirmDelete', { title }), t('home.confirmDeleteHint'), t('home.deleteForever')))) return
+  if (
+    !(await confirmAction(
+      t('home.confirmDelete', { title }),
+      t('home.confirmDeleteHint'),
+      t('home.deleteForever'),
+    ))
+  )
+    return
   list.update(document.id, null)
   if (await attemptOrReload(list, () => deleteDocument(document.id))) toast(t('home.deleted', { title }))
 }

@@ -3,12 +3,12 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { createDocument } from '../../api/documents'
 import { t } from '../../i18n/strings'
-import { QUIET_MS } from '../quiet'
-import { attempt } from './actions'
-import { DocumentList } from './documents'
 import { Icon } from '../icons'
+import { QUIET_MS } from '../quiet'
 import { documentPath, followLink, navigate } from '../router'
 import { ThemeMenu } from '../theme-menu'
+import { attempt } from './actions'
+import { DocumentList } from './documents'
 import { Row } from './row'
 
 export function Home({ trash }: { trash: boolean }) {
@@ -57,7 +57,8 @@ export function Home({ trash }: { trash: boolean }) {
 function useHomeKeys(search: { current: HTMLInputElement | null }): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLElement && event.target.closest('input, textarea, dialog, [popover]')
+      const typing =
+        event.target instanceof HTMLElement && event.target.closest('input, textarea, dialog, [popover]')
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return
       if (event.key === '/') {
         event.preventDefault()
@@ -125,7 +126,11 @@ function List({ list, trash, query }: { list: DocumentList; trash: boolean; quer
   if (state === 'loading' && documents.length === 0) return <Skeleton />
   if (documents.length === 0) return <Empty trash={trash} query={query} />
   return (
-    <section class="list" aria-label={t(trash ? 'home.trash' : 'home.documents')} aria-busy={state === 'loading'}>
+    <section
+      class={`list ${trash ? 'list-trash' : ''}`}
+      aria-label={t(trash ? 'home.trash' : 'home.documents')}
+      aria-busy={state === 'loading'}
+    >
       <div class="list-head" aria-hidden="true">
         <span>{t('home.columnTitle')}</span>
         <span>{trash ? '' : t('home.columnPeople')}</span>

@@ -2,12 +2,13 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { DocumentRecord } from '../../api/documents'
-import { t } from '../../i18n/strings'
 import { displayName } from '../../editor/palette'
+import { t } from '../../i18n/strings'
 import { Avatar } from '../avatar'
 import { Icon } from '../icons'
 import { Menu, type MenuItem } from '../menu'
 import { documentPath, followLink, navigate } from '../router'
+import { selectAll } from '../select-all'
 import { fullTime, relativeTime } from '../time'
 import { copyLink, deleteForever, moveToTrash, rename, restore, shownTitle } from './actions'
 import type { DocumentList } from './documents'
@@ -31,7 +32,13 @@ export function Row({ document, list, trash }: RowProps) {
     { label: t('home.openTab'), icon: 'open', run: () => void open(path, '_blank', 'noopener') },
     { label: t('home.rename'), icon: 'rename', run: () => setRenaming(true) },
     { label: t('home.copyLink'), icon: 'link', run: () => void copyLink(path) },
-    { label: t('home.moveToTrash'), icon: 'trash', danger: true, separated: true, run: () => void moveToTrash(list, document) },
+    {
+      label: t('home.moveToTrash'),
+      icon: 'trash',
+      danger: true,
+      separated: true,
+      run: () => void moveToTrash(list, document),
+    },
   ]
   return (
     <li class="row">
@@ -54,7 +61,11 @@ export function Row({ document, list, trash }: RowProps) {
         </a>
       )}
       <Faces people={trash ? [] : document.people} />
-      <time class="row-time" dateTime={Number.isNaN(at.getTime()) ? undefined : at.toISOString()} title={fullTime(at)}>
+      <time
+        class="row-time"
+        dateTime={Number.isNaN(at.getTime()) ? undefined : at.toISOString()}
+        title={fullTime(at)}
+      >
         {relativeTime(at, Date.now())}
       </time>
       {trash ? (
@@ -103,7 +114,7 @@ function Faces({ people }: { people: DocumentRecord['people'] }) {
 function RenameField({ title, onDone }: { title: string; onDone: (title: string | null) => void }) {
   const field = useRef<HTMLInputElement>(null)
   const settled = useRef(false)
-  useEffect(() => field.current?.select(), [])
+  useEffect(() => selectAll(field.current), [])
   const settle = (value: string | null) => {
     if (settled.current) return
     settled.current = true

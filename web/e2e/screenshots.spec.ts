@@ -1,0 +1,264 @@
+//! Pictures of every screen in three widths and two themes, for a person to look at; and axe, which must find nothing.
+//! `COSCRIBE_SHOTS` names the directory.
+
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { freshName, knobs, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+
+const SHOTS = process.env.COSCRIBE_SHOTS
+const WIDTHS = [1440, 820, 390] as const
+const HEIGHTS = { 1440: 900, 820: 1100, 390: 844 } as const
+const THEMES = ['light', 'dark'] as const
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+let server: Server
+let browser: Browser
+let marsh: string
+let here: Person[] = []
+
+beforeAll(async () => {
+  server = await startServer()
+  browser = await launchBrowser()
+  marsh = await fill()
+}, 120_000)
+afterAll(async () => {
+  await browser?.close()
+  await server?.stop()
+})
+
+const TITLES = [
+  'Reading list for the winter',
+  'Interview guide, second round',
+  'Release checklist 0.1',
+  'Budget 2027, draft',
+  '',
+  'Minutes of 14 November',
+  'Onboarding for new colleagues',
+  'Letter to the landlord',
+  'How we choose dependencies',
+  'A title that is a good deal longer than anybody would reasonably make it, so that one can see what happens to the end of it',
+]
+
+/** Documents for the list, and one that shows every kind of block. */
+async function fill(): Promise<string> {
+  const post = (path: string, body?: unknown) =>
+    fetch(`${server.url}${path}`, {
+      method: 'POST',
+      headers: body ? { 'content-type': 'application/json' } : { 'x-requested-with': 'coscribe' },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    })
+  const hour = 3_600_000
+  for (const [at, title] of TITLES.entries()) {
+    await post('/api/docs', {
+      title,
+      ...(server.isStandIn ? { edited_at: new Date(Date.now() - at * at * 7 * hour).toISOString() } : {}),
+    })
+  }
+  for (const title of ['Old notes', 'Draft of a talk']) {
+    const { id } = (await (await post('/api/docs', { title })).json()) as { id: string }
+    await post(`/api/docs/${id}/trash`)
+  }
+  const name = freshName('field-notes')
+  const author = await Person.arrive(browser, server, 'Ada Lovelace')
+  await author.open(name)
+  await author.title.fill('Field notes: the tidal marsh')
+  await author.editor.focus()
+  for (const line of [
+    'The marsh floods twice a day, and what it carries in is rarely what it carries out. These notes follow one creek from October to March, with **measurements every hour** and a few opinions.',
+    '## What we set out to learn',
+    'Three questions, in the order in which people asked them:',
+    '1. How much sediment stays after a spring tide?',
+    'Does the *old* embankment still matter?',
+    'Who owns the gauge at the bridge?',
+    '',
+  ])
+    await author.page.keyboard.type(`${line}\n`)
+  await author.page.keyboard.type(
+    '> “Water remembers where it used to go.” A ferryman, when asked about the map.\n\n',
+  )
+  await author.page.keyboard.type(
+    '### Before the next visit\n[ ] Calibrate the second gauge\nCharge the `data logger`\n',
+  )
+  await author.page.keyboard.type('Tell https://example.org about the boat \n\n')
+  await author.page.keyboard.press('Control+Home')
+  await author.page.keyboard.press('Control+End')
+  await author.page.keyboard.type('``` ')
+  await author.page.keyboard.type(
+    'level = gauge.read()\nif level > 2.4:\n    wait("the path is under water")',
+  )
+  await author.page.keyboard.press('ArrowDown')
+  await author.page.locator('.ProseMirror input[type=checkbox]').first().check()
+  await pillSays(author, 'saved')
+  await author.leave()
+  return name
+}
+
+async function check(page: Page, label: string): Promise<void> {
+  await page.evaluate(axeSource)
+  const violations = await page.evaluate(async () => {
+    const axe = (
+      window as unknown as {
+        axe: {
+          run(
+            context: unknown,
+            options: unknown,
+          ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
+        }
+      }
+    ).axe
+    const { violations } = await axe.run(document, { resultTypes: ['violations'] })
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(' | ')}`,
+    )
+  })
+  expect(violations, label).toEqual([])
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  await page.evaluate(() => document.fonts.ready)
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}.png`) })
+}
+
+afterEach(async () => {
+  for (const person of here) await person.leave()
+  here = []
+})
+
+describe.each(THEMES)('%s', (theme) => {
+  test.each(WIDTHS)('every screen at %i px', async (width) => {
+    const options = {
+      viewport: { width, height: HEIGHTS[width] },
+      colorScheme: theme,
+      reducedMotion: 'reduce' as const,
+      hasTouch: width === 390,
+    }
+    const me = await Person.arrive(browser, server, 'Grace Hopper', options)
+    here.push(me)
+    const others = await Promise.all(
+      ['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(browser, server, name)),
+    )
+    here.push(...others)
+    for (const other of others) await other.open(marsh)
+    await others[1]?.page.locator('.ProseMirror p').first().click()
+    await others[0]?.page.locator('.ProseMirror li p').nth(1).dblclick()
+    const at = (screen: string) => `${screen}-${width}-${theme}`
+
+    await me.page.goto(`${server.url}/`)
+    await me.page.locator('.row').first().waitFor()
+    await me.page.locator('.live-dot').first().waitFor()
+    await shoot(me.page, at('home'))
+    await check(me.page, at('home'))
+    await me.page
+      .getByRole('button', { name: /^Actions for/ })
+      .first()
+      .click()
+    await shoot(me.page, at('home-menu'))
+    await check(me.page, at('home-menu'))
+    await me.page.keyboard.press('Escape')
+
+    await me.page.goto(`${server.url}/#trash`)
+    await me.page.getByRole('button', { name: 'Restore' }).first().waitFor()
+    await shoot(me.page, at('trash'))
+    await check(me.page, at('trash'))
+
+    await me.open(marsh)
+    await me.page.locator('.caret').first().waitFor({ state: 'attached' })
+    await until(
+      () => me.page.locator('.presence .faces li').count(),
+      (count) => count === 3,
+      'three others',
+    )
+    await pillSays(me, 'saved')
+    await shoot(me.page, at('document'))
+    await check(me.page, at('document'))
+    await me.page.getByRole('button', { name: /^Kind of text/ }).click()
+    await shoot(me.page, at('document-blocks'))
+    await me.page.keyboard.press('Escape')
+    await me.page.getByRole('button', { name: /\(you\)/ }).click()
+    await shoot(me.page, at('document-identity'))
+    await check(me.page, at('document-identity'))
+    await me.page.keyboard.press('Escape')
+    await me.page.keyboard.press('Control+/')
+    await me.page.getByRole('dialog').waitFor()
+    await shoot(me.page, at('document-shortcuts'))
+    await check(me.page, at('document-shortcuts'))
+    await me.page.keyboard.press('Escape')
+
+    await me.open(freshName('blank'))
+    await shoot(me.page, at('blank'))
+    await check(me.page, at('blank'))
+    expect(me.problems).toEqual([])
+  })
+})
+
+describe.each(THEMES)('trouble, %s', (theme) => {
+  let standIn: Server
+  beforeAll(async () => {
+    standIn = await startServer('stand-in')
+  })
+  afterAll(() => standIn.stop())
+
+  test.each([1440, 390] as const)('at %i px', async (width) => {
+    const options = {
+      viewport: { width, height: HEIGHTS[width] },
+      colorScheme: theme,
+      reducedMotion: 'reduce' as const,
+    }
+    const me = await Person.arrive(browser, standIn, 'Grace Hopper', options)
+    here.push(me)
+    const at = (screen: string) => `${screen}-${width}-${theme}`
+    const picture = async (screen: string) => {
+      await shoot(me.page, at(screen))
+      await check(me.page, at(screen))
+    }
+
+    await me.page.goto(`${standIn.url}/#trash`)
+    await me.page.getByRole('heading', { name: 'The trash is empty' }).waitFor()
+    await picture('trash-empty')
+    await me.page.goto(`${standIn.url}/`)
+    await me.page.getByRole('searchbox').fill('zzz')
+    await me.page.getByText('No title contains').waitFor()
+    await picture('search-empty')
+
+    const name = freshName('trouble')
+    await me.open(name)
+    await me.title.fill('Notes from the train')
+    await me.write('Between two tunnels.')
+    await pillSays(me, 'saved')
+    await knobs(standIn, { storing: 'the disk is full' })
+    await me.page.keyboard.type(' More.')
+    await pillSays(me, 'not-saved')
+    await picture('not-saved')
+    await knobs(standIn, { storing: null })
+    await pillSays(me, 'saved')
+    await knobs(standIn, { refuseSockets: true })
+    await me.page.keyboard.type(' Offline.')
+    await me.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 20_000 })
+    await picture('offline')
+    await knobs(standIn, { refuseSockets: false, refuseOver: 400 })
+    await me.page.getByRole('button', { name: 'Try now' }).click()
+    await until(
+      () => me.pill.getAttribute('data-state'),
+      (state) => state === 'back' || state === 'saved',
+      'saved',
+    )
+    await me.page.keyboard.insertText('much too long '.repeat(60))
+    await pillSays(me, 'refused')
+    await picture('refused')
+    await me.page.getByRole('button', { name: 'Undo' }).last().click()
+    await pillSays(me, 'saved')
+    await knobs(standIn, { refuseOver: null })
+    const api = (path: string, method: string) =>
+      fetch(`${standIn.url}/api/docs/${name}${path}`, { method, headers: { 'x-requested-with': 'coscribe' } })
+    await api('/trash', 'POST')
+    await me.page.getByRole('heading', { name: 'This document is in the trash' }).waitFor()
+    await picture('trashed')
+    await api('', 'DELETE')
+    expect(me.problems).toEqual([])
+  })
+})

@@ -1,0 +1,290 @@
+//! What the page does when the server refuses, can not store, is gone, or holds another document of that name. Uses the
+//! stand-in server, as the real one can not be made to misbehave on demand.
+
+import type { Browser } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { freshName, knobs, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+
+let server: Server
+let browser: Browser
+let people: Person[] = []
+
+beforeAll(async () => {
+  server = await startServer('stand-in')
+  browser = await launchBrowser()
+})
+afterAll(async () => {
+  await browser?.close()
+  await server?.stop()
+})
+afterEach(async () => {
+  await knobs(server, {
+    storing: null,
+    refuseOver: null,
+    closeOver: null,
+    ackDelay: 0,
+    refuseSockets: false,
+    silent: false,
+  })
+  for (const person of people) await person.leave()
+  people = []
+})
+
+async function arrive(name: string, document?: string): Promise<Person> {
+  const person = await Person.arrive(browser, server, name)
+  people.push(person)
+  if (document) await person.open(document)
+  return person
+}
+
+const post = (path: string, body?: unknown, method = 'POST') =>
+  fetch(`${server.url}${path}`, {
+    method,
+    headers: body ? { 'content-type': 'application/json' } : { 'x-requested-with': 'coscribe' },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  })
+
+async function paste(person: Person, text: string): Promise<void> {
+  await person.editor.focus()
+  await person.editor.evaluate((element, text) => {
+    const data = new DataTransfer()
+    data.setData('text/plain', text)
+    element.dispatchEvent(
+      new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }),
+    )
+  }, text)
+}
+
+describe.each([
+  ['refused with a message', { refuseOver: 4_000 }],
+  ['refused by closing with 1009', { closeOver: 4_000 }],
+])('a paste over the limit, %s', (_, limit) => {
+  test('is named, can be undone, and everything typed around it is saved', async () => {
+    const name = freshName('refused')
+    const ada = await arrive('Ada', name)
+    let sockets = 0
+    ada.page.on('websocket', () => sockets++)
+    await ada.write('Before. ')
+    await pillSays(ada, 'saved')
+    await knobs(server, limit)
+    await paste(ada, 'x'.repeat(10_000))
+    await pillSays(ada, 'refused')
+    const bar = ada.page.locator('.notice-danger')
+    await until(
+      () => bar.textContent(),
+      (text) => /larger than the server takes/.test(text ?? ''),
+      'the limit is named',
+    )
+    await ada.page.keyboard.type('After.')
+    await ada.page.waitForTimeout(1_500)
+    expect(sockets, 'no loop of connections').toBeLessThanOrEqual(1)
+    await bar.getByRole('button', { name: 'Undo' }).click()
+    await pillSays(ada, 'saved')
+    expect(await ada.text()).toBe('Before. After.')
+    const bo = await arrive('Bo', name)
+    await until(
+      () => bo.text(),
+      (text) => text === 'Before. After.',
+      'Bo sees what was saved',
+    )
+    expect(ada.problems).toEqual([])
+  })
+})
+
+test('after a reload the refused text is still here, and can be copied or discarded', async () => {
+  const name = freshName('refused-reload')
+  const ada = await arrive('Ada', name)
+  await ada.context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await ada.write('Saved. ')
+  await pillSays(ada, 'saved')
+  await knobs(server, { refuseOver: 4_000 })
+  await paste(ada, 'y'.repeat(10_000))
+  await pillSays(ada, 'refused')
+  await ada.page.reload()
+  await pillSays(ada, 'refused')
+  await ada.page.getByRole('button', { name: 'Copy my text' }).click()
+  await until(
+    () => ada.page.evaluate(() => navigator.clipboard.readText()),
+    (text) => text.length === 10_007,
+    'the clipboard',
+  )
+  await ada.page.getByRole('button', { name: 'Discard unsaved edits' }).click()
+  await ada.page.getByRole('dialog').getByRole('button', { name: 'Discard unsaved edits' }).click()
+  await pillSays(ada, 'saved')
+  expect((await ada.text()).trim()).toBe('Saved.')
+})
+
+describe('the pill', () => {
+  test('says Saving while an acknowledgement is late, then Saved', async () => {
+    const ada = await arrive('Ada', freshName('slow'))
+    await pillSays(ada, 'saved')
+    await knobs(server, { ackDelay: 1_500 })
+    await ada.write('x')
+    await pillSays(ada, 'saving')
+    await pillSays(ada, 'saved')
+  })
+
+  test('says Not saved with the reason while the server can not store', async () => {
+    const ada = await arrive('Ada', freshName('disk-full'))
+    await pillSays(ada, 'saved')
+    await knobs(server, { storing: 'the disk is full' })
+    await ada.write('x')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text === 'Not saved: the disk is full',
+      'the reason',
+    )
+    await knobs(server, { storing: null })
+    await pillSays(ada, 'saved')
+  })
+
+  test('counts down after ten seconds, and "Try now" works', async () => {
+    const ada = await arrive('Ada', freshName('down'))
+    await pillSays(ada, 'saved')
+    await knobs(server, { refuseSockets: true })
+    await pillSays(ada, 'reconnecting')
+    await ada.write('ab')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('2 edits kept on this device') ?? false,
+      'the count',
+    )
+    await ada.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 15_000 })
+    await knobs(server, { refuseSockets: false })
+    await ada.page.getByRole('button', { name: 'Try now' }).click()
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text === 'Back online, 2 edits merged' || text === 'Saved',
+      'back',
+    )
+  })
+
+  test('remembers the count over a reload', async () => {
+    const ada = await arrive('Ada', freshName('count'))
+    await ada.write('a')
+    await pillSays(ada, 'saved')
+    await knobs(server, { refuseSockets: true })
+    await ada.page.keyboard.type('bcd')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('3 edits kept') ?? false,
+      'the count',
+    )
+    await ada.page.reload()
+    await ada.editor.waitFor()
+    expect(await ada.text()).toBe('abcd')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('3 edits kept') ?? false,
+      'the count after the reload',
+    )
+    await knobs(server, { refuseSockets: false })
+    await until(
+      () => ada.pill.getAttribute('data-state'),
+      (state) => state === 'back' || state === 'saved',
+      'saved',
+    )
+  })
+
+  test('does not claim to keep edits where the browser can not', async () => {
+    const ada = await arrive('Ada')
+    await ada.context.addInitScript(() => Object.defineProperty(window, 'indexedDB', { value: undefined }))
+    await ada.open(freshName('private'))
+    await pillSays(ada, 'saved')
+    await ada.page.getByText('This browser cannot keep offline edits').waitFor()
+    await knobs(server, { refuseSockets: true })
+    await ada.write('x')
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('1 edit in this tab only') ?? false,
+      'the truth',
+    )
+  })
+})
+
+describe('a document that is gone', () => {
+  test('in the trash: the text is offered, Restore brings it back', async () => {
+    const name = freshName('trashed')
+    const ada = await arrive('Ada', name)
+    await ada.write('Do not lose me')
+    await pillSays(ada, 'saved')
+    let sockets = 0
+    ada.page.on('websocket', () => sockets++)
+    await post(`/api/docs/${name}/trash`)
+    await ada.page.getByRole('heading', { name: 'This document is in the trash' }).waitFor()
+    await ada.page.getByText('Do not lose me').waitFor()
+    await ada.page.waitForTimeout(1_000)
+    expect(sockets, 'does not try to come back').toBe(0)
+    await ada.page.getByRole('button', { name: 'Restore' }).click()
+    await until(
+      () => ada.text(),
+      (text) => text === 'Do not lose me',
+      'restored',
+    )
+  })
+
+  test('deleted while offline: nothing comes back, the text becomes my own copy', async () => {
+    const name = freshName('deleted')
+    const ada = await arrive('Ada', name)
+    await ada.title.fill('Plan')
+    await ada.write('Shared. ')
+    await pillSays(ada, 'saved')
+    await knobs(server, { refuseSockets: true })
+    await ada.page.keyboard.type('Mine.')
+    await until(
+      () => ada.pill.getAttribute('data-state'),
+      (state) => state === 'offline',
+      'offline',
+    )
+    await post(`/api/docs/${name}/trash`)
+    await post(`/api/docs/${name}`, undefined, 'DELETE')
+    await knobs(server, { refuseSockets: false })
+    await ada.page.getByRole('heading', { name: 'This document was deleted' }).waitFor({ timeout: 20_000 })
+    await ada.page.getByRole('button', { name: 'Save as my own copy' }).click()
+    await until(
+      () => ada.page.url(),
+      (url) => !url.includes(name),
+      'another document',
+    )
+    await until(
+      () => ada.title.inputValue(),
+      (title) => title === 'Plan (my copy)',
+      'the title',
+    )
+    await until(
+      () => ada.text(),
+      (text) => text === 'Shared. Mine.',
+      'the text',
+    )
+    await pillSays(ada, 'saved')
+    expect((await post(`/api/docs/${name}`, undefined, 'GET')).status).toBe(410)
+  })
+
+  test('created anew: the old text does not merge into the new document', async () => {
+    const name = freshName('anew')
+    const ada = await arrive('Ada', name)
+    await ada.write('old ')
+    await pillSays(ada, 'saved')
+    // The second visit knows the epoch.
+    await ada.open(name)
+    await pillSays(ada, 'saved')
+    await knobs(server, { refuseSockets: true })
+    await ada.write('unsaved')
+    await post(`/api/docs/${name}/trash`)
+    await post(`/api/docs/${name}`, undefined, 'DELETE')
+    await post('/api/docs', { id: name, title: 'New one' })
+    await knobs(server, { refuseSockets: false })
+    await ada.page
+      .getByRole('heading', { name: 'This document was deleted and created anew' })
+      .waitFor({ timeout: 20_000 })
+    await ada.page.getByText('old unsaved').waitFor()
+    await ada.page.getByRole('button', { name: 'Open the new one' }).click()
+    await until(
+      () => ada.title.inputValue(),
+      (title) => title === 'New one',
+      'the new one',
+    )
+    expect((await ada.text()).trim()).toBe('')
+    await ada.page.getByText('unsaved edits of an earlier document').waitFor()
+  })
+})
