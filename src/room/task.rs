@@ -60,7 +60,10 @@ impl Room {
         tokio::pin!(alarm);
         loop {
             let deadline = self.deadline(&state, idle_since);
-            if let Some(deadline) = deadline {
+            // Setting the alarm costs a lock of the runtime's timers: one that rings too early does no harm.
+            if let Some(deadline) = deadline
+                && (alarm.is_elapsed() || deadline < alarm.deadline())
+            {
                 alarm.as_mut().reset(deadline);
             }
             tokio::select! {

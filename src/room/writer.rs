@@ -27,7 +27,7 @@ const MAX_BYTES: usize = 16 << 20;
 
 /// With many rooms writing, the pause between the starts of two transactions: each then serves more of them, and an
 /// edit still commits well below what a person notices. A lone room never waits.
-const BUSY_INTERVAL: Duration = Duration::from_micros(1_500);
+const BUSY_INTERVAL: Duration = Duration::from_micros(2_000);
 /// From this many documents in a transaction on, the server counts as busy.
 const BUSY_DOCUMENTS: usize = 4;
 

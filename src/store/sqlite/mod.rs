@@ -12,6 +12,7 @@ mod heads;
 pub mod inspect;
 mod keeper;
 mod load;
+mod names;
 mod open;
 mod row_key;
 mod watch;
@@ -31,7 +32,7 @@ use sqlx::SqlitePool;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use self::open::{DATABASE_FILE, LOCK_FILE, OpenError};
-use self::{keeper::Keeper, writer::Writer};
+use self::{keeper::Keeper, names::Names, writer::Writer};
 use super::{
     Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Seq, Store,
     StoreError,
@@ -51,6 +52,7 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     readers: SqlitePool,
     keeper: Keeper,
+    names: Names,
     /// Held while a compaction reads, packs and writes, so that no two fold the same rows.
     compacting: Mutex<()>,
 }
@@ -139,6 +141,9 @@ impl std::ops::DerefMut for WriterGuard<'_> {
 impl Store for SqliteStore {
     async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError> {
         self.keeper.room_in_wal().await;
+        for new in batch.iter().filter(|append| append.epoch.is_none()) {
+            self.names.add(&new.doc);
+        }
         let mut writer = self.writer().await?;
         let outcome = append::append(&mut writer, batch, now).await;
         drop(writer);
@@ -148,6 +153,9 @@ impl Store for SqliteStore {
     }
 
     async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError> {
+        if !self.names.may_exist(doc) {
+            return Ok(Loaded::Absent);
+        }
         self.noted(load::load(&self.readers, doc).await)
     }
 
@@ -175,6 +183,7 @@ impl Store for SqliteStore {
     }
 
     async fn create(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
+        self.names.add(doc);
         let mut writer = self.writer().await?;
         let outcome = documents::create(&mut writer, doc, now).await;
         self.noted(outcome)

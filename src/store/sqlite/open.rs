@@ -18,8 +18,8 @@ use sqlx::{
 use tokio::sync::Mutex;
 
 use super::{
-    Shared, SqliteOptions, SqliteStore, error::failed, keeper::Keeper, watch::FileWatch,
-    writer::Writer,
+    Shared, SqliteOptions, SqliteStore, error::failed, keeper::Keeper, names::Names,
+    watch::FileWatch, writer::Writer,
 };
 use crate::store::{Durability, StoreError};
 
@@ -92,6 +92,9 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
         .map_err(|error| at(&path, error))?;
     recognise(&mut conn, &path).await?;
     prepare(&mut conn, &path).await?;
+    let names = Names::read(&mut conn)
+        .await
+        .map_err(|error| at(&path, error))?;
     let watch = FileWatch::new(&path).map_err(in_dir)?;
 
     let shared = Arc::new(Shared {
@@ -105,6 +108,7 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
         .map_err(|error| at(&path, error))?;
     Ok(SqliteStore {
         keeper: Keeper::start(house, &shared),
+        names,
         shared,
         readers: readers(&path),
         compacting: Mutex::new(()),
