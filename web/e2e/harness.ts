@@ -36,25 +36,35 @@ export interface Server {
   stop(): Promise<void>
 }
 
-function binary(): string | null {
+export function binary(): string | null {
   const named = process.env.COSCRIBE_BIN
   if (named) return named
   const built = here('../../target/release/coscribe')
   return existsSync(built) ? built : null
 }
 
-export async function startServer(kind: 'any' | 'stand-in' = 'any'): Promise<Server> {
+/** `args` go to the real server; with them a server that runs already is not used. */
+export async function startServer(
+  kind: 'any' | 'stand-in' = 'any',
+  args: readonly string[] = [],
+): Promise<Server> {
   const running = process.env.COSCRIBE_URL
-  if (running && kind === 'any')
+  if (running && kind === 'any' && args.length === 0)
     return { url: running.replace(/\/$/, ''), isStandIn: false, stop: async () => {} }
   const bin = kind === 'any' ? binary() : null
+  // The server refuses to start on a variable of its prefix that is no setting, such as those that steer the tests.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('COSCRIBE_')),
+  )
   const data = mkdtempSync(join(tmpdir(), 'coscribe-e2e-'))
   const child = bin
-    ? spawn(bin, ['serve', '--listen', '127.0.0.1:0', '--data-dir', data], {
+    ? spawn(bin, ['serve', '--listen', '127.0.0.1:0', '--data-dir', data, ...args], {
         stdio: ['ignore', 'pipe', 'pipe'],
+        env,
       })
     : spawn(process.execPath, [here('../dev/server.mjs'), '--port', '0'], {
         stdio: ['ignore', 'pipe', 'pipe'],
+        env,
       })
   const url = await printedAddress(child)
   return {

@@ -87,7 +87,8 @@ function sizeLimit({ limit }: Refusal): string {
 }
 
 /** What it counts (bytes, blocks, levels) only the server's reason says. */
-const plainLimit = ({ limit }: Refusal) => (limit === undefined ? '' : t('refused.limit', { limit }))
+const plainLimit = ({ limit, reason }: Refusal) =>
+  limit === undefined || reason.includes(String(limit)) ? '' : t('refused.limit', { limit })
 
 function formatBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`
