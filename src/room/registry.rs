@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,6 +28,9 @@ use crate::{
     store::Store,
 };
 
+/// While the server stops, rooms begin to compact their logs only for so long.
+const TIDY_TIME: Duration = Duration::from_secs(3);
+
 /// What every room uses.
 pub struct Services {
     pub store: Arc<dyn Store>,
@@ -49,7 +52,8 @@ pub struct Registry {
     rooms: Mutex<FxHashMap<DocId, Arc<Mailbox>>>,
     services: Arc<Services>,
     next_peer: AtomicU64,
-    draining: AtomicBool,
+    /// Set when the server began to stop.
+    draining: OnceLock<Instant>,
 }
 
 /// The server is shutting down and opens no more rooms.
@@ -63,7 +67,7 @@ impl Registry {
             rooms: Mutex::default(),
             services,
             next_peer: AtomicU64::new(1),
-            draining: AtomicBool::new(false),
+            draining: OnceLock::new(),
         })
     }
 
@@ -93,7 +97,7 @@ impl Registry {
 
     fn post(self: &Arc<Self>, doc: &DocId, event: Event) -> Result<Arc<Mailbox>, Draining> {
         let mut rooms = self.lock();
-        if self.draining.load(Ordering::Acquire) {
+        if self.draining.get().is_some() {
             return Err(Draining);
         }
         if let Some(mailbox) = rooms.get(doc) {
@@ -126,6 +130,14 @@ impl Registry {
         self.len() == 0
     }
 
+    /// Whether a room that ends may still compact its log: the next start is faster for it, but the stop must not take
+    /// long.
+    pub(super) fn has_time_to_tidy(&self) -> bool {
+        self.draining
+            .get()
+            .is_none_or(|since| since.elapsed() < TIDY_TIME)
+    }
+
     /// Ends a room, unless somebody has knocked meanwhile.
     pub(super) fn retire(&self, doc: &DocId, mailbox: &Mailbox) -> bool {
         let mut rooms = self.lock();
@@ -151,7 +163,7 @@ impl Registry {
     pub async fn drain(&self, patience: Duration) -> usize {
         let open: Vec<_> = {
             let rooms = self.lock();
-            self.draining.store(true, Ordering::Release);
+            self.draining.get_or_init(Instant::now);
             rooms.values().cloned().collect()
         };
         let close = Close::new(CloseCode::Restart, "the server restarts");

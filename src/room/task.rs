@@ -116,7 +116,7 @@ impl Room {
         if !state.is_ending() && since.elapsed() < services.idle_unload {
             return false;
         }
-        if !state.is_ending() && state.tail_rows() >= COMPACT_ON_UNLOAD {
+        if state.tail_rows() >= COMPACT_ON_UNLOAD && self.registry.has_time_to_tidy() {
             let covered = compacted(&self.registry, &self.doc).await;
             state.compacted(covered);
         }
