@@ -78,11 +78,11 @@ const converge = async ({ seed, people, steps, url, doc, lossy }) => {
   const all = Array.from({ length: people }, (_, number) => new Client({ version: versions[number % 3], url, doc, gc: random.chance(0.7) }))
   for (let step = 0; step < steps; step++) {
     const { doc, provider } = random.of(all)
-    const act = random.below(40)
+    const act = random.below(24)
     if (act === 0) provider.disconnect()
     else if (act < 3) provider.connect()
     else if (act === 3) provider.ws?.terminate()
-    else doc.transact(() => { for (let n = 1 + random.below(3); n > 0; n--) editSomething(doc, random, lossy && random.chance(0.3)) })
+    else doc.transact(() => { for (let n = 1 + random.below(3); n > 0; n--) editSomething(doc, random, { lossy: lossy && random.chance(0.3), whole: true }) })
     if (random.chance(0.4)) await pause(random.below(6))
   }
   for (const { provider } of all) provider.connect()

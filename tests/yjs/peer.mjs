@@ -44,7 +44,7 @@ const session = ({ seed, edits, lossy, late }) => {
       return canaries.push(canary)
     }
     const several = random.chance(0.2) ? 1 + random.below(6) : 1
-    person.doc.transact(() => { for (let n = 0; n < several; n++) editSomething(person.doc, random, lossy && random.chance(0.3)) }, 'edit')
+    person.doc.transact(() => { for (let n = 0; n < several; n++) editSomething(person.doc, random, { lossy: lossy && random.chance(0.3) }) }, 'edit')
   }
   for (let n = 0; n < edits; n++) act()
   if (lossy) people[0].doc.getMap('map').set('subdocument', new Y.Doc({ guid: `g${seed}`, meta: { m: 1 } }))
@@ -57,7 +57,7 @@ const session = ({ seed, edits, lossy, late }) => {
   settle()
   const early = made.length
   // Each of these was made by somebody who had seen everything, and not the other late ones.
-  for (let n = 0; n < late; n++) people[n % people.length].doc.transact(() => editSomething(people[n % people.length].doc, random, false), 'edit')
+  for (let n = 0; n < late; n++) people[n % people.length].doc.transact(() => editSomething(people[n % people.length].doc, random, {}), 'edit')
   return { updates: made.map(encode), early, canaries, kept: encode(Y.encodeStateAsUpdate(load(made.slice(0, early), false))) }
 }
 
