@@ -144,6 +144,10 @@ impl Writer {
         if failed {
             self.health.recover();
             tracing::info!("storing works again");
+            // They were told of the trouble as well, and their own commits will not look like a recovery.
+            for room in self.waiting() {
+                post(&room, Event::Storing(Ok(())));
+            }
         }
         for (room, appended) in rooms.iter().zip(answers) {
             if failed {
@@ -172,14 +176,18 @@ impl Writer {
         for room in rooms {
             post(room, Event::Storing(Err(reason.clone())));
         }
-        let waiting: Vec<_> = self
-            .lock()
-            .iter()
-            .map(|submission| submission.room.clone())
-            .collect();
-        for room in waiting {
+        for room in self.waiting() {
             post(&room, Event::Storing(Err(reason.clone())));
         }
+    }
+
+    /// The rooms whose batches wait for the transaction under way to end.
+    fn waiting(&self) -> Vec<Arc<Mailbox>> {
+        let queue = self.lock();
+        queue
+            .iter()
+            .map(|submission| submission.room.clone())
+            .collect()
     }
 
     fn measure(&self, took: Duration, batch: &[Append]) {
