@@ -39,7 +39,7 @@ pub struct Connection {
     pub outbox: Arc<Outbox>,
     pub dialect: Dialect,
     pub rate: RateLimit,
-    /// How often a quiet socket is looked after. Twice this is the longest silence, and stock clients give up after 30 s.
+    /// The longest silence in either direction before something is sent. Stock clients give up after 30 s.
     pub ping_interval: Duration,
     /// Without a sign of life for so long the socket counts as dead.
     pub dead_after: Duration,
@@ -142,16 +142,31 @@ impl Connection {
     }
 
     /// Keeps a silent connection alive and finds one that is dead.
+    ///
+    /// Each direction has its own clock: a client that hears nothing for long reconnects, and one that only reads never
+    /// says anything unless it is asked, however much it is sent.
     async fn watch(&self, session: &mut Session, pulse: &Pulse) -> Option<Close> {
+        let (mut kept, mut asked) = (Instant::now(), Instant::now());
         loop {
-            tokio::time::sleep(self.ping_interval).await;
-            if pulse.received.get().elapsed() > self.dead_after {
+            let keep_at = pulse.sent.get().max(kept) + self.ping_interval;
+            let ask_at = pulse.received.get().max(asked) + self.ping_interval;
+            tokio::time::sleep_until(keep_at.min(ask_at)).await;
+            let now = Instant::now();
+            if now.duration_since(pulse.received.get()) > self.dead_after {
                 return Some(Close::new(CloseCode::TryLater, "no sign of life"));
             }
-            if pulse.sent.get().elapsed() >= self.ping_interval && self.outbox.bytes() == 0 {
-                self.outbox.push_control(Bytes::from_static(KEEP_ALIVE));
-                self.outbox.ring();
-                if session.ping(b"").await.is_err() {
+            if now >= pulse.sent.get().max(kept) + self.ping_interval {
+                kept = now;
+                if self.outbox.bytes() == 0 {
+                    self.outbox.push_control(Bytes::from_static(KEEP_ALIVE));
+                    self.outbox.ring();
+                }
+            }
+            if now >= pulse.received.get().max(asked) + self.ping_interval {
+                asked = now;
+                // The question waits behind what a slow peer has not read yet; it is looked after meanwhile.
+                let ping = tokio::time::timeout(self.ping_interval, session.ping(b""));
+                if let Ok(Err(_)) = ping.await {
                     return None;
                 }
             }

@@ -1,0 +1,214 @@
+//! `kill -9` at random moments under load. What was acknowledged, or seen by anybody else, is found by fresh clients.
+//!
+//! `COSCRIBE_KILLS` says how often. The checks must be able to fail: the last tests show that they do.
+
+use std::{path::Path, time::Duration};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::harness::{
+    count,
+    peer::{Connect, Peer},
+    server::Server,
+    tokens::{Ledger, token, tokens},
+};
+
+const DOCS: usize = 4;
+/// Documents are left after so many rounds, so that a late round is not slower than an early one.
+const ROUNDS_PER_DOC: u64 = 20;
+
+/// Somebody who writes tokens and keeps book of which end where.
+struct Writer {
+    doc: String,
+    name: String,
+    peer: Peer,
+    coscribe: bool,
+    /// Token, number of its message, own clock after it.
+    written: Vec<(String, u64, u32)>,
+}
+
+impl Writer {
+    async fn join(server: &Server, doc: &str, name: String, coscribe: bool) -> Self {
+        let connect = Connect::to(server.socket(doc));
+        let connect = if coscribe {
+            connect.coscribe()
+        } else {
+            connect
+        };
+        Self {
+            doc: doc.to_owned(),
+            name,
+            peer: connect.join().await,
+            coscribe,
+            written: Vec::new(),
+        }
+    }
+
+    fn write(&mut self) {
+        let token = token(&format!("{}.{}", self.name, self.written.len()));
+        self.peer.append(&token);
+        let number = self.peer.with(|view| view.sent - 1);
+        self.written.push((token, number, self.peer.own_clock()));
+    }
+
+    /// Enters what this writer wrote, what was acknowledged to it and what it saw of others.
+    fn settle(&self, ledger: &mut Ledger) {
+        let (saved, echoed, text) = self
+            .peer
+            .with(|view| (view.saved, view.echoed, view.text()));
+        for (token, number, end) in &self.written {
+            ledger.wrote(&self.doc, token);
+            let acknowledged = if self.coscribe {
+                *number < saved
+            } else {
+                *end <= echoed
+            };
+            if acknowledged {
+                ledger.promise(&self.doc, token);
+            }
+        }
+        let own = token(&format!("{}.", self.name));
+        let own = own.trim_end_matches('>');
+        for seen in tokens(&text).filter(|seen| !seen.starts_with(own)) {
+            ledger.promise(&self.doc, seen);
+        }
+    }
+}
+
+/// One life of the server: people join, write, and the process is killed in the middle of it.
+async fn write_and_kill(server: &mut Server, round: u64, random: &mut StdRng, ledger: &mut Ledger) {
+    let mut writers = Vec::new();
+    for number in 0..DOCS {
+        let doc = name(round, number);
+        for person in 0..3 {
+            let name = format!("r{round}p{person}");
+            writers.push(Writer::join(server, &doc, name, person == 0).await);
+        }
+    }
+    let end = tokio::time::Instant::now() + Duration::from_millis(random.random_range(20..400));
+    while tokio::time::Instant::now() < end {
+        // The third person of each document only reads.
+        let who = random.random_range(0..DOCS) * 3 + random.random_range(0..2);
+        writers[who].write();
+        if random.random_bool(0.3) {
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..6))).await;
+        }
+    }
+    server.kill_9().await;
+    for writer in &writers {
+        writer.peer.expect_close().await;
+        writer.settle(ledger);
+    }
+}
+
+fn name(round: u64, number: usize) -> String {
+    format!("doc-{}-{number}", round / ROUNDS_PER_DOC)
+}
+
+/// What fresh clients find of the documents of one round. Returns how many promised tokens are not there.
+async fn check(server: &Server, round: u64, ledger: &Ledger) -> usize {
+    let mut lost = 0;
+    for number in 0..DOCS {
+        let doc = name(round, number);
+        let text = Peer::join(server, &doc).await.text();
+        let found = ledger.check(&doc, &text);
+        assert!(
+            found.doubled.is_empty() && found.invented.is_empty(),
+            "{doc}: {found:?}"
+        );
+        lost += found.lost.len();
+    }
+    lost
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_acknowledged_or_seen_is_lost_by_kill_9() {
+    let seed = count("COSCRIBE_FIRST_SEED", 1);
+    let kills = count("COSCRIBE_KILLS", 15);
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut server = Server::with(&[
+        "--compact-after-rows",
+        "30",
+        "--max-messages-per-second",
+        "10000",
+    ])
+    .await;
+    let mut ledger = Ledger::default();
+    let mut starts = Vec::new();
+    for round in 0..kills {
+        write_and_kill(&mut server, round, &mut random, &mut ledger).await;
+        server.restart().await;
+        starts.push(server.ready_after);
+        let lost = check(&server, round, &ledger).await;
+        assert_eq!(lost, 0, "round {round} of seed {seed}");
+    }
+    for round in (0..kills).step_by(ROUNDS_PER_DOC as usize) {
+        assert_eq!(
+            check(&server, round, &ledger).await,
+            0,
+            "documents of round {round}"
+        );
+    }
+    starts.sort_unstable();
+    let (median, longest) = (starts[starts.len() / 2], starts[starts.len() - 1]);
+    eprintln!(
+        "{kills} kills, {} promised tokens, 0 lost; ready after {median:?} (median), {longest:?} (longest)",
+        ledger.promises()
+    );
+    assert!(
+        ledger.promises() > 0,
+        "nothing was promised, so nothing was tested"
+    );
+    assert!(
+        median < Duration::from_secs(1),
+        "the median start took {median:?}"
+    );
+    assert_eq!(server.stop().await, 0);
+    let dir = server.dir().to_str().unwrap().to_owned();
+    let (code, said) = crate::harness::server::run(&["check", "--data-dir", &dir]).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_notices_a_database_that_was_rolled_back() {
+    let mut random = StdRng::seed_from_u64(7);
+    let mut ledger = Ledger::default();
+    let mut server = Server::start().await;
+    write_and_kill(&mut server, 0, &mut random, &mut ledger).await;
+    let old = tempfile::tempdir().unwrap();
+    copy(server.dir(), old.path());
+    server.restart().await;
+    assert_eq!(check(&server, 0, &ledger).await, 0);
+    write_and_kill(&mut server, 0, &mut random, &mut ledger).await;
+    let present = server.dir().to_path_buf();
+    for entry in std::fs::read_dir(&present).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    copy(old.path(), &present);
+    server.restart().await;
+    assert!(
+        check(&server, 0, &ledger).await > 0,
+        "a rolled back database went unnoticed"
+    );
+}
+
+#[test]
+fn the_check_notices_a_token_that_is_missing_doubled_or_invented() {
+    let mut ledger = Ledger::default();
+    for name in ["a", "b"] {
+        ledger.wrote("d", &token(name));
+        ledger.promise("d", &token(name));
+    }
+    assert!(ledger.check("d", "x<a>y<b>").is_clean());
+    assert_eq!(ledger.check("d", "<a>").lost, ["<b>"]);
+    assert_eq!(ledger.check("d", "<a><b><a>").doubled, ["<a>"]);
+    assert_eq!(ledger.check("d", "<a><b><c>").invented, ["<c>"]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
