@@ -301,6 +301,8 @@ fn room_limits(config: &Config) -> RoomLimits {
         document_bytes: limits.max_document_bytes,
         awareness_bytes: limits.max_awareness_bytes,
         uncommitted_bytes: limits.max_uncommitted_bytes_per_document,
+        uncommitted_bytes_in_all: limits.max_uncommitted_bytes,
+        type_depth: u32::try_from(limits.max_type_depth).unwrap_or(u32::MAX),
         outbox_bytes: limits.outbox_bytes,
         peers: limits.max_sockets_per_document,
         compact_rows: config.compaction.after_rows,

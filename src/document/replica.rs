@@ -37,6 +37,8 @@ pub struct Replica {
     deleted: IdSet,
     /// An upper bound of how deep shared types nest, and the last measured depth.
     depth_bound: u32,
+    /// How deep new types may nest.
+    max_depth: u32,
     /// The client bytes themselves, once the document holds a value that yrs would write back changed.
     verbatim: Option<Vec<Bytes>>,
     /// An upper bound of the size of the whole state: what it was when it was measured, and all updates since.
@@ -58,8 +60,9 @@ pub enum ReplicaError {
     /// The bytes are not an acceptable update. The replica is unchanged.
     #[error("{0}")]
     Scan(#[from] ScanError),
-    #[error("shared types nest deeper than {MAX_TYPE_DEPTH}")]
-    TooDeep,
+    /// The replica is unchanged.
+    #[error("shared types nest deeper than {limit}")]
+    TooDeep { limit: u32 },
     /// yrs refused what the scan had accepted. The replica is half changed and must be dropped.
     #[error("the update could not be applied")]
     Broken,
@@ -82,6 +85,7 @@ impl Default for Replica {
             known: StateVector::default(),
             deleted: IdSet::default(),
             depth_bound: 0,
+            max_depth: MAX_TYPE_DEPTH,
             verbatim: None,
             size: 0,
             measured: 0,
@@ -113,6 +117,11 @@ impl Replica {
             replica.apply(&scan, update, &split)?;
         }
         Ok(replica)
+    }
+
+    /// Admits types that nest at most so deep from now on; what is stored already stays readable.
+    pub fn limit_depth(&mut self, depth: u32) {
+        self.max_depth = depth.min(MAX_TYPE_DEPTH);
     }
 
     pub fn known(&self) -> &StateVector {
@@ -198,11 +207,13 @@ impl Replica {
         if scan.type_depth == 0 {
             return Ok(());
         }
-        if self.depth_bound + scan.type_depth > MAX_TYPE_DEPTH {
+        if self.depth_bound + scan.type_depth > self.max_depth {
             self.depth_bound = self.doc.as_ref().map_or(0, tree::depth);
         }
-        if self.depth_bound + scan.type_depth > MAX_TYPE_DEPTH {
-            return Err(ReplicaError::TooDeep);
+        if self.depth_bound + scan.type_depth > self.max_depth {
+            return Err(ReplicaError::TooDeep {
+                limit: self.max_depth,
+            });
         }
         self.depth_bound += scan.type_depth;
         Ok(())

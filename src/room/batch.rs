@@ -134,7 +134,6 @@ impl Batch {
             rows.extend(joined(&row.parts).into_iter().map(new));
         }
         let parts: SmallVec<[Bytes; 4]> = rows.iter().map(|row| row.bytes.clone()).collect();
-        self.bytes = 0;
         floor.sort_unstable();
         floor.dedup_by_key(|(client, _)| *client);
         Sealed {

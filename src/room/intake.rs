@@ -187,10 +187,10 @@ impl State {
                 self.changes += u64::from(applied.is_some());
                 Ok(applied)
             }
-            Err(ReplicaError::TooDeep) => Err(Intake::Refused {
+            Err(error @ ReplicaError::TooDeep { limit }) => Err(Intake::Refused {
                 code: "too-deep",
-                reason: "the update nests shared types too deep".into(),
-                limit: Some(u64::from(crate::document::replica::MAX_TYPE_DEPTH)),
+                reason: error.to_string(),
+                limit: Some(u64::from(limit)),
             }),
             Err(error) => {
                 self.broken = !error.is_harmless();
@@ -220,6 +220,9 @@ impl State {
         }
         let client = single.or(peer.own).unwrap_or(0);
         let author = peer.log_author(client);
+        self.metrics
+            .uncommitted_bytes
+            .inc_by(applied.bytes.len() as i64);
         self.pending.add(&author, client, now.wall, scan, applied);
     }
 
@@ -241,10 +244,11 @@ impl State {
             });
         }
         let reason = self.storing.as_ref()?;
-        (self.pending.bytes + update.len() > self.limits.uncommitted_bytes).then(|| {
-            Intake::NotNow {
-                reason: format!("not saved: {reason}"),
-            }
+        let all = usize::try_from(self.metrics.uncommitted_bytes.get()).unwrap_or(0);
+        let full = self.pending.bytes + update.len() > self.limits.uncommitted_bytes
+            || all + update.len() > self.limits.uncommitted_bytes_in_all;
+        full.then(|| Intake::NotNow {
+            reason: format!("not saved: {reason}"),
         })
     }
 
@@ -451,6 +455,9 @@ impl State {
         );
         match self.apply(&scan, &update, &split) {
             Ok(Some(applied)) if !split.rest => {
+                self.metrics
+                    .uncommitted_bytes
+                    .inc_by(applied.bytes.len() as i64);
                 self.pending
                     .add(author, u64::from(client), now.wall, &scan, applied);
                 Ok(true)

@@ -13,6 +13,10 @@ pub struct RoomLimits {
     pub awareness_bytes: usize,
     /// Bytes of accepted but not yet durable updates, while storing fails.
     pub uncommitted_bytes: usize,
+    /// The same for all documents together.
+    pub uncommitted_bytes_in_all: usize,
+    /// How deep shared types may nest.
+    pub type_depth: u32,
     /// Bytes that wait for one peer before its document frames are replaced by one diff.
     pub outbox_bytes: usize,
     /// Bytes of one peer's updates that wait for something unknown.
@@ -35,6 +39,8 @@ impl Default for RoomLimits {
             document_bytes: 64 << 20,
             awareness_bytes: 64 << 10,
             uncommitted_bytes: 16 << 20,
+            uncommitted_bytes_in_all: 256 << 20,
+            type_depth: 128,
             outbox_bytes: 1 << 20,
             parked_bytes: 4 << 20,
             peers: 5_000,

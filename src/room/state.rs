@@ -96,13 +96,15 @@ impl InFlight {
 impl State {
     /// A room for a document that has no record yet.
     pub fn empty(doc: DocId, limits: Arc<RoomLimits>, metrics: Arc<Metrics>) -> Self {
+        let mut replica = Replica::default();
+        replica.limit_depth(limits.type_depth);
         Self {
             doc,
             limits,
             metrics,
             epoch: None,
             head_seq: 0,
-            replica: Replica::default(),
+            replica,
             peers: Peers::default(),
             owners: FxHashMap::default(),
             presence: Presence::default(),
@@ -157,6 +159,7 @@ impl State {
             );
         }
         self.replica = replica;
+        self.replica.limit_depth(self.limits.type_depth);
     }
 
     /// The log was read again after the replica broke. What was accepted before that and is not committed yet goes on
@@ -349,6 +352,7 @@ impl State {
         let Some(batch) = self.in_flight.take() else {
             return;
         };
+        self.metrics.uncommitted_bytes.dec_by(batch.bytes as i64);
         match appended {
             Appended::Committed { epoch, head_seq } => {
                 let expected = self.head_seq + batch.row_count;
@@ -512,18 +516,21 @@ impl State {
                 client,
                 reply,
             } => self.rename(&title, &author, client, reply, now),
-            Command::Evict(close) => {
-                self.pending = Batch::default();
-                self.end(close);
-            }
+            Command::Evict(close) => self.end(close),
             Command::Drain(close) => self.ending = Some(close),
         }
     }
 
     fn end(&mut self, close: Close) {
-        self.pending = Batch::default();
+        self.drop_pending();
         self.close_all(&close);
         self.ending = Some(close);
+    }
+
+    /// What was accepted and is not on its way to the store is given up: its authors hold it.
+    fn drop_pending(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        self.metrics.uncommitted_bytes.dec_by(pending.bytes as i64);
     }
 
     pub fn close_all(&mut self, close: &Close) {
