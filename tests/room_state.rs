@@ -1,0 +1,460 @@
+//! The room's state machine by itself: what leaves it, and when. No server, no disk, no clock.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use coscribe::{
+    document::{id::DocId, replica::doc_with},
+    health::Health,
+    metrics::Metrics,
+    protocol::{ClientMessage, Dialect, y_websocket},
+    room::{
+        event::{Effect, Event, Join, Now, PeerId},
+        limits::RoomLimits,
+        outbox::{Next, Outbox},
+        state::State,
+    },
+    store::{Append, Appended, Loaded, LogRow, Stored},
+};
+use yrs::{
+    Doc, GetString, ReadTxn, Text, Transact, Update,
+    updates::{decoder::Decode, encoder::Encode},
+};
+
+/// A room and the store's answers in the test's own hands.
+struct Room {
+    state: State,
+    effects: Vec<Effect>,
+    now: Now,
+    log: Vec<Append>,
+    in_flight: Option<Append>,
+    committed: u64,
+}
+
+impl Room {
+    fn new(limits: RoomLimits) -> Self {
+        let metrics = Arc::new(Metrics::new(Health::default()));
+        let state = State::empty(DocId::parse("doc").unwrap(), Arc::new(limits), metrics);
+        Self {
+            state,
+            effects: Vec::new(),
+            now: Now::default(),
+            log: Vec::new(),
+            in_flight: None,
+            committed: 0,
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.state.handle(event, self.now, &mut self.effects);
+        self.state.flush(self.now, &mut self.effects);
+        self.take_append();
+    }
+
+    fn take_append(&mut self) {
+        let append = self
+            .effects
+            .iter()
+            .position(|effect| matches!(effect, Effect::Append(_)));
+        if let Some(at) = append {
+            let Effect::Append(append) = self.effects.remove(at) else {
+                unreachable!()
+            };
+            assert!(self.in_flight.is_none(), "two batches in flight");
+            self.in_flight = Some(*append);
+        }
+    }
+
+    fn commit(&mut self) {
+        let append = self.in_flight.take().expect("a batch is in flight");
+        self.committed += append.rows.len() as u64;
+        self.log.push(append);
+        self.event(Event::Committed(Appended::Committed {
+            epoch: 1,
+            head_seq: self.committed,
+        }));
+    }
+
+    fn join(&mut self, peer: PeerId, dialect: Dialect) -> Arc<Outbox> {
+        let outbox = Arc::new(Outbox::default());
+        self.event(Event::Join(Box::new(Join {
+            peer,
+            outbox: outbox.clone(),
+            dialect,
+            author: None,
+            epoch: None,
+        })));
+        outbox
+    }
+
+    fn says(&mut self, peer: PeerId, message: ClientMessage) {
+        self.event(Event::Messages {
+            peer,
+            messages: vec![message],
+        });
+    }
+
+    fn update(&mut self, peer: PeerId, update: &[u8]) {
+        self.says(peer, ClientMessage::Update(Bytes::copy_from_slice(update)));
+    }
+}
+
+/// Everything that waits for a peer, as the bytes of document messages and the counts of saved ones.
+#[derive(Debug, Default)]
+struct Heard {
+    steps_1: usize,
+    steps_2: Vec<Bytes>,
+    updates: Vec<Bytes>,
+    saved: u64,
+    refused: usize,
+    empty: bool,
+    closed: Option<u16>,
+}
+
+fn hear(outbox: &Outbox) -> Heard {
+    let mut heard = Heard::default();
+    while let Poll::Ready(next) = outbox.poll_next(&Context::from_waker(Waker::noop())) {
+        match next {
+            Next::Frame(frame) if frame[0] == 101 || frame[0] == 2 => heard.refused += 1,
+            Next::Frame(frame) => y_websocket::decode(&frame, |message| match message {
+                ClientMessage::SyncStep1(_) => heard.steps_1 += 1,
+                ClientMessage::SyncStep2(update) => heard.steps_2.push(update),
+                ClientMessage::Update(update) => heard.updates.push(update),
+                _ => {}
+            })
+            .unwrap(),
+            Next::Saved(count) => heard.saved += count,
+            Next::Empty => heard.empty = true,
+            Next::Close(close) => heard.closed = Some(close.code.code()),
+        }
+    }
+    heard
+}
+
+/// Somebody who types; each edit is one update.
+struct Author(Doc);
+
+impl Author {
+    fn new(client: u64) -> Self {
+        Self(doc_with(client))
+    }
+
+    fn types(&self, text: &str) -> Vec<u8> {
+        let target = self.0.get_or_insert_text("t");
+        let mut txn = self.0.transact_mut();
+        let end = target.len(&txn);
+        target.insert(&mut txn, end, text);
+        txn.encode_update_v1()
+    }
+
+    fn learns(&self, update: &[u8]) {
+        self.0
+            .transact_mut()
+            .apply_update(Update::decode_v1(update).unwrap())
+            .unwrap();
+    }
+
+    fn text(&self) -> String {
+        let text = self.0.get_or_insert_text("t");
+        text.get_string(&self.0.transact())
+    }
+
+    fn vector(&self) -> Bytes {
+        self.0.transact().state_vector().encode_v1().into()
+    }
+}
+
+#[test]
+fn nothing_leaves_before_the_commit_and_then_everybody_hears_at_once() {
+    let mut room = Room::new(RoomLimits::default());
+    let (ours, stock) = (
+        room.join(1, Dialect::Coscribe),
+        room.join(2, Dialect::YWebsocket),
+    );
+    assert_eq!(hear(&ours).steps_1, 1);
+    hear(&stock);
+    let author = Author::new(7);
+    room.update(1, &author.types("a"));
+    room.says(2, ClientMessage::SyncStep1(Bytes::from_static(&[0])));
+    let (early_ours, early_stock) = (hear(&ours), hear(&stock));
+    assert!(early_ours.updates.is_empty() && early_ours.saved == 0);
+    assert!(early_stock.updates.is_empty() && early_stock.steps_2.is_empty());
+    room.commit();
+    let (ours, stock) = (hear(&ours), hear(&stock));
+    assert_eq!((ours.updates.len(), ours.saved), (1, 1));
+    assert_eq!(stock.steps_2.len(), 1);
+    let reader = Author::new(8);
+    reader.learns(&stock.steps_2[0]);
+    stock
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!(reader.text(), "a");
+}
+
+#[test]
+fn what_arrives_during_a_commit_becomes_one_frame_and_one_row() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    hear(&outbox);
+    let author = Author::new(7);
+    for letter in ["a", "b", "c", "d"] {
+        room.update(1, &author.types(letter));
+    }
+    room.commit();
+    assert_eq!(room.in_flight.as_ref().unwrap().rows.len(), 1);
+    room.commit();
+    let heard = hear(&outbox);
+    assert_eq!(heard.updates.len(), 2);
+    let reader = Author::new(8);
+    heard
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!(reader.text(), "abcd");
+}
+
+#[test]
+fn rows_of_several_authors_replay_in_order() {
+    let mut room = Room::new(RoomLimits::default());
+    room.join(1, Dialect::YWebsocket);
+    room.join(2, Dialect::YWebsocket);
+    let (ada, bo) = (Author::new(7), Author::new(8));
+    let first = ada.types("1");
+    room.update(1, &first);
+    // While that commits, two people build on each other.
+    bo.learns(&first);
+    let second = bo.types("2");
+    room.update(2, &second);
+    ada.learns(&second);
+    room.update(1, &ada.types("3"));
+    room.commit();
+    room.commit();
+    let replay = Author::new(9);
+    for row in room.log.iter().flat_map(|append| &append.rows) {
+        replay.learns(&row.bytes);
+        assert!(!replay.0.transact().has_missing_updates());
+    }
+    assert_eq!(replay.text(), "123");
+}
+
+#[test]
+fn an_update_with_a_gap_waits_is_asked_for_once_and_goes_in_when_the_gap_is_filled() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::Coscribe);
+    room.says(1, ClientMessage::SyncStep2(Bytes::from_static(&[0, 0])));
+    hear(&outbox);
+    let author = Author::new(7);
+    let (first, second, third) = (author.types("a"), author.types("b"), author.types("c"));
+    room.update(1, &second);
+    room.update(1, &third);
+    assert!(room.in_flight.is_none());
+    let heard = hear(&outbox);
+    assert_eq!((heard.steps_1, heard.saved), (1, 0));
+    // A client that has nothing better to offer is not asked again and again.
+    for _ in 0..50 {
+        room.says(1, ClientMessage::SyncStep2(Bytes::copy_from_slice(&second)));
+    }
+    assert!(hear(&outbox).steps_1 <= 1);
+    room.update(1, &first);
+    room.commit();
+    room.commit();
+    let reader = Author::new(8);
+    hear(&outbox)
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!(reader.text(), "abc");
+}
+
+#[test]
+fn nobody_extends_the_edits_of_a_client_that_is_here() {
+    let mut room = Room::new(RoomLimits::default());
+    let (victim, attacker) = (
+        room.join(1, Dialect::Coscribe),
+        room.join(2, Dialect::Coscribe),
+    );
+    room.says(
+        1,
+        ClientMessage::Awareness(Bytes::from_static(&[1, 7, 1, 2, b'{', b'}'])),
+    );
+    let author = Author::new(7);
+    room.update(1, &author.types("hello"));
+    room.commit();
+    // A collected struct of two million units under the victim's id.
+    room.update(2, &[1, 1, 7, 5, 0, 0x80, 0x89, 0x7a, 0]);
+    assert!(room.in_flight.is_none());
+    room.update(1, &author.types(" world"));
+    room.commit();
+    assert_eq!(hear(&victim).saved, 2);
+    let reader = Author::new(8);
+    hear(&attacker)
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!(reader.text(), "hello world");
+}
+
+#[test]
+fn a_peer_that_does_not_read_gets_one_diff_in_place_of_what_it_missed() {
+    let limits = RoomLimits {
+        outbox_bytes: 2_000,
+        ..RoomLimits::default()
+    };
+    let mut room = Room::new(limits);
+    let (writer, slow) = (
+        room.join(1, Dialect::YWebsocket),
+        room.join(2, Dialect::YWebsocket),
+    );
+    let author = Author::new(7);
+    let reader = Author::new(8);
+    room.update(1, &author.types("start "));
+    room.commit();
+    let start = hear(&slow);
+    start
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    for number in 0..500 {
+        room.update(1, &author.types(&format!("{number} ")));
+        room.commit();
+        hear(&writer);
+        assert!(slow.bytes() <= 2_100, "{} bytes wait", slow.bytes());
+    }
+    let heard = hear(&slow);
+    assert!(heard.empty && heard.updates.is_empty());
+    room.event(Event::Drained(2));
+    let heard = hear(&slow);
+    assert_eq!(heard.updates.len(), 1);
+    reader.learns(&heard.updates[0]);
+    assert_eq!(reader.text(), author.text());
+    // From here on it gets frames again.
+    let last = author.types("end");
+    room.update(1, &last);
+    room.commit();
+    hear(&slow)
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!(reader.text(), author.text());
+}
+
+#[test]
+fn while_storing_fails_answers_show_what_is_committed_and_nothing_is_acknowledged() {
+    let mut room = Room::new(RoomLimits::default());
+    let writer = room.join(1, Dialect::Coscribe);
+    let author = Author::new(7);
+    room.update(1, &author.types("kept"));
+    room.commit();
+    let rows: Vec<LogRow> = (1..)
+        .zip(room.log.iter().flat_map(|append| append.rows.clone()))
+        .map(|(seq, row)| LogRow { seq, row })
+        .collect();
+    room.update(1, &author.types(" lost?"));
+    room.event(Event::Storing(Err("the disk is full".into())));
+    let joiner = room.join(2, Dialect::Coscribe);
+    room.says(2, ClientMessage::SyncStep1(Bytes::from_static(&[0])));
+    assert!(
+        room.effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::LoadCommitted))
+    );
+    let stored = Stored {
+        epoch: 1,
+        head_seq: 1,
+        snapshot: None,
+        tail: rows,
+        title: String::new(),
+    };
+    room.event(Event::CommittedState(Box::new(Ok(Loaded::Live(stored)))));
+    let heard = hear(&joiner);
+    let reader = Author::new(8);
+    heard
+        .steps_2
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!((heard.steps_2.len(), reader.text().as_str()), (1, "kept"));
+    assert_eq!(hear(&writer).saved, 1);
+    room.event(Event::Storing(Ok(())));
+    room.commit();
+    hear(&joiner)
+        .updates
+        .iter()
+        .for_each(|update| reader.learns(update));
+    assert_eq!(reader.text(), "kept lost?");
+    assert_eq!(hear(&writer).saved, 1);
+}
+
+#[test]
+fn a_thousand_joins_cost_one_encode() {
+    let mut room = Room::new(RoomLimits::default());
+    room.join(1, Dialect::YWebsocket);
+    room.update(1, &Author::new(7).types("a long document"));
+    room.commit();
+    let mut answers = Vec::new();
+    for peer in 2..1_002 {
+        let outbox = room.join(peer, Dialect::YWebsocket);
+        room.says(peer, ClientMessage::SyncStep1(Bytes::from_static(&[0])));
+        let mut steps = hear(&outbox).steps_2;
+        answers.push(steps.pop().unwrap());
+    }
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.as_ptr() == answers[0].as_ptr()),
+        "each has a copy of its own"
+    );
+}
+
+#[test]
+fn sync_requests_without_reading_are_bounded() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let author = Author::new(7);
+    room.update(1, &author.types("x"));
+    // The commit does not come: answers have to wait.
+    for _ in 0..1_000 {
+        room.says(1, ClientMessage::SyncStep1(author.vector()));
+    }
+    assert_eq!(hear(&outbox).closed, Some(1008));
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused_by_name_and_the_peer_stays() {
+    let limits = RoomLimits {
+        message_bytes: 100,
+        ..RoomLimits::default()
+    };
+    let mut room = Room::new(limits);
+    let outbox = room.join(1, Dialect::Coscribe);
+    hear(&outbox);
+    let author = Author::new(7);
+    room.update(1, &author.types(&"long ".repeat(100)));
+    let heard = hear(&outbox);
+    assert_eq!((heard.refused, heard.saved, heard.closed), (1, 0, None));
+    assert!(room.in_flight.is_none());
+    let stranger = Author::new(8);
+    room.update(1, &stranger.types("short"));
+    room.commit();
+    assert_eq!(hear(&outbox).saved, 1);
+}
+
+#[test]
+fn malformed_updates_change_nothing() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    hear(&outbox);
+    let good = Author::new(7).types("good");
+    for cut in 1..good.len() {
+        room.update(1, &good[..cut]);
+    }
+    assert!(room.in_flight.is_none());
+    assert!(hear(&outbox).refused > 0);
+    room.update(1, &good);
+    assert!(room.in_flight.is_some());
+}
