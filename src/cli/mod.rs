@@ -97,8 +97,14 @@ fn progress(progress: Progress) {
 }
 
 /// The runtime that rooms, the writer and the store live on; actix workers have small ones of their own.
+///
+/// Half the cores: an update passes from a socket to its room to the writer and back, and each further thread it could
+/// run on costs a wake-up and a context switch on the way. What takes long in a room makes room for the others by
+/// itself (`room::task`).
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
         .enable_all()
         .thread_name("coscribe")
         // Walking a deeply nested document takes stack: the usual 2 MiB are too few for what clients may send.

@@ -59,6 +59,16 @@ pub enum Event {
     Command(Box<Command>),
 }
 
+impl Event {
+    /// Bytes of client messages in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Messages { messages, .. } => messages.iter().map(ClientMessage::len).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// What the HTTP API and the server itself ask of a room.
 #[derive(Debug)]
 pub enum Command {

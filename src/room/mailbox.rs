@@ -16,6 +16,9 @@ use super::event::Event;
 
 /// Bytes of client messages that may wait in one mailbox. One larger message is still let through, alone.
 const CAPACITY: usize = 4 << 20;
+/// Events that a room takes at once. Each may hold a thousand messages, and a commit that ends meanwhile should not wait
+/// for all that has piled up.
+const EVENTS_AT_ONCE: usize = 8;
 /// What a message counts for beside its payload, so that many empty ones are bounded too.
 pub const MESSAGE_OVERHEAD: usize = 64;
 
@@ -36,6 +39,13 @@ struct Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the room is gone")]
 pub struct RoomGone;
+
+impl Queue {
+    fn drain_some(&mut self) -> std::collections::vec_deque::Drain<'_, (Event, u32)> {
+        let count = self.events.len().min(EVENTS_AT_ONCE);
+        self.events.drain(..count)
+    }
+}
 
 impl Default for Mailbox {
     fn default() -> Self {
@@ -77,7 +87,24 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Waits for events and moves all that are there to `into`.
+    /// Like [`Self::post`], but ahead of everything that waits. Only for what does not depend on it: the answers of the
+    /// store.
+    pub fn post_first(&self, event: Event) -> Result<(), RoomGone> {
+        let waker = {
+            let mut queue = self.lock();
+            if queue.closed {
+                return Err(RoomGone);
+            }
+            queue.events.push_front((event, 0));
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Waits for events and moves some of those that are there to `into`.
     pub async fn receive(&self, into: &mut Vec<Event>) {
         std::future::poll_fn(|cx| {
             let mut queue = self.lock();
@@ -89,11 +116,11 @@ impl Mailbox {
                 return Poll::Pending;
             }
             let mut freed = 0;
-            while let Some((event, permits)) = queue.events.pop_front() {
+            for (event, permits) in queue.drain_some() {
                 into.push(event);
                 freed += permits as usize;
             }
-            if queue.events.capacity() > 16 {
+            if queue.events.is_empty() && queue.events.capacity() > 16 {
                 queue.events = VecDeque::new();
             }
             drop(queue);

@@ -37,6 +37,10 @@ use crate::{
     store::{Append, Appended, Epoch, Loaded, NotWritable, Seq, Stored},
 };
 
+/// A room that ends compacts its log when at least so much is in it.
+const COMPACT_ON_UNLOAD_ROWS: u64 = 32;
+const COMPACT_ON_UNLOAD_BYTES: u64 = 64 << 10;
+
 pub struct State {
     pub(super) doc: DocId,
     pub(super) limits: Arc<RoomLimits>,
@@ -260,9 +264,9 @@ impl State {
         self.ending.is_some()
     }
 
-    /// Rows in the log after the snapshot.
-    pub fn tail_rows(&self) -> u64 {
-        self.tail_rows
+    /// Whether the log after the snapshot is long enough that the next load would feel it.
+    pub fn is_worth_compacting(&self) -> bool {
+        self.tail_rows >= COMPACT_ON_UNLOAD_ROWS || self.tail_bytes >= COMPACT_ON_UNLOAD_BYTES
     }
 
     fn join(&mut self, join: Join) {

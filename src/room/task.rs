@@ -24,8 +24,9 @@ use crate::{
 
 /// Stored bytes above which building a replica leaves the async threads.
 const LARGE: usize = 64 << 10;
-/// A room that ends compacts its log when at least so many rows are in it.
-const COMPACT_ON_UNLOAD: u64 = 32;
+
+/// Bytes of messages above which a step may take long: a few hundred kilobytes of legal but awkward edits take seconds.
+const HEAVY: usize = 32 << 10;
 
 pub(super) struct Room {
     doc: DocId,
@@ -72,13 +73,22 @@ impl Room {
                 () = &mut alarm, if deadline.is_some() => {}
             }
             let now = self.now();
-            let stepped = catch_unwind(AssertUnwindSafe(|| {
-                for event in events.drain(..) {
-                    state.handle(event, now, &mut effects);
+            let heavy = events.iter().map(Event::bytes).sum::<usize>() > HEAVY;
+            let mut step = || {
+                catch_unwind(AssertUnwindSafe(|| {
+                    for event in events.drain(..) {
+                        state.handle(event, now, &mut effects);
+                        state.flush(now, &mut effects);
+                    }
                     state.flush(now, &mut effects);
-                }
-                state.flush(now, &mut effects);
-            }));
+                }))
+            };
+            // What may take long must not keep the other rooms of this thread waiting.
+            let stepped = if heavy {
+                tokio::task::block_in_place(step)
+            } else {
+                step()
+            };
             if stepped.is_err() {
                 return self.panicked(state).await;
             }
@@ -116,7 +126,7 @@ impl Room {
         if !state.is_ending() && since.elapsed() < services.idle_unload {
             return false;
         }
-        if state.tail_rows() >= COMPACT_ON_UNLOAD && self.registry.has_time_to_tidy() {
+        if state.is_worth_compacting() && self.registry.has_time_to_tidy() {
             let covered = compacted(&self.registry, &self.doc).await;
             state.compacted(covered);
         }

@@ -145,11 +145,11 @@ impl Writer {
         if self.health.recover() {
             tracing::info!("storing works again");
         }
-        for room in &told {
-            post(room, Event::Storing(Ok(())));
-        }
         for (room, appended) in rooms.iter().zip(answers) {
             post(room, Event::Committed(appended));
+        }
+        for room in &told {
+            post(room, Event::Storing(Ok(())));
         }
     }
 
@@ -198,7 +198,7 @@ impl Writer {
 /// A room lives until its batch is answered, so the mailbox is there unless the room's task was ended by force.
 fn post(room: &Mailbox, event: Event) {
     let answer = matches!(event, Event::Committed(_));
-    if room.post(event).is_err() && answer {
+    if room.post_first(event).is_err() && answer {
         tracing::warn!("a room ended before its batch was answered");
     }
 }
