@@ -11,6 +11,7 @@
 
 mod answers;
 mod batch;
+mod commit;
 pub mod compaction;
 pub mod event;
 mod intake;
