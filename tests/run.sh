@@ -5,8 +5,8 @@
 #   tests/run.sh --fast   without browsers
 #
 # Stops at the first section that fails and names it. What is missing (Node, Chromium, strace) is installed with apt
-# where that is possible; elsewhere the script says what to install. Everything is built in one cargo profile (dev), so
-# nothing is compiled twice.
+# where that is possible; elsewhere the script says what to install. Everything runs in the dev profile:
+# no release build is needed.
 
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

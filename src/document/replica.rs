@@ -30,6 +30,7 @@ use super::{
 pub const MAX_TYPE_DEPTH: u32 = 1_000;
 
 /// The replica of one document.
+#[derive(Default)]
 pub struct Replica {
     /// Made with the first struct, so that an empty document costs next to nothing.
     doc: Option<Doc>,
@@ -71,19 +72,6 @@ impl ReplicaError {
     /// Whether the replica can still be used.
     pub fn is_harmless(&self) -> bool {
         !matches!(self, Self::Broken)
-    }
-}
-
-impl Default for Replica {
-    fn default() -> Self {
-        Self {
-            doc: None,
-            known: StateVector::default(),
-            deleted: IdSet::default(),
-            depth_bound: 0,
-            verbatim: None,
-            size: 0,
-        }
     }
 }
 

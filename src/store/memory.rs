@@ -313,13 +313,13 @@ impl Store for MemoryStore {
 
     async fn trash(&self, doc: &DocId, now: UnixMillis) -> Result<DocRecord, StoreError> {
         self.change(doc, DocState::Live, |document| {
-            document.trashed_at = Some(now)
+            document.trashed_at = Some(now);
         })
     }
 
     async fn restore(&self, doc: &DocId, _now: UnixMillis) -> Result<DocRecord, StoreError> {
         self.change(doc, DocState::Trashed, |document| {
-            document.trashed_at = None
+            document.trashed_at = None;
         })
     }
 

@@ -155,7 +155,7 @@ impl House {
                 Ok(()) => {}
                 Err(StoreError::Busy(_)) => tracing::debug!("Housekeeping waits for a reader"),
                 Err(error) => {
-                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again")
+                    tracing::warn!(%error, "Housekeeping of the store failed; it is tried again");
                 }
             }
         }
