@@ -79,7 +79,7 @@ chromium_path() {
 # Debian packages that are missing.
 missing_packages() {
   have cc || echo gcc libc6-dev
-  node_is_new_enough || echo nodejs npm
+  node_is_new_enough || { have node && have npm; } || echo nodejs npm
   have strace || echo strace
   [[ $browsers == no ]] || chromium_path >/dev/null || echo chromium
 }
@@ -95,6 +95,23 @@ install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
+# Node from its npm package, for a distribution whose own Node is too old.
+node_of_our_own() {
+  local architecture folder
+  have npm || return 1
+  case $(uname -m) in
+    x86_64) architecture=x64 ;;
+    aarch64) architecture=arm64 ;;
+    *) return 1 ;;
+  esac
+  folder=$PWD/${CARGO_TARGET_DIR:-target}/node
+  [[ ${CARGO_TARGET_DIR:-} == /* ]] && folder=$CARGO_TARGET_DIR/node
+  mkdir -p "$folder"
+  npm install --prefix "$folder" --no-audit --no-fund --loglevel=error "node-linux-$architecture@22"
+  export PATH="$folder/node_modules/node-linux-$architecture/bin:$PATH"
+  hash -r
+}
+
 begin 'tools'
 if ! have cargo && [[ -r ${CARGO_HOME:-$HOME/.cargo}/env ]]; then
   # shellcheck disable=SC1091
@@ -103,6 +120,7 @@ fi
 have cargo || fail 'there is no cargo: install Rust (https://rustup.rs); rust-toolchain.toml then picks the version'
 read -r -a packages <<<"$(missing_packages | tr '\n' ' ')"
 if ((${#packages[@]} > 0)); then install "${packages[@]}"; fi
+node_is_new_enough || node_of_our_own || true
 node_is_new_enough || fail "Node is $(node --version 2>/dev/null || echo missing); 20.19 or newer with npm is needed (https://nodejs.org)"
 if [[ $browsers == yes ]]; then
   CHROMIUM=$(chromium_path) || fail 'there is no Chromium; install it, or set CHROMIUM to its path, or run with --fast'

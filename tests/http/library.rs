@@ -8,9 +8,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use coscribe::{
+    auth::actor::Actor,
     clock::{Clock, ManualClock},
     document::id::DocId,
-    http::{Document, Library, LibraryError, Person, actor::Actor, library::ContentForm},
+    http::{Document, Library, LibraryError, Person, library::ContentForm},
     store::{DocRecord, DocState, ListQuery},
 };
 
@@ -124,6 +125,7 @@ impl Library for MemoryLibrary {
             title: title.unwrap_or_default().to_owned(),
             state: DocState::Live,
             head_seq: 0,
+            size: 0,
             created_at: now,
             edited_at: now,
             trashed_at: None,
