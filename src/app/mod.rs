@@ -90,10 +90,6 @@ impl App {
             Box::new(end_at_once),
         ));
         // The writer outlives every room and is not waited for: it ends with the process.
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "waits for work for ever; the rooms are what is waited for"
-        )]
         drop(lifecycle.tasks().main().spawn(writer.clone().run()));
 
         let registry = Registry::new(Arc::new(Services {

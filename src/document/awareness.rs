@@ -26,6 +26,8 @@ pub type Millis = u64;
 pub const EXPIRES_AFTER: Millis = 30_000;
 /// How long the clock of a state that is gone is remembered, so that a late frame does not bring it back.
 const REMEMBERED_FOR: Millis = 60_000;
+/// Deepest nesting of objects and arrays in a state; a cursor needs four.
+const MAX_DEPTH: usize = 64;
 
 /// One entry of an awareness update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,13 +223,37 @@ fn encode_entries(entries: &[(ClientId, &Known)]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A state must parse, as stock clients throw on one that does not. serde_json stops at a depth of 128.
+/// A state must parse, as stock clients throw on one that does not, and must not be nested so deep that a reader's stack
+/// could overflow.
 fn check(text: &str, max_bytes: usize) -> Result<Bytes, AwarenessError> {
     if text.len() > max_bytes {
         return Err(AwarenessError::TooLarge);
     }
     serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| AwarenessError::Json)?;
+    if depth(text) > MAX_DEPTH {
+        return Err(AwarenessError::Json);
+    }
     Ok(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// How deep objects and arrays nest in a text that is JSON. serde_json counts that only where it keeps what it reads.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = json.bytes();
+    let mut in_string = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => drop(bytes.next()),
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[cfg(test)]
@@ -278,6 +304,13 @@ mod tests {
             awareness.apply(&entry(1, 5, Some("{}")), 100, 0),
             Ok(Outcome::Changed)
         );
+    }
+
+    #[test]
+    fn brackets_in_strings_are_no_depth() {
+        assert_eq!(depth(r#"{"a":"[[[","b\"[":[{}]}"#), 3);
+        assert_eq!(depth(r#"["\\",[]]"#), 2);
+        assert_eq!(depth("1"), 0);
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
     fn messages(frame: &[u8]) -> Result<Vec<ClientMessage>, FrameError> {
         let mut found = Vec::new();
         decode(&Bytes::copy_from_slice(frame), |message| {
-            found.push(message)
+            found.push(message);
         })?;
         Ok(found)
     }

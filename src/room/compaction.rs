@@ -43,7 +43,7 @@ pub async fn compact(
         return Ok(None);
     }
     let (epoch, seq) = (stored.epoch, stored.head_seq);
-    let limits = limits.clone();
+    let limits = *limits;
     let bytes = tokio::task::spawn_blocking(move || verified_snapshot(&stored, &limits))
         .await
         .map_err(|_| CompactionError::Interrupted)??;

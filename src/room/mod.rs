@@ -12,6 +12,7 @@
 mod answers;
 mod batch;
 pub mod bell;
+mod commit;
 pub mod compaction;
 pub mod event;
 mod intake;

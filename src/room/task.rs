@@ -195,7 +195,7 @@ impl Room {
 
     /// Builds the replica; what does not replay puts the document under quarantine, and no other is affected.
     async fn replica(&self, stored: Stored) -> Result<(Stored, Replica), Close> {
-        let limits = self.registry.services().limits.scan.clone();
+        let limits = self.registry.services().limits.scan;
         let snapshot = stored
             .snapshot
             .as_ref()

@@ -125,6 +125,7 @@ impl Library for MemoryLibrary {
             title: title.unwrap_or_default().to_owned(),
             state: DocState::Live,
             head_seq: 0,
+            size: 0,
             created_at: now,
             edited_at: now,
             trashed_at: None,

@@ -1,0 +1,198 @@
+//! From the pending batch to everybody: what goes to the store, who learns of it once it is durable, and when the log
+//! has grown enough to be compacted.
+//!
+//! Nothing in here is sent before `committed` was called with the store's answer.
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{
+    answers::lower_by_frame,
+    batch::{Ask, Sealed},
+    event::{Effect, Now, PeerId, RenameError},
+    outbox::Pushed,
+    state::State,
+};
+use crate::{
+    document::{ClientId, Clock},
+    protocol::{ServerMessage, close::Close, close::CloseCode},
+    store::{Append, Appended, NotWritable, Seq},
+};
+
+/// The batch that is with the store, and what is to be said when it is durable.
+pub(super) struct InFlight {
+    sealed: Sealed,
+    row_count: u64,
+    bytes: usize,
+    acks: Vec<(PeerId, u64)>,
+    echoes: Vec<(PeerId, Bytes)>,
+    pub(super) answers: Vec<(Ask, Bytes)>,
+    renames: Vec<oneshot::Sender<Result<(), RenameError>>>,
+}
+
+impl InFlight {
+    pub(super) fn ack(&mut self, peer: PeerId) {
+        self.acks.push((peer, 1));
+    }
+
+    pub(super) fn echo(&mut self, peer: PeerId, frame: Bytes) {
+        self.echoes.push((peer, frame));
+    }
+}
+
+impl State {
+    /// Turns the pending batch into the one in flight, with the answers that show it.
+    pub(super) fn submit(&mut self, effects: &mut Vec<Effect>) {
+        let mut batch = std::mem::take(&mut self.pending);
+        self.batch += 1;
+        let answers = self.encode_answers(std::mem::take(&mut batch.asks));
+        let bytes = batch.bytes;
+        let sealed = batch.seal();
+        let title = self.replica.title();
+        let changed = (title != self.title).then(|| title.clone());
+        self.title = title;
+        effects.push(Effect::Append(Box::new(Append {
+            doc: self.doc.clone(),
+            epoch: self.epoch,
+            rows: sealed.rows.clone(),
+            title: changed,
+        })));
+        self.in_flight = Some(InFlight {
+            row_count: sealed.rows.len() as u64,
+            bytes,
+            sealed,
+            acks: batch.acks,
+            echoes: batch.echoes,
+            answers,
+            renames: batch.renames,
+        });
+    }
+
+    pub(super) fn committed(&mut self, appended: &Appended, now: Now, effects: &mut Vec<Effect>) {
+        let Some(batch) = self.in_flight.take() else {
+            return;
+        };
+        self.metrics.uncommitted_bytes.dec_by(batch.bytes as i64);
+        match appended {
+            Appended::Committed { epoch, head_seq } => {
+                let expected = self.head_seq + batch.row_count;
+                self.epoch = Some(*epoch);
+                self.head_seq = *head_seq;
+                if *head_seq != expected {
+                    // Somebody else wrote to the log: the replica lacks their rows.
+                    self.broken = true;
+                }
+                self.announce(batch);
+                self.retry_parked(now);
+                self.compact_if_due(effects);
+            }
+            Appended::Refused(why) => {
+                let close = match why {
+                    NotWritable::Trashed => {
+                        Close::new(CloseCode::Gone, "the document is in the trash")
+                    }
+                    NotWritable::Deleted => Close::new(CloseCode::Gone, "the document was deleted"),
+                    NotWritable::OtherEpoch => Close::new(
+                        CloseCode::OtherEpoch,
+                        "the document was deleted and created again",
+                    ),
+                    NotWritable::Quarantined => {
+                        Close::new(CloseCode::Quarantined, "the document is under quarantine")
+                    }
+                };
+                self.end(close);
+            }
+        }
+    }
+
+    /// The batch is durable: everybody learns of it.
+    fn announce(&mut self, batch: InFlight) {
+        self.tail_rows += batch.row_count;
+        self.tail_bytes += batch.bytes as u64;
+        self.metrics.updates_committed.inc_by(batch.row_count);
+        self.metrics.bytes_committed.inc_by(batch.bytes as u64);
+        for (id, frame) in batch.echoes {
+            if let Some(peer) = self.peers.get(id) {
+                peer.outbox.push_control(frame);
+            }
+        }
+        for update in &batch.sealed.updates {
+            self.fan_out(update, &batch.sealed.floor);
+        }
+        for (id, count) in batch.acks {
+            self.acknowledge(id, count);
+        }
+        for (ask, bytes) in batch.answers {
+            self.deliver(ask, bytes);
+        }
+        for reply in batch.renames {
+            // Whoever asked may have gone away meanwhile.
+            reply.send(Ok(())).ok();
+        }
+    }
+
+    /// One frame for everybody, the author included: for it the frame is the acknowledgement.
+    fn fan_out(&mut self, update: &Bytes, floor: &[(ClientId, Clock)]) {
+        let mut frame: Option<Bytes> = None;
+        let batch = self.batch;
+        let limit = self.limits.outbox_bytes;
+        for (_, peer) in self.peers.iter_mut() {
+            if peer.covered >= batch {
+                continue;
+            }
+            if peer.lag.is_some() {
+                peer.lower_floor(floor);
+                continue;
+            }
+            let frame = match &frame {
+                Some(frame) => frame,
+                None => match peer.dialect.encode(ServerMessage::Update(update)) {
+                    Some(encoded) => frame.insert(encoded),
+                    None => continue,
+                },
+            };
+            if let Pushed::Overflow(dropped) = peer.outbox.push_document(frame, limit) {
+                self.metrics.outbox_replaced.inc();
+                self.metrics
+                    .outbox_dropped_bytes
+                    .inc_by(dropped.iter().map(|frame| frame.len() as u64).sum());
+                peer.lower_floor(floor);
+                for dropped in &dropped {
+                    lower_by_frame(peer, dropped);
+                }
+            }
+        }
+    }
+
+    /// So many messages of this peer are durable. Stock clients see it by the echo.
+    pub(super) fn acknowledge(&mut self, id: PeerId, count: u64) {
+        if let Some(peer) = self.peers.get(id)
+            && peer.dialect.is_told_what_is_saved()
+        {
+            peer.outbox.saved(count);
+        }
+    }
+
+    pub(super) fn compact_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let due = self.tail_rows >= self.limits.compact_rows
+            || self.tail_bytes >= self.limits.compact_bytes;
+        if due && !self.compacting && self.storing.is_none() {
+            self.compacting = true;
+            effects.push(Effect::Compact);
+        }
+    }
+
+    pub(super) fn compacted(&mut self, covered: Option<Seq>) {
+        self.compacting = false;
+        if let Some(seq) = covered {
+            // Bytes are estimated by rows: the exact number is known again after the next load.
+            let left = self.head_seq.saturating_sub(seq);
+            self.tail_bytes = self.tail_bytes.checked_div(self.tail_rows).unwrap_or(0) * left;
+            self.tail_rows = left;
+        } else {
+            // It failed; wait for as much again before the next try.
+            self.tail_rows = 0;
+            self.tail_bytes = 0;
+        }
+    }
+}
