@@ -13,9 +13,15 @@ mod harness;
 
 /// Replicas that edit at random on bad networks end equal.
 mod convergence;
+/// Bytes that broke servers.
+mod corpus;
 /// What was acknowledged or seen survives `kill -9`.
 mod durability;
 /// When the disk is asked to confirm, seen from outside.
 mod durability_order;
+/// What no honest client sends.
+mod hostile;
+/// Who is here.
+mod presence;
 /// What is said on the wire.
 mod sync;
