@@ -21,6 +21,7 @@ pub mod mailbox;
 pub mod outbox;
 mod peer;
 mod presence;
+mod refusals;
 pub mod registry;
 pub mod state;
 mod task;
