@@ -16,6 +16,8 @@ use super::{
 
 /// Awareness clocks at or above this are refused: a clock near 2^53 would freeze a cursor for ever.
 const MAX_CLOCK: u64 = 1 << 31;
+/// How deep the JSON of a state may nest.
+const MAX_DEPTH: usize = 64;
 /// The fewest bytes an entry takes: two numbers and an empty string.
 const MIN_ENTRY_BYTES: usize = 3;
 
@@ -221,13 +223,34 @@ fn encode_entries(entries: &[(ClientId, &Known)]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A state must parse, as stock clients throw on one that does not. serde_json stops at a depth of 128.
+/// A state must parse, as stock clients throw on one that does not, and must not nest deep: they compare states
+/// recursively.
 fn check(text: &str, max_bytes: usize) -> Result<Bytes, AwarenessError> {
     if text.len() > max_bytes {
         return Err(AwarenessError::TooLarge);
     }
+    if nests_too_deep(text) {
+        return Err(AwarenessError::Json);
+    }
     serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| AwarenessError::Json)?;
     Ok(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// Whether brackets outside of strings are open deeper than [`MAX_DEPTH`]. What is skipped unread is skipped by
+/// serde_json at any depth.
+fn nests_too_deep(text: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    text.bytes().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
 }
 
 #[cfg(test)]
