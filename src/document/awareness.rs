@@ -16,6 +16,8 @@ use super::{
 
 /// Awareness clocks at or above this are refused: a clock near 2^53 would freeze a cursor for ever.
 const MAX_CLOCK: u64 = 1 << 31;
+/// How deep the JSON of a state may nest.
+const MAX_DEPTH: usize = 64;
 /// The fewest bytes an entry takes: two numbers and an empty string.
 const MIN_ENTRY_BYTES: usize = 3;
 
@@ -26,8 +28,6 @@ pub type Millis = u64;
 pub const EXPIRES_AFTER: Millis = 30_000;
 /// How long the clock of a state that is gone is remembered, so that a late frame does not bring it back.
 const REMEMBERED_FOR: Millis = 60_000;
-/// Deepest nesting of objects and arrays in a state; a cursor needs four.
-const MAX_DEPTH: usize = 64;
 
 /// One entry of an awareness update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,37 +223,34 @@ fn encode_entries(entries: &[(ClientId, &Known)]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A state must parse, as stock clients throw on one that does not, and must not be nested so deep that a reader's stack
-/// could overflow.
+/// A state must parse, as stock clients throw on one that does not, and must not nest deep: they compare states
+/// recursively.
 fn check(text: &str, max_bytes: usize) -> Result<Bytes, AwarenessError> {
     if text.len() > max_bytes {
         return Err(AwarenessError::TooLarge);
     }
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| AwarenessError::Json)?;
-    if depth(text) > MAX_DEPTH {
+    if nests_too_deep(text) {
         return Err(AwarenessError::Json);
     }
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| AwarenessError::Json)?;
     Ok(Bytes::copy_from_slice(text.as_bytes()))
 }
 
-/// How deep objects and arrays nest in a text that is JSON. serde_json counts that only where it keeps what it reads.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = json.bytes();
-    let mut in_string = false;
-    while let Some(byte) = bytes.next() {
+/// Whether brackets outside of strings are open deeper than [`MAX_DEPTH`]. What is skipped unread is skipped by
+/// serde_json at any depth.
+fn nests_too_deep(text: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    text.bytes().any(|byte| {
         match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => drop(bytes.next()),
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
-    }
-    deepest
+        depth > MAX_DEPTH
+    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! Reading goes on while a write waits for a peer that does not read, so that a client which sends a long history
 //! before it reads any acknowledgement can not lock itself out. A full mailbox stops the reading of this socket only.
 
-use std::{cell::Cell, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{cell::Cell, io::ErrorKind, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
+use actix_web::error::PayloadError;
 use actix_ws::{
     AggregatedMessage, AggregatedMessageStream, CloseCode as WireCode, CloseReason, ProtocolError,
     Session,
@@ -249,14 +250,24 @@ impl Then {
     }
 }
 
-/// The close for a frame that breaks the WebSocket protocol or a limit of it.
+/// The close for a frame that breaks the WebSocket protocol or a limit of it. `None` when the connection itself ended.
 fn broken(error: &ProtocolError) -> Option<Close> {
+    let too_big = || Close::new(CloseCode::TooBig, "the message is larger than the limit");
     match error {
-        ProtocolError::Io(_) => None,
-        ProtocolError::Overflow | ProtocolError::ContinuationFragment(_) => Some(Close::new(
-            CloseCode::TooBig,
-            "the message is larger than the limit",
-        )),
+        ProtocolError::Overflow => Some(too_big()),
+        ProtocolError::Io(error) => match error.kind() {
+            // Reserved bits are set, or a text is not UTF-8.
+            ErrorKind::InvalidData => Some(Close::new(CloseCode::Protocol, error.to_string())),
+            // Fragments that together exceed the limit come as an error without a type of its own.
+            ErrorKind::Other
+                if !error
+                    .get_ref()
+                    .is_some_and(|cause| cause.is::<PayloadError>()) =>
+            {
+                Some(too_big())
+            }
+            _ => None,
+        },
         other => Some(Close::new(CloseCode::Protocol, other.to_string())),
     }
 }

@@ -143,11 +143,13 @@ async fn close_code(mut stream: TcpStream) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_break_the_websocket_protocol_end_their_socket_with_1002() {
     let server = Server::start().await;
-    let broken: [(&str, &[u8]); 4] = [
+    let long = [&[0x89, 0xfe, 0, 200][..], &[0; 204]].concat();
+    let broken: [(&str, &[u8]); 5] = [
+        ("reserved bits", &[0xc2, 0x81, 0, 0, 0, 0, 3]),
         ("not masked", &[0x82, 1, 3]),
         ("reserved opcode", &[0x83, 0x80, 0, 0, 0, 0]),
         ("continuation of nothing", &[0x80, 0x81, 0, 0, 0, 0, 3]),
-        ("long control frame", &[0x89, 0xfe, 0, 200, 0, 0, 0, 0]),
+        ("long control frame", &long),
     ];
     for (what, bytes) in broken {
         let mut stream = raw_socket(&server).await;

@@ -15,13 +15,33 @@ mod harness;
 mod convergence;
 /// Bytes that broke servers.
 mod corpus;
+/// The life of a document, from its first edit to its deletion.
+mod documents;
 /// What was acknowledged or seen survives `kill -9`.
 mod durability;
 /// When the disk is asked to confirm, seen from outside.
 mod durability_order;
+/// Many malformed frames at once.
+mod flood;
 /// What no honest client sends.
 mod hostile;
+/// Documents that nobody has open.
+mod idle_unload;
+/// What exceeds a limit.
+mod limits;
 /// Who is here.
 mod presence;
+/// Deleted text stays deleted.
+mod privacy;
+/// Stopping, and copies of the data.
+mod shutdown;
+/// Somebody who does not read.
+mod slow_peer;
+/// Disks that are full, locked, read-only or damaged.
+mod storing;
 /// What is said on the wire.
 mod sync;
+/// Values that must not change on the way.
+mod values;
+/// Edits that can not be integrated yet, or never.
+mod waiting;

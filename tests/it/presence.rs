@@ -93,8 +93,11 @@ async fn the_newest_socket_of_a_client_speaks_for_it_and_the_end_of_the_old_one_
     sees(&watcher, 77, Some(BOB)).await;
     // The network of the old socket is gone, and the server does not know.
     proxy.hold();
-    let mut new = old.reconnect(&server.socket("d"), false).await.unwrap();
-    new.announce(ADA);
+    let doc = old.with(|view| view.doc.clone());
+    let new = Connect::to(server.socket("d"))
+        .client(77)
+        .announcing(2, ADA);
+    let new = new.join_with(Some(doc)).await;
     sees(&watcher, 77, Some(ADA)).await;
     proxy.cut();
     old.expect_close().await;

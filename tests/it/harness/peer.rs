@@ -45,6 +45,7 @@ pub struct Connect {
     protocol: Option<String>,
     keep_frames: bool,
     silent: bool,
+    announced: Option<(u64, String)>,
 }
 
 /// A connection to one document.
@@ -169,6 +170,7 @@ impl Connect {
             protocol: None,
             keep_frames: false,
             silent: false,
+            announced: None,
         }
     }
 
@@ -193,9 +195,20 @@ impl Connect {
         self
     }
 
+    /// Announces this awareness state before anything was received, as stock clients do on every connection.
+    pub fn announcing(mut self, clock: u64, state: &str) -> Self {
+        self.announced = Some((clock, state.to_owned()));
+        self
+    }
+
     /// Connects, exchanges states and waits until it is synced.
     pub async fn join(self) -> Peer {
-        let peer = self.try_open(None).await.unwrap();
+        self.join_with(None).await
+    }
+
+    /// The same with a replica that exists already: a reconnect.
+    pub async fn join_with(self, doc: Option<Doc>) -> Peer {
+        let peer = self.try_open(doc).await.unwrap();
         peer.ask();
         peer.wait("synced", |view| view.synced).await;
         peer
@@ -252,6 +265,10 @@ impl Connect {
         let (outgoing, mut queue) = mpsc::unbounded_channel();
         let (ticks, changed) = watch::channel(0);
         let (reading, gate) = watch::channel(true);
+        if let Some((clock, state)) = &self.announced {
+            let frame = wire::awareness(&[(self.client, *clock, state)]);
+            outgoing.send(Frame::Binary(frame.into())).ok();
+        }
         tokio::spawn(async move {
             while let Some(frame) = queue.recv().await {
                 if sink.send(frame).await.is_err() {
@@ -274,7 +291,7 @@ impl Connect {
             changed,
             outgoing,
             reading,
-            clock: 0,
+            clock: self.announced.map_or(0, |(clock, _)| clock),
             response,
         })
     }

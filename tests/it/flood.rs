@@ -1,0 +1,196 @@
+//! Many malformed frames against one document, while two people work in another.
+//!
+//! `COSCRIBE_FRAMES` says how many, `COSCRIBE_FIRST_SEED` which.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::json;
+
+use crate::{
+    corpus,
+    harness::{
+        count,
+        node::Node,
+        peer::{Connect, Peer},
+        server::Server,
+        tokens::token,
+        wire,
+    },
+};
+
+const ATTACKERS: u64 = 4;
+/// Memory that the flood may cost.
+const MAY_GROW: u64 = 64 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_another_document() {
+    let frames = count("COSCRIBE_FRAMES", 20_000);
+    let seed = count("COSCRIBE_FIRST_SEED", 1);
+    eprintln!("seed {seed}");
+    let flags = [
+        "--max-messages-per-second",
+        "1000000",
+        "--max-bytes-per-second",
+        "1GiB",
+    ];
+    let server = Server::with(&flags).await;
+    let samples = samples(&server).await;
+    let (ada, bob) = (
+        Peer::join(&server, "work").await,
+        Peer::join(&server, "work").await,
+    );
+    let mut quiet = Vec::new();
+    for number in 0..200 {
+        quiet.push(turn(&ada, &bob, &format!("q{number}")).await);
+    }
+    let before = server.rss();
+
+    let attacks: Vec<_> = (0..ATTACKERS)
+        .map(|number| {
+            let url = server.socket("attacked");
+            let random = StdRng::seed_from_u64(seed * ATTACKERS + number);
+            tokio::spawn(attack(url, frames / ATTACKERS, samples.clone(), random))
+        })
+        .collect();
+    let mut loud = Vec::new();
+    while !attacks.iter().all(tokio::task::JoinHandle::is_finished) {
+        let (from, to) = if loud.len() % 2 == 0 {
+            (&ada, &bob)
+        } else {
+            (&bob, &ada)
+        };
+        loud.push(turn(from, to, &format!("l{}", loud.len())).await);
+    }
+    let mut reconnects = 0;
+    for attack in attacks {
+        reconnects += attack.await.unwrap();
+    }
+    let grown = server.rss().saturating_sub(before);
+    eprintln!(
+        "{frames} frames, {reconnects} reconnects; p99 quiet {:?}, under attack {:?} ({} turns); grown by {} KiB",
+        p99(&mut quiet),
+        p99(&mut loud),
+        loud.len(),
+        grown >> 10
+    );
+    assert!(grown < MAY_GROW, "grown by {grown} bytes");
+    assert_eq!(ada.text(), bob.text());
+    for peer in [&ada, &bob] {
+        assert_eq!(peer.with(|view| view.closed.clone()), None);
+    }
+
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    for version in crate::harness::node::VERSIONS {
+        node.join(&server, version, version, "attacked").await;
+        node.insert(version, "opened").await;
+        node.until(version, json!({"contains": "opened"})).await;
+        assert_eq!(node.print(version).await["pending"], json!(false));
+    }
+}
+
+/// One edit and its arrival at the other person.
+async fn turn(from: &Peer, to: &Peer, name: &str) -> Duration {
+    let token = token(name);
+    let started = Instant::now();
+    from.append(&token);
+    to.wait(&token, |view| view.text().ends_with(&token)).await;
+    started.elapsed()
+}
+
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times
+        .get(times.len() * 99 / 100)
+        .copied()
+        .unwrap_or_default()
+}
+
+/// Updates that a person makes, to be broken, and the known hostile ones.
+async fn samples(server: &Server) -> Vec<Vec<u8>> {
+    let person = Peer::join(server, "attacked").await;
+    let mut samples = vec![
+        person.append("a text of some length"),
+        person.type_at(3, "in the middle"),
+    ];
+    samples.push(person.delete(1, 4));
+    samples.push(corpus::nested_map(0, 3));
+    samples.extend(
+        corpus::refused()
+            .into_iter()
+            .chain(corpus::nasty())
+            .map(|(_, update)| update),
+    );
+    // Half a megabyte of one sample would only measure the network.
+    samples.retain(|sample| sample.len() < 4_096);
+    person.echoed().await;
+    samples
+}
+
+/// Sends malformed frames, and comes back when it is thrown out. Returns how often it was.
+async fn attack(url: String, frames: u64, samples: Vec<Vec<u8>>, mut random: StdRng) -> u64 {
+    let mut reconnects = 0;
+    let mut sent = 0;
+    let mut peer = Connect::to(&url).silent().await;
+    while sent < frames {
+        for _ in 0..50 {
+            peer.send(malformed(&samples, &mut random));
+            sent += 1;
+        }
+        // The answer to a well-formed question, or the end: everything before it was handled.
+        let before = peer.with(|view| view.step_2s);
+        peer.ask();
+        peer.wait("an answer or the end", |view| {
+            view.step_2s > before || view.closed.is_some()
+        })
+        .await;
+        if peer.with(|view| view.closed.is_some()) {
+            reconnects += 1;
+            peer = Connect::to(&url).silent().await;
+        }
+    }
+    reconnects
+}
+
+fn malformed(samples: &[Vec<u8>], random: &mut StdRng) -> Vec<u8> {
+    let mut payload = samples[random.random_range(0..samples.len())].clone();
+    mutate(&mut payload, random);
+    let mut frame = match random.random_range(0..10) {
+        0..=5 => wire::update(&payload),
+        6 => wire::step_2(&payload),
+        7 => wire::step_1(&payload),
+        8 => {
+            let mut frame = vec![1];
+            wire::bytes(&payload, &mut frame);
+            frame
+        }
+        _ => {
+            let client = random.random_range(0..1_000);
+            wire::awareness(&[(
+                client,
+                random.random_range(0..100),
+                "{\"user\":{\"name\":\"m\"}}",
+            )])
+        }
+    };
+    // A broken frame costs its socket, so most are broken inside only.
+    if random.random_ratio(1, 200) {
+        mutate(&mut frame, random);
+    }
+    frame
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut StdRng) {
+    for _ in 0..random.random_range(1..4) {
+        let at = random.random_range(0..=bytes.len());
+        match random.random_range(0..6) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, random.random()),
+            2 => bytes.extend_from_within(..at.min(64)),
+            _ if at < bytes.len() => bytes[at] = random.random(),
+            _ => {}
+        }
+    }
+}

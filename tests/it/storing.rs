@@ -1,0 +1,276 @@
+//! While storing fails nothing false is acknowledged, people are told, and it goes on by itself.
+
+use std::path::Path;
+
+use crate::harness::{
+    PATIENCE,
+    database::Database,
+    peer::{Connect, Peer},
+    server::{Server, run},
+    skip,
+};
+
+/// A small file system of its own, or nothing where that is not allowed.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(dir.path())
+            .stderr(std::process::Stdio::null())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            skip("only root may mount a small disk");
+            return None;
+        }
+        Some(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn read_only(&self) {
+        let remounted = std::process::Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(self.path())
+            .status();
+        assert!(remounted.unwrap().success());
+    }
+
+    /// Leaves no free byte.
+    fn fill(&self) {
+        use std::io::Write as _;
+        let mut filler = std::fs::File::create(self.path().join("filler")).unwrap();
+        let mut chunk = 1 << 20;
+        while chunk > 0 {
+            if filler.write_all(&vec![0; chunk]).is_err() {
+                chunk /= 2;
+            }
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The directory itself is removed afterwards; a mount that stays would be reported by that.
+        std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status()
+            .ok();
+    }
+}
+
+/// Edits of two documents while storing fails: nobody is told that they are saved, until they are.
+async fn trouble_and_recovery(server: &Server, reason: &str, recover: impl AsyncFnOnce()) {
+    let own = Connect::to(server.socket("a")).coscribe().join().await;
+    let stock = Peer::join(server, "b").await;
+    let known = own.with(|view| view.sent);
+    own.append("unsaved");
+    own.wait("the trouble", |view| {
+        view.storing.last().is_some_and(|told| told["ok"] == false)
+    })
+    .await;
+    stock.append("unsaved");
+    stock
+        .wait("the trouble", |view| !view.denied.is_empty())
+        .await;
+    let (status, body) = server.readiness().await;
+    assert_eq!(status, 503);
+    assert!(body.contains(reason), "{body}");
+    // Whoever comes now sees what is committed, and is told as well.
+    let late = Connect::to(server.socket("a")).coscribe().join().await;
+    assert_eq!(late.text(), "saved");
+    late.wait("the trouble", |view| {
+        view.storing.last().is_some_and(|told| told["ok"] == false)
+    })
+    .await;
+    Peer::join(server, "b").await.expect_text("saved").await;
+    Peer::join(server, "c").await.expect_text("saved").await;
+    assert_eq!(
+        own.with(|view| view.saved),
+        known,
+        "nothing new was acknowledged"
+    );
+    assert_eq!(stock.with(|view| view.echoed), 0);
+
+    recover().await;
+    for peer in [&own, &late] {
+        peer.wait("the recovery", |view| {
+            view.storing.last().is_some_and(|told| told["ok"] == true)
+        })
+        .await;
+    }
+    own.saved().await;
+    stock.echoed().await;
+    late.expect_text("savedunsaved").await;
+    assert_eq!(server.readiness().await.0, 200);
+    // Nobody is still taken for somebody in trouble: what comes next is saved at once.
+    for doc in ["a", "b", "c"] {
+        let next = Connect::to(server.socket(doc)).coscribe().join().await;
+        next.append("!");
+        next.saved().await;
+        assert!(
+            next.with(|view| view.storing.is_empty()),
+            "{doc} is told of trouble that is over"
+        );
+    }
+}
+
+async fn with_saved_documents(server: &Server) {
+    for doc in ["a", "b", "c"] {
+        let peer = Peer::join(server, doc).await;
+        peer.append("saved");
+        peer.echoed().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_locked_by_another_process_only_delays_edits() {
+    let mut server = Server::start().await;
+    with_saved_documents(&server).await;
+    let mut other = Database::open(server.dir()).await;
+    other.execute("BEGIN IMMEDIATE").await;
+    trouble_and_recovery(&server, "lock", async || other.execute("ROLLBACK").await).await;
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_only_delays_edits() {
+    let Some(disk) = SmallDisk::mount(8) else {
+        return;
+    };
+    let mut server = Server::in_dir(disk.path(), &[], &[]).await;
+    with_saved_documents(&server).await;
+    disk.fill();
+    // The log has room for some more; these are saved or not, but never falsely.
+    let filling = Connect::to(server.socket("filling"))
+        .coscribe()
+        .join()
+        .await;
+    while filling.with(|view| view.storing.is_empty()) {
+        filling.append(&"x".repeat(16 << 10));
+        let sent = filling.with(|view| view.sent);
+        filling
+            .wait("an answer", |view| {
+                view.saved >= sent || !view.storing.is_empty()
+            })
+            .await;
+    }
+    trouble_and_recovery(&server, "full", async || disk.free()).await;
+    filling.saved().await;
+    assert_eq!(server.stop().await, 0);
+    let (code, said) = run(&["check", "--data-dir", disk.path().to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_must_stop_while_it_can_not_store_says_so_with_its_exit_code() {
+    let mut server = Server::start().await;
+    with_saved_documents(&server).await;
+    let mut other = Database::open(server.dir()).await;
+    other.execute("BEGIN IMMEDIATE").await;
+    let own = Connect::to(server.socket("a")).coscribe().join().await;
+    own.append("unsaved");
+    own.wait("the trouble", |view| !view.storing.is_empty())
+        .await;
+    let stopped = tokio::time::timeout(PATIENCE, server.stop()).await.unwrap();
+    assert_eq!(stopped, 1);
+    assert_eq!(own.with(|view| view.saved), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_closes_its_document_with_4423_and_no_other() {
+    let mut server = Server::start().await;
+    with_saved_documents(&server).await;
+    assert_eq!(server.stop().await, 0);
+    let mut database = Database::open(server.dir()).await;
+    database.flip_a_bit("b").await;
+    database.close().await;
+    let dir = server.dir().to_str().unwrap().to_owned();
+    let (code, said) = run(&["check", "--data-dir", &dir]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("\"b\""), "{said}");
+    server.restart().await;
+    for _ in 0..2 {
+        let refused = Connect::to(server.socket("b")).silent().await;
+        assert_eq!(refused.expect_close().await.0, 4423);
+    }
+    for doc in ["a", "c"] {
+        let peer = Peer::join(&server, doc).await;
+        assert_eq!(peer.text(), "saved");
+        peer.append("!");
+        peer.echoed().await;
+    }
+    let (code, said) = run(&["check", "--data-dir", &dir]).await;
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(server.readiness().await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_started_says_what_to_do_and_exits_with_2() {
+    let server = Server::start().await;
+    let address = server.address().to_string();
+    let dir = server.dir().to_str().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = elsewhere.path().to_str().unwrap();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--listen", &address, "--data-dir", other], "--listen"),
+        (
+            &["--listen", "127.0.0.1:0", "--data-dir", dir],
+            "--data-dir",
+        ),
+        (
+            &[
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                other,
+                "--max-sockets",
+                "many",
+            ],
+            "max_sockets",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--data-dir", "/dev/null/x"],
+            "/dev/null/x",
+        ),
+    ];
+    for (arguments, named) in cases {
+        let (code, said) = run(arguments).await;
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+    let config = elsewhere.path().join("coscribe.toml");
+    std::fs::write(&config, "listen = \"127.0.0.1:0\"\nmax_sokets = 3\n").unwrap();
+    let (code, said) = run(&["--config", config.to_str().unwrap()]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("max_sokets"), "{said}");
+    // The server that holds the directory did not notice.
+    let peer = Peer::join(&server, "d").await;
+    peer.append("x");
+    peer.echoed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_data_directory_is_named_at_the_start() {
+    let Some(disk) = SmallDisk::mount(8) else {
+        return;
+    };
+    let mut server = Server::in_dir(disk.path(), &[], &[]).await;
+    with_saved_documents(&server).await;
+    assert_eq!(server.stop().await, 0);
+    disk.read_only();
+    let dir = disk.path().to_str().unwrap();
+    let (code, said) = run(&["--listen", "127.0.0.1:0", "--data-dir", dir]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains(dir), "{said}");
+}
