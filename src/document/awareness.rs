@@ -305,9 +305,11 @@ mod tests {
 
     #[test]
     fn brackets_in_strings_are_no_depth() {
-        assert_eq!(depth(r#"{"a":"[[[","b\"[":[{}]}"#), 3);
-        assert_eq!(depth(r#"["\\",[]]"#), 2);
-        assert_eq!(depth("1"), 0);
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(!nests_too_deep(&nested(MAX_DEPTH)) && nests_too_deep(&nested(MAX_DEPTH + 1)));
+        assert!(!nests_too_deep(&format!("\"{}\"", nested(100))));
+        assert!(!nests_too_deep(&format!("[\"\\\"{}\"]", nested(100))));
+        assert!(nests_too_deep(&format!("[\"\\\\\",{}]", nested(100))));
     }
 
     #[test]
