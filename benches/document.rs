@@ -85,7 +85,7 @@ fn keystrokes(c: &mut Criterion) {
     let mut group = c.benchmark_group("keystroke");
     group.bench_function("scan", |b| b.iter(|| scan(black_box(&update), &limits)));
     group.bench_function("split", |b| {
-        b.iter(|| split(black_box(&scanned), &update, &known, &deleted))
+        b.iter(|| split(black_box(&scanned), &update, &known, &deleted));
     });
     let updates: Vec<_> = (5_000..5_064).map(keystroke).collect();
     let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
@@ -111,10 +111,10 @@ fn snapshots(c: &mut Criterion) {
         group.bench_function("scan", |b| b.iter(|| scan(black_box(&update), &limits)));
         let (nothing, none) = (StateVector::new(), IdSet::new());
         group.bench_function("split, all new", |b| {
-            b.iter(|| split(&scanned, black_box(&update), &nothing, &none))
+            b.iter(|| split(&scanned, black_box(&update), &nothing, &none));
         });
         group.bench_function("split, all known", |b| {
-            b.iter(|| split(&scanned, black_box(&update), &ends, &none))
+            b.iter(|| split(&scanned, black_box(&update), &ends, &none));
         });
         group.bench_function("strip", |b| b.iter(|| strip(black_box(&update))));
         group.finish();

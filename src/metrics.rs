@@ -129,20 +129,6 @@ impl Refusal {
     }
 }
 
-label! {
-    /// Why a socket was closed by us.
-    Closed[6] "reason" {
-        /// No byte was taken for longer than the timeout.
-        Dead => "dead",
-        /// It could not keep up even with differences.
-        Stalled => "stalled",
-        Protocol => "protocol",
-        TooLarge => "too_large",
-        Draining => "draining",
-        DocumentGone => "document_gone",
-    }
-}
-
 /// Handles to every metric; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -153,7 +139,6 @@ pub struct Metrics {
     pub sockets: Gauge,
     pub sockets_opened: Counter,
     pub sockets_refused: CounterPer<SocketRefusal, 6>,
-    pub sockets_closed: CounterPer<Closed, 6>,
     pub updates_received: Counter,
     pub updates_committed: Counter,
     /// Received messages that brought nothing new.
@@ -165,10 +150,7 @@ pub struct Metrics {
     pub sync_encodes: Counter,
     /// Batches that wait for the writer.
     pub writer_queue: Gauge,
-    pub bytes_received: Counter,
     pub bytes_committed: Counter,
-    pub frames_sent: Counter,
-    pub bytes_sent: Counter,
     pub awareness_received: Counter,
     pub awareness_frames: Counter,
     pub refusals: CounterPer<Refusal, 12>,
@@ -178,14 +160,10 @@ pub struct Metrics {
     pub commits_failed: Counter,
     /// Received and not durable yet.
     pub uncommitted_bytes: Gauge,
-    /// Waiting in all outboxes.
-    pub outbox_bytes: Gauge,
     /// Times that the queue of a slow peer was replaced by one difference.
     pub outbox_replaced: Counter,
     /// Bytes that were not sent because a difference replaced them.
     pub outbox_dropped_bytes: Counter,
-    /// Peers that are behind now.
-    pub peers_lagging: Gauge,
     pub loads: Counter,
     pub loads_failed: Counter,
     pub load_seconds: Histogram,
@@ -220,11 +198,6 @@ impl Metrics {
                 "sockets_refused",
                 "Sockets not taken, by reason",
             ),
-            sockets_closed: CounterPer::register(
-                r,
-                "sockets_closed",
-                "Sockets closed by the server, by reason",
-            ),
             updates_received: counter(r, "updates_received", "Updates received from clients"),
             updates_committed: counter(r, "updates_committed", "Received updates that are durable"),
             updates_duplicate: counter(
@@ -240,10 +213,7 @@ impl Metrics {
             sync_answers: counter(r, "sync_answers", "Sync answers given"),
             sync_encodes: counter(r, "sync_encodes", "Sync answers that had to be encoded"),
             writer_queue: gauge(r, "writer_queue", "Batches that wait for the writer"),
-            bytes_received: counter(r, "received_bytes", "Bytes of frames received"),
             bytes_committed: counter(r, "committed_bytes", "Bytes of updates made durable"),
-            frames_sent: counter(r, "frames_sent", "Frames sent to clients"),
-            bytes_sent: counter(r, "sent_bytes", "Bytes of frames sent to clients"),
             awareness_received: counter(r, "awareness_received", "Awareness messages received"),
             awareness_frames: counter(r, "awareness_frames", "Awareness frames sent to rooms"),
             refusals: CounterPer::register(r, "refusals", "Refused updates and frames, by reason"),
@@ -266,7 +236,6 @@ impl Metrics {
                 "Commits that failed and are tried again",
             ),
             uncommitted_bytes: gauge(r, "uncommitted_bytes", "Bytes received and not durable yet"),
-            outbox_bytes: gauge(r, "outbox_bytes", "Bytes that wait for sockets"),
             outbox_replaced: counter(
                 r,
                 "outbox_replaced",
@@ -277,7 +246,6 @@ impl Metrics {
                 "outbox_dropped_bytes",
                 "Bytes that a difference made unnecessary",
             ),
-            peers_lagging: gauge(r, "peers_lagging", "Peers that wait for a difference"),
             loads: counter(r, "loads", "Documents loaded"),
             loads_failed: counter(r, "loads_failed", "Loads that failed"),
             load_seconds: seconds(r, "load", "Duration of a load"),

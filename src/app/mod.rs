@@ -167,7 +167,8 @@ impl App {
             health.drain();
             let left = registry.drain(ROOMS_DEADLINE).await;
             if left > 0 {
-                unsaved.report(left as u64);
+                let bytes = registry.services().metrics.uncommitted_bytes.get();
+                unsaved.report(u64::try_from(bytes).unwrap_or(0));
             }
             for server in servers {
                 server.stop(true).await;

@@ -159,7 +159,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "16 MiB",
         kind: Kind::Bytes { min: KIB, max: GIB },
         example: "16 MiB",
-        help: "Largest WebSocket message, and so the largest paste or offline edit. A larger one is refused (close 1009).",
+        help: "Largest edit: a paste, or what was written offline. A larger one is refused by name; only a frame of more than four times this ends the socket (close 1009).",
     },
     Setting {
         name: "max_document_bytes",

@@ -47,7 +47,7 @@ pub trait Library: Send + Sync + 'static {
     /// Trash → deleted for good. `NotInTrash` when it is live.
     async fn delete(&self, doc: &DocId) -> Result<(), LibraryError>;
 
-    /// The committed state in one form, of a live document or one in the trash.
+    /// The committed state of a live document in one form.
     async fn content(&self, doc: &DocId, form: ContentForm) -> Result<Bytes, LibraryError>;
 }
 

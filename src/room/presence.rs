@@ -14,6 +14,7 @@ use crate::{
         ClientId,
         awareness::{Awareness, Entry, Millis, Outcome, entries},
     },
+    metrics::Metrics,
     protocol::{Dialect, ServerMessage},
 };
 
@@ -45,7 +46,7 @@ impl Presence {
     }
 
     /// Sends what has changed, if it is time, and ends what was not renewed.
-    pub fn flush(&mut self, peers: &mut Peers, limits: &RoomLimits, now: Now) {
+    pub fn flush(&mut self, peers: &mut Peers, limits: &RoomLimits, metrics: &Metrics, now: Now) {
         if !self.awareness.is_empty() && now.monotonic >= self.checked_at + EXPIRY_CHECK {
             self.checked_at = now.monotonic;
             self.changed.extend(self.awareness.expire(now.monotonic));
@@ -63,6 +64,7 @@ impl Presence {
         let Some(frame) = Dialect::YWebsocket.encode(ServerMessage::Awareness(&update)) else {
             return;
         };
+        metrics.awareness_frames.inc();
         for (_, peer) in peers.iter_mut() {
             if !peer.awareness_stale && !peer.outbox.push_awareness(&frame, limits.outbox_bytes) {
                 peer.awareness_stale = true;

@@ -202,7 +202,8 @@ impl State {
             }
             return;
         }
-        self.presence.flush(&mut self.peers, &self.limits, now);
+        self.presence
+            .flush(&mut self.peers, &self.limits, &self.metrics, now);
         if self.in_flight.is_none() {
             if self.pending.has_rows() {
                 self.submit(effects);

@@ -175,6 +175,7 @@ impl Room {
             Ok(Loaded::Quarantined { .. }) => return Err(quarantined()),
             Err(StoreError::Damaged(reason)) => return Err(self.quarantine(&reason).await),
             Err(error) => {
+                services.metrics.loads_failed.inc();
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "a document could not be loaded"
@@ -223,6 +224,9 @@ impl Room {
     }
 
     async fn quarantine(&self, reason: &str) -> Close {
+        let metrics = &self.registry.services().metrics;
+        metrics.loads_failed.inc();
+        metrics.documents_quarantined.inc();
         tracing::error!(reason, "a document is damaged and was put under quarantine");
         if let Err(error) = self
             .registry

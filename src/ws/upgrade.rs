@@ -182,6 +182,7 @@ impl Sockets {
             return Err(Refused::TooMany(self.limits.sockets));
         }
         self.metrics.sockets.inc();
+        self.metrics.peers.inc();
         let limit = self.limits.sockets_per_address;
         let mut slot = Slot {
             sockets: self.clone(),
@@ -231,6 +232,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.sockets.open.fetch_sub(1, Ordering::Relaxed);
         self.sockets.metrics.sockets.dec();
+        self.sockets.metrics.peers.dec();
         if let Some(address) = self.address {
             let mut by_address = self.sockets.addresses();
             if let Some(count) = by_address.get_mut(&address) {

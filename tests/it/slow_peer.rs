@@ -48,7 +48,7 @@ async fn a_reader_that_stops_reading_costs_little_and_converges_on_the_same_conn
         sent += 1;
         highest = highest.max(server.rss());
     }
-    let megabytes = sent * filler.len() >> 20;
+    let megabytes = (sent * filler.len()) >> 20;
     let grown = highest - before;
     eprintln!(
         "{megabytes} MiB written past {SLEEPERS} sleepers, grown by {} MiB, slowest edit {slowest:?}",
