@@ -152,6 +152,9 @@ impl State {
             Ok(applied) => applied,
             Err(intake) => return intake,
         };
+        if split.rest {
+            self.question_owners(&scan, id);
+        }
         let brought = applied.is_some();
         if let Some(applied) = applied {
             self.accept(id, &scan, applied, live, now);
@@ -174,6 +177,22 @@ impl State {
             self.replica.deleted(),
             &may_extend,
         )
+    }
+
+    /// Another socket speaks for a client that this update extends. It may be dead without our knowing: when the network
+    /// of a laptop changes, its client comes back on a new socket and the old one stays silent. So it is asked.
+    fn question_owners(&mut self, scan: &Scan, id: PeerId) {
+        let known = self.replica.known();
+        let extended = scan
+            .runs
+            .iter()
+            .filter(|run| run.end > known.get(run.client))
+            .filter_map(|run| self.owners.get(&run.client).copied());
+        for owner in extended.filter(|owner| *owner != id) {
+            if let Some(peer) = self.peers.get(owner) {
+                peer.outbox.question();
+            }
+        }
     }
 
     fn apply(

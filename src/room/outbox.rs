@@ -38,6 +38,8 @@ struct State {
     close: Option<Close>,
     /// The room waits to hear that the queue has run empty.
     tell_when_empty: bool,
+    /// The peer is to be asked for a sign of life.
+    question: bool,
     waker: Option<Waker>,
     /// The socket task is gone: nothing is kept any more.
     gone: bool,
@@ -57,6 +59,8 @@ pub enum Next {
     Frame(Bytes),
     /// Tell the peer, in its own dialect, that so many of its messages are durable.
     Saved(u64),
+    /// Find out whether the peer is still there.
+    Question,
     /// The queue has run empty, and the room wants to know.
     Empty,
     /// Close the socket; nothing comes after it.
@@ -148,6 +152,14 @@ impl Outbox {
         self.wake(&mut state);
     }
 
+    /// Asks the peer for a sign of life: somebody else claims to be the same client. A socket that gives none within a
+    /// short time is ended.
+    pub fn question(&self) {
+        let mut state = self.lock();
+        state.question = true;
+        self.wake(&mut state);
+    }
+
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
@@ -165,6 +177,9 @@ impl Outbox {
     /// What is next for the socket task.
     pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
         let mut state = self.lock();
+        if std::mem::take(&mut state.question) {
+            return Poll::Ready(Next::Question);
+        }
         if let Some((kind, frame)) = state.queue.pop_front() {
             state.bytes -= frame.len();
             if kind == Kind::Awareness {

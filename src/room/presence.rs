@@ -7,7 +7,7 @@ use super::{
     event::{Now, PeerId, Person},
     limits::RoomLimits,
     peer::{Peer, Peers},
-    state::State,
+    state::{NEVER, State},
 };
 use crate::{
     document::{
@@ -128,6 +128,9 @@ impl State {
         {
             peer.own = Some(only.client);
             self.own(id, only.client);
+            // What this peer sent before it said who it is may have waited for that.
+            self.retried_at = NEVER;
+            self.retry_parked(now);
         }
         let Some(own) = self.peers.get(id).and_then(|peer| peer.own) else {
             return;

@@ -40,6 +40,9 @@ use crate::{
 const COMPACT_ON_UNLOAD_ROWS: u64 = 32;
 const COMPACT_ON_UNLOAD_BYTES: u64 = 64 << 10;
 
+/// A number of changes that no document reaches.
+pub(super) const NEVER: u64 = u64::MAX;
+
 pub struct State {
     pub(super) doc: DocId,
     pub(super) limits: Arc<RoomLimits>,
@@ -58,7 +61,7 @@ pub struct State {
     pub(super) batch: u64,
     /// Counts what was applied to the replica.
     pub(super) changes: u64,
-    /// `changes` when parked updates were last tried.
+    /// `changes` when parked updates were last tried; [`NEVER`] when they have to be tried again in any case.
     pub(super) retried_at: u64,
     pub(super) cache: AnswerCache,
     /// Why storing fails at the moment.
@@ -301,7 +304,8 @@ impl State {
         if self.peers.is_empty() {
             self.owners = FxHashMap::default();
         }
-        // What others relayed for this peer's id may go in now.
+        // What others relayed for this peer's ids may go in now, although the document has not changed.
+        self.retried_at = NEVER;
         self.retry_parked(now);
     }
 

@@ -12,7 +12,7 @@ use actix_ws::{
 };
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::rate::{Rate, RateLimit};
 use crate::{
@@ -33,6 +33,9 @@ const MAX_MESSAGES: usize = 1_024;
 /// Bytes of messages handed to the room at once.
 const MAX_BYTES: usize = 256 << 10;
 
+/// How long a peer may take to answer when its client seems to have come back on another socket.
+const PROOF_OF_LIFE: Duration = Duration::from_secs(5);
+
 /// What a socket task needs to know.
 pub struct Connection {
     pub peer: PeerId,
@@ -50,6 +53,9 @@ pub struct Connection {
 struct Pulse {
     received: Cell<Instant>,
     sent: Cell<Instant>,
+    /// What was received is not handed on yet, and nothing is read meanwhile: the silence is ours.
+    busy: Cell<bool>,
+    questioned: Notify,
 }
 
 impl Connection {
@@ -60,6 +66,8 @@ impl Connection {
         let pulse = Pulse {
             received: Cell::new(now),
             sent: Cell::new(now),
+            busy: Cell::new(false),
+            questioned: Notify::new(),
         };
         let (mut answering, mut watching) = (session.clone(), session.clone());
         let close = tokio::select! {
@@ -86,6 +94,10 @@ impl Connection {
                     Some(frame) => frame,
                     None => continue,
                 },
+                Next::Question => {
+                    pulse.questioned.notify_one();
+                    continue;
+                }
                 Next::Empty => {
                     if self.mailbox.post(Event::Drained(self.peer)).is_err() {
                         return None;
@@ -120,6 +132,7 @@ impl Connection {
                     peer: self.peer,
                     messages,
                 };
+                pulse.busy.set(true);
                 if self.mailbox.send(event, cost).await.is_err() {
                     return Some(Close::new(
                         CloseCode::Internal,
@@ -129,6 +142,7 @@ impl Connection {
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
                 }
+                pulse.busy.set(false);
             }
             match batch.then {
                 Then::GoOn => {}
@@ -151,7 +165,14 @@ impl Connection {
         loop {
             let keep_at = pulse.sent.get().max(kept) + self.ping_interval;
             let ask_at = pulse.received.get().max(asked) + self.ping_interval;
-            tokio::time::sleep_until(keep_at.min(ask_at)).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(keep_at.min(ask_at)) => {}
+                () = pulse.questioned.notified() => {
+                    if let Some(close) = prove_life(session, pulse).await {
+                        return Some(close);
+                    }
+                }
+            }
             let now = Instant::now();
             if now.duration_since(pulse.received.get()) > self.dead_after {
                 return Some(Close::new(CloseCode::TryLater, "no sign of life"));
@@ -173,6 +194,18 @@ impl Connection {
             }
         }
     }
+}
+
+/// Asks the peer for a sign of life and gives it a short time to answer.
+async fn prove_life(session: &mut Session, pulse: &Pulse) -> Option<Close> {
+    let asked = Instant::now();
+    // A ping that can not even be handed over is a question as well.
+    if let Ok(Err(_)) = tokio::time::timeout(PROOF_OF_LIFE, session.ping(b"")).await {
+        return Some(Close::new(CloseCode::Normal, ""));
+    }
+    tokio::time::sleep_until(asked + PROOF_OF_LIFE).await;
+    let silent = pulse.received.get() < asked && !pulse.busy.get();
+    silent.then(|| Close::new(CloseCode::TryLater, "no sign of life"))
 }
 
 /// Closes the socket with a code. A peer that does not read can not be told; the socket's own timeout ends it.

@@ -189,11 +189,6 @@ impl Server {
         status.code().unwrap_or(-1)
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        let process = self.process.as_mut().expect("it was started");
-        process.try_wait().unwrap().is_some()
-    }
-
     /// Memory that the process occupies, in bytes.
     pub fn rss(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
@@ -229,10 +224,6 @@ impl Server {
 
     pub async fn get(&self, path: &str) -> Response {
         self.request(Method::GET, path, None).await
-    }
-
-    pub async fn post(&self, path: &str) -> Response {
-        self.request(Method::POST, path, None).await
     }
 
     /// The committed state of a document as one Yjs update.
