@@ -40,7 +40,7 @@ impl Node {
         INSTALL.call_once(|| {
             if !folder.join("node_modules/y-websocket-1").exists() {
                 let installed = std::process::Command::new("npm")
-                    .args(["ci", "--omit=optional", "--ignore-scripts"])
+                    .args(["ci"])
                     .current_dir(&folder)
                     .status();
                 assert!(
