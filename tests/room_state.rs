@@ -129,6 +129,7 @@ fn hear(outbox: &Outbox) -> Heard {
             })
             .unwrap(),
             Next::Saved(count) => heard.saved += count,
+            Next::Question => {}
             Next::Empty => heard.empty = true,
             Next::Close(close) => heard.closed = Some(close.code.code()),
         }

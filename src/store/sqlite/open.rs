@@ -110,7 +110,7 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
         keeper: Keeper::start(house, &shared),
         names,
         shared,
-        readers: readers(&path),
+        readers: readers(&path).await?,
         compacting: Mutex::new(()),
     })
 }
@@ -273,11 +273,14 @@ async fn connect_keeper(
         .await
 }
 
-fn readers(path: &Path) -> SqlitePool {
+/// One of them is connected at once: the first person to open a document after a start should not wait for it.
+async fn readers(path: &Path) -> Result<SqlitePool, OpenError> {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .test_before_acquire(false)
-        .connect_lazy_with(base(path).read_only(true).pragma("query_only", "ON"))
+        .connect_with(base(path).read_only(true).pragma("query_only", "ON"))
+        .await
+        .map_err(|error| at(path, error))
 }
 
 /// Refuses a file that is not ours or that is from the future, before anything is written to it.
