@@ -245,8 +245,9 @@ describe('home', () => {
 
     await page.getByRole('button', { name: 'Actions for Untitled' }).first().click()
     await page.getByRole('menuitem', { name: 'Rename' }).click()
-    await page.keyboard.type(title)
-    await page.keyboard.press('Enter')
+    const field = page.getByRole('textbox', { name: 'New title of Untitled' })
+    await field.fill(title)
+    await field.press('Enter')
     await page.getByRole('link', { name: title }).waitFor()
 
     await page.keyboard.press('Tab')

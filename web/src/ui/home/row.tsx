@@ -1,6 +1,6 @@
 //! One document in the list.
 
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { DocumentRecord } from '../../api/documents'
 import { displayName } from '../../editor/palette'
 import { t } from '../../i18n/strings'
@@ -114,7 +114,7 @@ function Faces({ people }: { people: DocumentRecord['people'] }) {
 function RenameField({ title, onDone }: { title: string; onDone: (title: string | null) => void }) {
   const field = useRef<HTMLInputElement>(null)
   const settled = useRef(false)
-  useEffect(() => selectAll(field.current), [])
+  useLayoutEffect(() => selectAll(field.current), [])
   const settle = (value: string | null) => {
     if (settled.current) return
     settled.current = true
