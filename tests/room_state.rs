@@ -113,6 +113,7 @@ struct Heard {
     saved: u64,
     refused: usize,
     empty: bool,
+    questioned: bool,
     closed: Option<u16>,
 }
 
@@ -131,6 +132,7 @@ fn hear(outbox: &Outbox) -> Heard {
             Next::Saved(count) => heard.saved += count,
             Next::Question => {}
             Next::Empty => heard.empty = true,
+            Next::Question => heard.questioned = true,
             Next::Close(close) => heard.closed = Some(close.code.code()),
         }
     }
@@ -299,6 +301,29 @@ fn nobody_extends_the_edits_of_a_client_that_is_here() {
         .iter()
         .for_each(|update| reader.learns(update));
     assert_eq!(reader.text(), "hello world");
+}
+
+#[test]
+fn a_client_that_is_back_on_another_socket_waits_only_until_the_old_one_is_found_dead() {
+    let mut room = Room::new(RoomLimits::default());
+    let (old, new) = (
+        room.join(1, Dialect::Coscribe),
+        room.join(2, Dialect::Coscribe),
+    );
+    let author = Author::new(7);
+    room.update(1, &author.types("before"));
+    room.commit();
+    assert!(!hear(&old).questioned);
+    room.update(2, &author.types(" after"));
+    assert!(
+        hear(&old).questioned,
+        "the old socket is asked for a sign of life"
+    );
+    assert!(room.in_flight.is_none() && hear(&new).saved == 0);
+    // Nothing but the end of the old socket changes, and what waits goes in.
+    room.event(Event::Left(1));
+    room.commit();
+    assert_eq!(hear(&new).saved, 1);
 }
 
 #[test]

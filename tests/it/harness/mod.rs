@@ -7,6 +7,7 @@ pub mod peer;
 pub mod proxy;
 pub mod server;
 pub mod tokens;
+pub mod view;
 pub mod wire;
 
 use std::time::Duration;

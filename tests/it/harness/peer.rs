@@ -2,15 +2,10 @@
 //!
 //! A peer answers as stock clients do. What it was sent is in its [`View`]; tests wait for conditions on that.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, stream::SplitStream};
-use serde_json::Value;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
@@ -23,17 +18,11 @@ use tokio_tungstenite::{
     },
 };
 use yrs::{
-    Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact as _,
-    Update,
-    block::ClientID,
-    updates::{decoder::Decode as _, encoder::Encode as _},
+    Doc, OffsetKind, Options, ReadTxn as _, Text as _, Transact as _, block::ClientID,
+    updates::encoder::Encode as _,
 };
 
-use super::{
-    PATIENCE,
-    server::Server,
-    wire::{self, Message},
-};
+use super::{PATIENCE, server::Server, view::View, wire};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -58,107 +47,6 @@ pub struct Peer {
     clock: u64,
     /// The handshake's answer.
     pub response: Response<Option<Vec<u8>>>,
-}
-
-/// What a peer has seen so far.
-pub struct View {
-    pub doc: Doc,
-    pub synced: bool,
-    /// Every binary frame, where the peer keeps them.
-    pub raw: Vec<Bytes>,
-    /// How many messages of each kind came.
-    pub updates: usize,
-    pub step_1s: usize,
-    pub step_2s: usize,
-    pub keep_alives: usize,
-    pub bytes: usize,
-    /// Document messages sent.
-    pub sent: u64,
-    /// Document messages that the server called durable.
-    pub saved: u64,
-    /// The end of this client's own edits, as the server has sent it back.
-    pub echoed: u32,
-    pub refused: Vec<Value>,
-    pub storing: Vec<Value>,
-    pub denied: Vec<String>,
-    pub awareness: HashMap<u64, (u64, Option<String>)>,
-    pub closed: Option<(u16, String)>,
-    pub last_frame: Instant,
-    pub longest_silence: std::time::Duration,
-    /// Answers nothing and applies nothing.
-    silent: bool,
-    keep_frames: bool,
-    client: u64,
-}
-
-impl View {
-    pub fn text(&self) -> String {
-        let text = self.doc.get_or_insert_text("text");
-        text.get_string(&self.doc.transact())
-    }
-
-    /// The JSON of this client's awareness state.
-    pub fn state(&self, client: u64) -> Option<&str> {
-        self.awareness.get(&client)?.1.as_deref()
-    }
-
-    fn take(&mut self, frame: &Bytes) -> Option<Vec<u8>> {
-        self.longest_silence = self.longest_silence.max(self.last_frame.elapsed());
-        self.last_frame = Instant::now();
-        self.bytes += frame.len();
-        if self.keep_frames {
-            self.raw.push(frame.clone());
-        }
-        match wire::read(frame) {
-            Message::Step1(vector) => {
-                self.step_1s += 1;
-                if self.silent {
-                    return None;
-                }
-                let vector = StateVector::decode_v1(&vector).unwrap();
-                let update = self.doc.transact().encode_diff_v1(&vector);
-                self.sent += 1;
-                return Some(wire::step_2(&update));
-            }
-            Message::Step2(update) => {
-                self.synced = true;
-                self.step_2s += 1;
-                self.apply(&update);
-            }
-            Message::Update(update) => {
-                self.updates += 1;
-                self.apply(&update);
-            }
-            Message::Awareness(entries) => {
-                self.keep_alives += usize::from(entries.is_empty());
-                for (client, clock, state) in entries {
-                    let known = self.awareness.entry(client).or_insert((clock, None));
-                    if clock > known.0
-                        || (clock == known.0 && (known.1.is_none() || state.is_none()))
-                    {
-                        *known = (clock, state);
-                    }
-                }
-            }
-            Message::Denied(reason) => self.denied.push(reason),
-            Message::Saved(count) => self.saved += count,
-            Message::Refused(refusal) => self.refused.push(refusal),
-            Message::Storing(storing) => self.storing.push(storing),
-        }
-        None
-    }
-
-    fn apply(&mut self, update: &[u8]) {
-        if self.silent {
-            return;
-        }
-        let update = Update::decode_v1(update).unwrap();
-        if let Some(own) = update.insertions(true).get(&ClientID::new(self.client)) {
-            let end = own.iter().map(|(range, ())| range.end).max();
-            self.echoed = self.echoed.max(end.unwrap_or(0));
-        }
-        self.doc.transact_mut().apply_update(update).unwrap();
-    }
 }
 
 impl Connect {
@@ -238,29 +126,9 @@ impl Connect {
             .max_frame_size(None);
         let (socket, response) =
             tokio_tungstenite::connect_async_with_config(request, Some(config), true).await?;
-        let view = Arc::new(Mutex::new(View {
-            doc: doc.unwrap_or_else(|| replica(self.client)),
-            synced: false,
-            raw: Vec::new(),
-            updates: 0,
-            step_1s: 0,
-            step_2s: 0,
-            keep_alives: 0,
-            bytes: 0,
-            sent: 0,
-            saved: 0,
-            echoed: 0,
-            refused: Vec::new(),
-            storing: Vec::new(),
-            denied: Vec::new(),
-            awareness: HashMap::new(),
-            closed: None,
-            last_frame: Instant::now(),
-            longest_silence: std::time::Duration::ZERO,
-            silent: self.silent,
-            keep_frames: self.keep_frames,
-            client: self.client,
-        }));
+        let doc = doc.unwrap_or_else(|| replica(self.client));
+        let view = View::new(doc, self.client, self.silent, self.keep_frames);
+        let view = Arc::new(Mutex::new(view));
         let (mut sink, stream) = socket.split();
         let (outgoing, mut queue) = mpsc::unbounded_channel();
         let (ticks, changed) = watch::channel(0);
