@@ -130,7 +130,6 @@ fn hear(outbox: &Outbox) -> Heard {
             })
             .unwrap(),
             Next::Saved(count) => heard.saved += count,
-            Next::Question => {}
             Next::Empty => heard.empty = true,
             Next::Question => heard.questioned = true,
             Next::Close(close) => heard.closed = Some(close.code.code()),
