@@ -303,6 +303,27 @@ fn nobody_extends_the_edits_of_a_client_that_is_here() {
 }
 
 #[test]
+fn an_edit_that_comes_together_with_a_question_is_still_echoed() {
+    let mut room = Room::new(RoomLimits::default());
+    let stock = room.join(1, Dialect::YWebsocket);
+    hear(&stock);
+    let update = Author::new(7).types("offline");
+    // The question is asked by somebody who has the edit: its answer does not show it.
+    let known = Bytes::from_static(&[1, 7, 7]);
+    room.event(Event::Messages {
+        peer: 1,
+        messages: vec![
+            ClientMessage::SyncStep2(Bytes::copy_from_slice(&update)),
+            ClientMessage::SyncStep1(known),
+        ],
+    });
+    assert!(hear(&stock).steps_2.is_empty(), "nothing is durable yet");
+    room.commit();
+    let heard = hear(&stock);
+    assert_eq!((heard.updates.len(), heard.steps_2.len()), (1, 1));
+}
+
+#[test]
 fn a_client_that_is_back_on_another_socket_waits_only_until_the_old_one_is_found_dead() {
     let mut room = Room::new(RoomLimits::default());
     let (old, new) = (

@@ -117,7 +117,7 @@ impl State {
             }
         }
         for update in &batch.sealed.updates {
-            self.fan_out(update, &batch.sealed.floor);
+            self.fan_out(update, &batch.sealed.floor, &batch.acks);
         }
         for (id, count) in batch.acks {
             self.acknowledge(id, count);
@@ -131,13 +131,16 @@ impl State {
         }
     }
 
-    /// One frame for everybody, the author included: for it the frame is the acknowledgement.
-    fn fan_out(&mut self, update: &Bytes, floor: &[(ClientId, Clock)]) {
+    /// One frame for everybody, the authors included: for stock clients the frame is the acknowledgement, so an author
+    /// gets it even where an answer has shown everything new to it.
+    fn fan_out(&mut self, update: &Bytes, floor: &[(ClientId, Clock)], authors: &[(PeerId, u64)]) {
         let mut frame: Option<Bytes> = None;
         let batch = self.batch;
         let limit = self.limits.outbox_bytes;
-        for (_, peer) in self.peers.iter_mut() {
-            if peer.covered >= batch {
+        for (id, peer) in self.peers.iter_mut() {
+            let waits_for_it =
+                || !peer.dialect.is_told_what_is_saved() && authors.iter().any(|(of, _)| *of == id);
+            if peer.covered >= batch && !waits_for_it() {
                 continue;
             }
             if peer.lag.is_some() {
