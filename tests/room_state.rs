@@ -9,7 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use coscribe::{
-    document::{id::DocId, replica::doc_with},
+    document::{
+        id::DocId,
+        replica::{Replica, doc_with},
+    },
     health::Health,
     metrics::Metrics,
     protocol::{ClientMessage, Dialect, y_websocket},
@@ -19,7 +22,7 @@ use coscribe::{
         outbox::{Next, Outbox},
         state::State,
     },
-    store::{Append, Appended, Loaded, LogRow, Stored},
+    store::{Append, Appended, Loaded, LogRow, NewRow, Stored},
 };
 use yrs::{
     Doc, GetString, ReadTxn, Text, Transact, Update,
@@ -503,4 +506,91 @@ fn malformed_updates_change_nothing() {
     assert!(hear(&outbox).refused > 0);
     room.update(1, &good);
     assert!(room.in_flight.is_some());
+}
+
+#[test]
+fn sync_requests_that_have_to_wait_do_not_keep_the_socket_busy() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let author = Author::new(7);
+    room.update(1, &author.types("x"));
+    for _ in 0..10 {
+        room.says(1, ClientMessage::SyncStep1(author.vector()));
+    }
+    // The commit does not come, so there is nothing to be told about an empty queue.
+    assert!(!hear(&outbox).empty);
+    room.commit();
+    let mut answers = 0;
+    loop {
+        let heard = hear(&outbox);
+        answers += heard.steps_2.len();
+        if !heard.empty {
+            break;
+        }
+        room.event(Event::Drained(1));
+    }
+    assert_eq!(answers, 10);
+}
+
+#[test]
+fn a_log_that_somebody_else_wrote_to_is_read_again_once_and_what_came_meanwhile_is_kept() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::Coscribe);
+    let author = Author::new(7);
+    let first = author.types("first ");
+    room.update(1, &first);
+    room.update(1, &author.types("second "));
+    let rows = room.in_flight.take().unwrap().rows;
+    // A foreign row lies before ours.
+    room.event(Event::Committed(Appended::Committed {
+        epoch: 1,
+        head_seq: 2,
+    }));
+    room.event(Event::Drained(1));
+    let rebuilds = room
+        .effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Rebuild))
+        .count();
+    assert_eq!(rebuilds, 1);
+    room.effects.clear();
+    let other = Author::new(9);
+    let foreign = LogRow {
+        seq: 1,
+        row: NewRow {
+            bytes: other.types("foreign ").into(),
+            ..rows[0].clone()
+        },
+    };
+    let tail = vec![
+        foreign,
+        LogRow {
+            seq: 2,
+            row: rows[0].clone(),
+        },
+    ];
+    let stored = Stored {
+        epoch: 1,
+        head_seq: 2,
+        snapshot: None,
+        tail,
+        title: String::new(),
+    };
+    let limits = RoomLimits::default().scan;
+    let replica = Replica::load(stored.tail.iter().map(|row| &row.row.bytes), &limits).unwrap();
+    room.state
+        .rebuilt(Some((&stored, replica)), room.now, &mut room.effects);
+    room.take_append();
+    assert!(
+        room.in_flight.is_some(),
+        "what was pending is on its way without another event"
+    );
+    room.committed = 2;
+    room.commit();
+    room.says(1, ClientMessage::SyncStep1(Bytes::from_static(&[0])));
+    let reader = Author::new(8);
+    reader.learns(hear(&outbox).steps_2.last().unwrap());
+    for word in ["foreign ", "first ", "second "] {
+        assert_eq!(reader.text().matches(word).count(), 1, "{word}");
+    }
 }

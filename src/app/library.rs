@@ -225,7 +225,9 @@ impl Library for RoomLibrary {
     }
 
     async fn restore(&self, doc: &DocId) -> Result<Document, LibraryError> {
-        self.record(doc).await?;
+        if self.record(doc).await?.state != DocState::Trashed {
+            return Err(LibraryError::NotInTrash);
+        }
         self.until_closed(doc).await;
         match self
             .registry

@@ -48,6 +48,10 @@ const BACKLOG: i32 = 4_096;
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(150);
 /// What the kernel may hold for one socket: with the default, megabytes wait for each peer that does not read.
 const SEND_BUFFER: usize = 256 << 10;
+/// How long a connection whose request was not read to its end stays open. Not at all: a WebSocket is such a connection,
+/// its client waits for the server to close, and each would stay for a second with all its memory. Bodies that were not
+/// read are drained by `http::unread`.
+const LINGER: Duration = Duration::ZERO;
 /// Rooms get this long to commit; what remains of the drain deadline is for closing the rest.
 const ROOMS_DEADLINE: Duration = Duration::from_secs(8);
 
@@ -221,6 +225,7 @@ fn serve(
     .backlog(BACKLOG.unsigned_abs())
     .keep_alive(Duration::from_secs(30))
     .client_request_timeout(Duration::from_secs(10))
+    .client_disconnect_timeout(LINGER)
     .shutdown_timeout(1)
     .disable_signals()
     .on_connect(|connection, _| {

@@ -13,6 +13,7 @@ mod health;
 pub mod library;
 mod openapi;
 mod timestamp;
+mod unread;
 
 use std::sync::Arc;
 
@@ -109,6 +110,7 @@ pub fn application<F: FnOnce(&mut ServiceConfig)>(
         .wrap(from_fn(error::catch_panics))
         .wrap(from_fn(guard::enforce))
         .wrap(from_fn(headers::add))
+        .wrap(from_fn(unread::drain))
 }
 
 /// What answers on `metrics_listen`: `/metrics` and nothing else. Its host is not checked, as scrapers use any name;

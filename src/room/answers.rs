@@ -69,7 +69,9 @@ impl State {
                 return;
             }
             peer.waiting_asks.push_back(Bytes::copy_from_slice(vector));
-            peer.outbox.tell_when_empty();
+            if peer.open_asks < MAX_OPEN_ASKS {
+                peer.outbox.tell_when_empty();
+            }
             return;
         }
         match StateVector::decode(vector, self.limits.scan.max_structs) {
@@ -202,6 +204,9 @@ impl State {
                 if let Some(peer) = self.peers.get(id) {
                     peer.open_asks = peer.open_asks.saturating_sub(1);
                     peer.outbox.push_control(bytes);
+                    if !peer.waiting_asks.is_empty() {
+                        peer.outbox.tell_when_empty();
+                    }
                 }
             }
             Ask::Step1(id) | Ask::CatchUp(id) => {

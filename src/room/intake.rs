@@ -50,8 +50,19 @@ enum Intake {
 impl State {
     pub(super) fn messages(&mut self, id: PeerId, messages: Vec<ClientMessage>, now: Now) {
         for message in messages {
-            if self.broken || self.is_ending() {
-                // The sender holds what is not acknowledged and sends it again when it reconnects.
+            if self.is_ending() {
+                // Everybody is being closed; the sender holds what is not acknowledged and sends it again.
+                return;
+            }
+            if self.broken {
+                // What follows would go to a replica that is half changed. The sender has to come back, as it would
+                // wait for ever for an answer to what is passed over here.
+                if let Some(peer) = self.peers.get(id) {
+                    peer.outbox.close(Close::new(
+                        CloseCode::Internal,
+                        "the document had to be read again; please reconnect",
+                    ));
+                }
                 return;
             }
             match message {

@@ -169,6 +169,7 @@ impl State {
         for event in std::mem::take(&mut self.deferred) {
             self.handle(event, now, effects);
         }
+        self.flush(now, effects);
     }
 
     /// The room can not go on: everybody reconnects to a fresh one, and sends again what was not acknowledged.
@@ -200,7 +201,10 @@ impl State {
     /// To be called after a run of events: what they left to do is done once for all of them.
     pub fn flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.broken {
-            if self.in_flight.is_none() {
+            let asked = effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Rebuild));
+            if self.in_flight.is_none() && !asked {
                 effects.push(Effect::Rebuild);
             }
             return;

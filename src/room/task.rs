@@ -92,8 +92,10 @@ impl Room {
             if stepped.is_err() {
                 return self.panicked(state).await;
             }
+            if !self.perform(&mut state, &mut effects).await {
+                return self.panicked(state).await;
+            }
             self.registry.services().bells.ring();
-            self.perform(&mut state, &mut effects).await;
             if self.may_end(&mut state, &mut idle_since).await {
                 return;
             }
@@ -102,17 +104,22 @@ impl Room {
         }
     }
 
-    /// Does what the state asked for.
-    async fn perform(&self, state: &mut State, effects: &mut Vec<Effect>) {
+    /// Does what the state asked for. Answers false when the state panicked meanwhile.
+    async fn perform(&self, state: &mut State, effects: &mut Vec<Effect>) -> bool {
         let services = self.registry.services();
         while let Some(effect) = effects.pop() {
             match effect {
                 Effect::Append(append) => services.writer.submit(*append, self.mailbox.clone()),
                 Effect::LoadCommitted => self.load_committed(),
                 Effect::Compact => self.compact(),
-                Effect::Rebuild => self.rebuild(state, effects).await,
+                Effect::Rebuild => {
+                    if !self.rebuild(state, effects).await {
+                        return false;
+                    }
+                }
             }
         }
+        true
     }
 
     /// Whether the room is over: nobody in it for long enough, or told to end, and nothing left to save.
@@ -277,18 +284,21 @@ impl Room {
         self.refuse_everyone(&close);
     }
 
-    /// Reads the log again after the replica broke.
-    async fn rebuild(&self, state: &mut State, effects: &mut Vec<Effect>) {
+    /// Reads the log again after the replica broke. Answers false when the state panicked over it.
+    async fn rebuild(&self, state: &mut State, effects: &mut Vec<Effect>) -> bool {
         tracing::warn!("a replica broke and is read again");
         let now = self.now();
-        match self.registry.services().store.load(&self.doc).await {
-            Ok(Loaded::Live(stored)) => match self.replica(stored).await {
-                Ok((stored, replica)) => state.rebuilt(Some((&stored, replica)), now, effects),
-                Err(_) => state.fault(),
-            },
-            Ok(Loaded::Absent) => state.rebuilt(None, now, effects),
-            _ => state.fault(),
-        }
+        let loaded = match self.registry.services().store.load(&self.doc).await {
+            Ok(Loaded::Live(stored)) => self.replica(stored).await.map(Some).ok(),
+            Ok(Loaded::Absent) => Some(None),
+            _ => None,
+        };
+        let step = || match loaded {
+            Some(Some((stored, replica))) => state.rebuilt(Some((&stored, replica)), now, effects),
+            Some(None) => state.rebuilt(None, now, effects),
+            None => state.fault(),
+        };
+        catch_unwind(AssertUnwindSafe(step)).is_ok()
     }
 
     fn load_committed(&self) {

@@ -80,6 +80,20 @@ async fn a_trashed_document_closes_its_sockets_and_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn restoring_a_document_that_is_open_and_not_in_the_trash_is_refused_at_once() {
+    let server = Server::start().await;
+    let author = Peer::join(&server, "live").await;
+    author.append("here to stay");
+    author.echoed().await;
+    let restore = expect(&server, Method::POST, "/api/docs/live/restore", 409);
+    let limit = std::time::Duration::from_secs(5);
+    tokio::time::timeout(limit, restore)
+        .await
+        .expect("an answer");
+    author.round_trip().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_document_does_not_come_back_from_a_tab_that_was_offline() {
     let Some(mut node) = Node::start() else {
         return;

@@ -381,3 +381,40 @@ async fn types_can_not_nest_deeper_than_the_limit_and_what_nests_can_be_deleted_
         200
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_body_nobody_reads_gets_its_answer_and_not_a_reset() {
+    const BODY: usize = 900_000;
+    let server = Server::start().await;
+    let head = format!(
+        "POST /api/docs/any/trash HTTP/1.1\r\nHost: {}\r\nContent-Length: {BODY}\r\nOrigin: http://elsewhere.example\r\n\r\n",
+        server.address()
+    );
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; BODY]).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 403");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_says_goodbye_is_closed_without_lingering() {
+    let server = Server::start().await;
+    let closing = async {
+        for _ in 0..20 {
+            let mut stream = raw_socket(&server).await;
+            // Close, masked with zeros, code 1000.
+            let close = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+            stream.write_all(&close).await.unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+        }
+    };
+    // Each waited for half a second when the server lingered.
+    tokio::time::timeout(std::time::Duration::from_secs(5), closing)
+        .await
+        .expect("the server closes");
+}

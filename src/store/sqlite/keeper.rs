@@ -5,7 +5,8 @@
 //! WAL did not get empty because commits went on meanwhile, once more while the writer waits, which is short because
 //! little is left. The next commit then starts the WAL from its beginning.
 //!
-//! When nothing was written for a moment the file shrinks to what it holds, and the WAL to nothing.
+//! When nothing was written for a moment the file shrinks to what it holds, the WAL to nothing, and the writer gives
+//! its page cache back.
 
 use std::{
     sync::{
@@ -256,9 +257,14 @@ impl House {
     async fn shrink(&mut self, shared: &Shared) -> Result<(), StoreError> {
         self.checkpoint(PASSIVE).await?;
         self.vacuum(shared, 0).await?;
-        let _writer_waits = shared.writer().await?;
+        let mut writer = shared.writer().await?;
         self.checkpoint(TRUNCATE).await?;
         self.signs.pages.store(0, Ordering::Relaxed);
+        writer
+            .conn
+            .execute("PRAGMA shrink_memory")
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 

@@ -37,9 +37,11 @@ const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// How long a statement waits for another process's lock before it answers "busy". Short, because people should read
 /// "not saved" within two seconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Loads that run at once; each connection is a thread and up to 2 MB of page cache.
+/// Loads that run at once; each connection is a thread and a page cache.
 const READERS: u32 = 4;
-/// Page cache of the writer in KiB: the hot pages of some thousand open documents.
+/// Page cache of a connection that reads or checkpoints, in KiB: a load walks each page once.
+const SMALL_CACHE: &str = "-512";
+/// Page cache of the writer in KiB: the hot pages of some thousand open documents. Given back when nobody writes.
 const WRITER_CACHE: &str = "-16384";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
@@ -235,6 +237,7 @@ pub(super) fn base(path: &Path) -> SqliteConnectOptions {
         // A tail of some hundred rows then crosses to us without a stop for each fifty.
         .row_buffer_size(512)
         .pragma("temp_store", "MEMORY")
+        .pragma("cache_size", SMALL_CACHE)
 }
 
 fn writing(path: &Path, durability: Durability) -> SqliteConnectOptions {
