@@ -3,6 +3,7 @@
 //! [`upgrade`] decides whether a socket is let in, [`session`] carries frames between it and its room. What the frames
 //! mean is `protocol`'s and `room`'s business.
 
+mod body;
 pub mod rate;
 mod session;
 pub mod upgrade;

@@ -1,9 +1,10 @@
-//! One task for each socket: reads frames into the room's mailbox and writes the peer's outbox to the socket.
+//! One task for each socket: reads frames into the room's mailbox and watches over the connection, whose other
+//! direction is in `body`.
 //!
 //! Reading goes on while a write waits for a peer that does not read, so that a client which sends a long history
 //! before it reads any acknowledgement can not lock itself out. A full mailbox stops the reading of this socket only.
 
-use std::{cell::Cell, io::ErrorKind, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{cell::Cell, io::ErrorKind, pin::Pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use actix_web::error::PayloadError;
 use actix_ws::{
@@ -12,19 +13,22 @@ use actix_ws::{
 };
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
-use super::rate::{Rate, RateLimit};
+use super::{
+    body::Signals,
+    rate::{Rate, RateLimit},
+};
 use crate::{
     protocol::{
-        ClientMessage, Dialect, ServerMessage,
+        ClientMessage,
         close::{Close, CloseCode},
         y_websocket::{self, KEEP_ALIVE},
     },
     room::{
         event::{Event, PeerId},
         mailbox::{MESSAGE_OVERHEAD, Mailbox},
-        outbox::{Next, Outbox},
+        outbox::Outbox,
     },
 };
 
@@ -36,12 +40,14 @@ const MAX_BYTES: usize = 256 << 10;
 /// How long a peer may take to answer when its client seems to have come back on another socket.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(5);
 
+/// How long a socket whose room is gone waits for its outbox to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What a socket task needs to know.
 pub struct Connection {
     pub peer: PeerId,
     pub mailbox: Arc<Mailbox>,
     pub outbox: Arc<Outbox>,
-    pub dialect: Dialect,
     pub rate: RateLimit,
     /// The longest silence in either direction before something is sent. Stock clients give up after 30 s.
     pub ping_interval: Duration,
@@ -52,27 +58,30 @@ pub struct Connection {
 /// When the socket last showed life, shared by the halves of the task.
 struct Pulse {
     received: Cell<Instant>,
-    sent: Cell<Instant>,
     /// What was received is not handed on yet, and nothing is read meanwhile: the silence is ours.
     busy: Cell<bool>,
-    questioned: Notify,
+    signals: Rc<Signals>,
 }
 
 impl Connection {
     /// Carries frames until either side ends the connection. The halves borrow what they use: a copy of each in each
     /// future would be kilobytes for every idle connection.
-    pub async fn run<S>(self, mut session: Session, mut stream: AggregatedMessageStream, slot: S) {
-        let now = Instant::now();
+    pub(super) async fn run<S>(
+        self,
+        signals: Rc<Signals>,
+        session: Session,
+        mut stream: AggregatedMessageStream,
+        slot: S,
+    ) {
         let pulse = Pulse {
-            received: Cell::new(now),
-            sent: Cell::new(now),
+            received: Cell::new(signals.sent.get()),
             busy: Cell::new(false),
-            questioned: Notify::new(),
+            signals,
         };
         let (mut answering, mut watching) = (session.clone(), session.clone());
         let close = tokio::select! {
             biased;
-            close = self.write(&mut session, &pulse) => close,
+            close = pulse.signals.closed() => close,
             close = self.read(&mut answering, &mut stream, &pulse) => close,
             close = self.watch(&mut watching, &pulse) => close,
         };
@@ -83,33 +92,6 @@ impl Connection {
         if let Some(close) = close {
             // Boxed, as it is needed once and its room would be kept all the time.
             Box::pin(say_goodbye(session, close)).await;
-        }
-    }
-
-    async fn write(&self, session: &mut Session, pulse: &Pulse) -> Option<Close> {
-        loop {
-            let frame = match self.outbox.next().await {
-                Next::Frame(frame) => frame,
-                Next::Saved(count) => match self.dialect.encode(ServerMessage::Saved(count)) {
-                    Some(frame) => frame,
-                    None => continue,
-                },
-                Next::Question => {
-                    pulse.questioned.notify_one();
-                    continue;
-                }
-                Next::Empty => {
-                    if self.mailbox.post(Event::Drained(self.peer)).is_err() {
-                        return None;
-                    }
-                    continue;
-                }
-                Next::Close(close) => return Some(close),
-            };
-            if session.binary(frame).await.is_err() {
-                return None;
-            }
-            pulse.sent.set(Instant::now());
         }
     }
 
@@ -134,10 +116,14 @@ impl Connection {
                 };
                 pulse.busy.set(true);
                 if self.mailbox.send(event, cost).await.is_err() {
-                    return Some(Close::new(
-                        CloseCode::Internal,
-                        "the document was closed; please reconnect",
-                    ));
+                    // The room has ended; the reason is on its way out.
+                    let reason = tokio::time::timeout(LAST_WORDS, pulse.signals.closed());
+                    return reason.await.unwrap_or_else(|_| {
+                        Some(Close::new(
+                            CloseCode::Internal,
+                            "the document was closed; please reconnect",
+                        ))
+                    });
                 }
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
@@ -163,11 +149,11 @@ impl Connection {
     async fn watch(&self, session: &mut Session, pulse: &Pulse) -> Option<Close> {
         let (mut kept, mut asked) = (Instant::now(), Instant::now());
         loop {
-            let keep_at = pulse.sent.get().max(kept) + self.ping_interval;
+            let keep_at = pulse.signals.sent.get().max(kept) + self.ping_interval;
             let ask_at = pulse.received.get().max(asked) + self.ping_interval;
             tokio::select! {
                 () = tokio::time::sleep_until(keep_at.min(ask_at)) => {}
-                () = pulse.questioned.notified() => {
+                () = pulse.signals.questioned.notified() => {
                     if let Some(close) = prove_life(session, pulse).await {
                         return Some(close);
                     }
@@ -177,7 +163,7 @@ impl Connection {
             if now.duration_since(pulse.received.get()) > self.dead_after {
                 return Some(Close::new(CloseCode::TryLater, "no sign of life"));
             }
-            if now >= pulse.sent.get().max(kept) + self.ping_interval {
+            if now >= pulse.signals.sent.get().max(kept) + self.ping_interval {
                 kept = now;
                 if self.outbox.bytes() == 0 {
                     self.outbox.push_control(Bytes::from_static(KEEP_ALIVE));

@@ -11,10 +11,17 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{HttpRequest, HttpResponse, http::header::SEC_WEBSOCKET_PROTOCOL, web::Payload};
+use actix_web::{
+    HttpRequest, HttpResponse, body::MessageBody as _, http::header::SEC_WEBSOCKET_PROTOCOL,
+    web::Payload,
+};
 use rustc_hash::FxHashMap;
 
-use super::{rate::RateLimit, session::Connection};
+use super::{
+    body::{Frames, Signals, SocketBody},
+    rate::RateLimit,
+    session::Connection,
+};
 use crate::{
     document::id::{DocId, DocIdError},
     lifecycle::Tasks,
@@ -149,11 +156,21 @@ impl Sockets {
             self.count(SocketRefusal::Draining);
             Refused::Draining
         })?;
+        let signals = Signals::new();
+        let response = response.map_body(|_, control| {
+            let frames = Frames {
+                peer,
+                mailbox: mailbox.clone(),
+                outbox: outbox.clone(),
+                dialect,
+                signals: signals.clone(),
+            };
+            SocketBody::new(frames, control).boxed()
+        });
         let connection = Connection {
             peer,
             mailbox,
             outbox,
-            dialect,
             rate: self.limits.rate,
             ping_interval: self.limits.ping_interval,
             dead_after: self.limits.dead_after,
@@ -161,7 +178,7 @@ impl Sockets {
         self.metrics.sockets_opened.inc();
         drop(
             self.tasks
-                .spawn_local(connection.run(session, stream, slot)),
+                .spawn_local(connection.run(signals, session, stream, slot)),
         );
         Ok(response)
     }

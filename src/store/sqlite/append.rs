@@ -1,12 +1,15 @@
-//! The write path: rows of many documents in one transaction and a handful of statements.
+//! The write path: rows of many documents in one transaction, mostly in one statement.
 //!
-//! What costs is not the rows but the statements (each is a trip to the connection's thread) and the pages they dirty.
-//! So heads are remembered instead of asked for, rows go in by chunks of fixed sizes whose statements stay prepared,
-//! and the commonest batch, one row of one document, is a single trip.
+//! What costs is not the rows but the statements (each is a trip to the connection's thread, and wakes somebody at each
+//! end) and the pages they dirty. So heads are remembered instead of asked for, a trigger puts the two halves of a row
+//! where they belong, and rows go in by chunks of fixed sizes whose statements stay prepared; places that are left over
+//! hold nulls, so that a batch that only adds rows is a single statement, which begins and commits by itself.
 
 use std::sync::{Arc, LazyLock};
 
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+use sqlx::{
+    AssertSqlSafe, Executor, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments,
+};
 
 use super::{
     error::failed,
@@ -17,51 +20,48 @@ use super::{
 use crate::{
     clock::UnixMillis,
     document::id::DocId,
-    store::{Append, Appended, DocState, Epoch, FIRST_EPOCH, NewRow, NotWritable, Seq, StoreError},
+    store::{Append, Appended, DocState, Epoch, FIRST_EPOCH, NewRow, NotWritable, StoreError},
 };
 
-/// Rows per statement: powers of two, so that any number of rows is a few statements of few different texts.
-const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+/// Rows per statement. A prepared statement for each; the rest of a batch takes the smallest into which it fits.
+const CHUNKS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/// Where rows go in. A view without rows of its own, so that one statement can write to two tables.
+const APPENDS: &str = "
+    CREATE TEMP VIEW appends (key, author, client_id, at, crc, bytes, size, edited_at) AS
+        SELECT null, null, null, null, null, null, null, null WHERE false";
+/// `size` is null where the same batch has a later row of the document. A head only moves forward.
+const APPEND: &str = "
+    CREATE TEMP TRIGGER append INSTEAD OF INSERT ON appends WHEN NEW.key IS NOT NULL BEGIN
+        INSERT INTO updates (key, author, client_id, at, crc, bytes)
+            VALUES (NEW.key, NEW.author, NEW.client_id, NEW.at, NEW.crc, NEW.bytes);
+        SELECT raise(ABORT, 'another process wrote to the database') FROM heads
+            WHERE NEW.size IS NOT NULL AND doc = NEW.key >> 32 AND head_seq >= NEW.key & 0xffffffff;
+        INSERT INTO heads (doc, head_seq, size, edited_at)
+            SELECT NEW.key >> 32, NEW.key & 0xffffffff, NEW.size, NEW.edited_at WHERE NEW.size IS NOT NULL
+            ON CONFLICT (doc) DO UPDATE
+            SET head_seq = excluded.head_seq, size = excluded.size, edited_at = excluded.edited_at;
+    END";
 
 /// One statement text per chunk size.
-struct ChunkedSql([Arc<str>; CHUNKS.len()]);
-
-static INSERT_ROWS: LazyLock<ChunkedSql> = LazyLock::new(|| {
-    ChunkedSql::new(
-        "INSERT INTO updates (key, author, client_id, at, crc, bytes) VALUES ",
-        "(?,?,?,?,?,?)",
-        "",
-    )
+static INSERT_ROWS: LazyLock<[Arc<str>; CHUNKS.len()]> = LazyLock::new(|| {
+    CHUNKS.map(|size| {
+        let rows = vec!["(?,?,?,?,?,?,?,?)"; size].join(",");
+        format!("INSERT INTO appends VALUES {rows}").into()
+    })
 });
 
-static INSERT_DOCUMENTS: LazyLock<ChunkedSql> = LazyLock::new(|| {
-    ChunkedSql::new(
-        "INSERT INTO documents (id, name, epoch, title, search_key, created_at) VALUES ",
-        "(?,?,?,?,?,?)",
-        "",
-    )
-});
-
-const HEADS: &str = "INSERT INTO heads (doc, head_seq, size, edited_at) VALUES ";
-/// A head only moves forward; where it would not, the number of changed rows tells.
-const HEADS_MOVE: &str = " ON CONFLICT (doc) DO UPDATE
-    SET head_seq = excluded.head_seq, size = excluded.size, edited_at = excluded.edited_at
-    WHERE excluded.head_seq >= heads.head_seq";
-static UPSERT_HEADS: LazyLock<ChunkedSql> =
-    LazyLock::new(|| ChunkedSql::new(HEADS, "(?,?,?,?)", HEADS_MOVE));
-
-/// A whole transaction for one row of one document.
-static APPEND_ONE: LazyLock<Arc<str>> = LazyLock::new(|| {
-    format!(
-        "BEGIN IMMEDIATE;
-         INSERT INTO updates (key, author, client_id, at, crc, bytes) VALUES (?,?,?,?,?,?);
-         {HEADS} (?,?,?,?) {HEADS_MOVE};
-         COMMIT"
-    )
-    .into()
-});
-
+const INSERT_DOCUMENT: &str =
+    "INSERT INTO documents (id, name, epoch, title, search_key, created_at)
+    VALUES (?,?,?,?,?,?)";
 const UPDATE_TITLE: &str = "UPDATE documents SET title = ?, search_key = ? WHERE id = ?";
+
+/// Makes the connection one that can append.
+pub(super) async fn prepare(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    conn.execute(APPENDS).await?;
+    conn.execute(APPEND).await?;
+    Ok(())
+}
 
 /// See `Store::append`. Answers, too, about how many pages the commit put into the WAL.
 pub(super) async fn append(
@@ -70,28 +70,18 @@ pub(super) async fn append(
     now: UnixMillis,
 ) -> Result<(Vec<Appended>, u64), StoreError> {
     writer.heads.learn(&mut writer.conn, batch).await?;
-    writer.batch += 1;
-    let plan = match Plan::of(batch, &mut writer.heads, writer.batch) {
+    let plan = match Plan::of(batch, &mut writer.heads) {
         Ok(plan) => plan,
         Err(error) => {
             writer.heads.forget_all();
             return Err(error);
         }
     };
-    if plan.heads.is_empty() {
-        return Ok((plan.answers, 0));
-    }
-    if let Some((row, head)) = plan.single() {
-        let statement = sqlx::query(AssertSqlSafe(Arc::clone(&APPEND_ONE)));
-        let statement = bind_head(bind_row(statement, row), head, now);
+    if plan.is_one_statement() {
         writer.begin_alone();
-        let done = statement
-            .execute(&mut writer.conn)
-            .await
-            .map(drop)
-            .map_err(failed);
+        let done = plan.write_rows(&mut writer.conn, now).await;
         writer.end_alone(done).await?;
-    } else {
+    } else if !plan.is_empty() {
         writer.begin().await?;
         let done = plan.write(&mut writer.conn, now).await;
         writer.end(done).await?;
@@ -105,7 +95,6 @@ struct Plan<'a> {
     answers: Vec<Appended>,
     documents: Vec<PlannedDocument<'a>>,
     rows: Vec<PlannedRow<'a>>,
-    heads: Vec<PlannedHead>,
     titles: Vec<(DocKey, &'a DocId, &'a str)>,
 }
 
@@ -120,38 +109,27 @@ struct PlannedRow<'a> {
     key: i64,
     crc: i64,
     row: &'a NewRow,
-}
-
-#[derive(Clone, Copy)]
-struct PlannedHead {
-    key: DocKey,
-    seq: Seq,
-    size: u64,
+    /// The size of the document, with the last of its rows.
+    size: Option<u64>,
 }
 
 impl<'a> Plan<'a> {
-    fn of(batch: &'a [Append], heads: &mut Heads, number: u64) -> Result<Self, StoreError> {
+    fn of(batch: &'a [Append], heads: &mut Heads) -> Result<Self, StoreError> {
         let rows = batch.iter().map(|entry| entry.rows.len()).sum();
         let mut plan = Self {
             answers: Vec::with_capacity(batch.len()),
             documents: Vec::new(),
             rows: Vec::with_capacity(rows),
-            heads: Vec::with_capacity(batch.len()),
             titles: Vec::new(),
         };
         for entry in batch {
-            let answer = plan.entry(entry, heads, number)?;
+            let answer = plan.entry(entry, heads)?;
             plan.answers.push(answer);
         }
         Ok(plan)
     }
 
-    fn entry(
-        &mut self,
-        entry: &'a Append,
-        heads: &mut Heads,
-        number: u64,
-    ) -> Result<Appended, StoreError> {
+    fn entry(&mut self, entry: &'a Append, heads: &mut Heads) -> Result<Appended, StoreError> {
         if heads.get_mut(&entry.doc).is_none() {
             if entry.epoch.is_some_and(|epoch| epoch != FIRST_EPOCH) {
                 return Ok(Appended::Refused(NotWritable::OtherEpoch));
@@ -174,7 +152,7 @@ impl<'a> Plan<'a> {
         if let Some(refusal) = refusal(head.state, head.epoch, entry.epoch) {
             return Ok(Appended::Refused(refusal));
         }
-        self.rows(entry, head, number)?;
+        self.rows(entry, head)?;
         Ok(Appended::Committed {
             epoch: head.epoch,
             head_seq: head.seq,
@@ -198,7 +176,6 @@ impl<'a> Plan<'a> {
                 seq: 0,
                 size: 0,
                 state,
-                slot: (0, 0),
             },
         );
         Ok(())
@@ -212,8 +189,9 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn rows(&mut self, entry: &'a Append, head: &mut Head, number: u64) -> Result<(), StoreError> {
-        for row in &entry.rows {
+    fn rows(&mut self, entry: &'a Append, head: &mut Head) -> Result<(), StoreError> {
+        let last = entry.rows.len().saturating_sub(1);
+        for (place, row) in entry.rows.iter().enumerate() {
             head.seq += 1;
             if head.seq > MAX_SEQ {
                 return Err(StoreError::Other(
@@ -221,66 +199,45 @@ impl<'a> Plan<'a> {
                 ));
             }
             head.size += row.bytes.len() as u64;
-            let crc = row_crc(head.key, head.epoch, head.seq, row);
             self.rows.push(PlannedRow {
                 key: row_key(head.key, head.seq),
-                crc,
+                crc: row_crc(head.key, head.epoch, head.seq, row),
                 row,
+                size: (place == last).then_some(head.size),
             });
-        }
-        let planned = PlannedHead {
-            key: head.key,
-            seq: head.seq,
-            size: head.size,
-        };
-        match head.slot {
-            (batch, place) if batch == number => self.heads[place] = planned,
-            _ => {
-                head.slot = (number, self.heads.len());
-                self.heads.push(planned);
-            }
         }
         Ok(())
     }
 
-    /// The only row and head, when there is nothing else to write.
-    fn single(&self) -> Option<(PlannedRow<'a>, PlannedHead)> {
-        match (&self.rows[..], &self.heads[..]) {
-            ([row], [head]) if self.documents.is_empty() && self.titles.is_empty() => {
-                Some((*row, *head))
-            }
-            _ => None,
-        }
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.documents.is_empty() && self.titles.is_empty()
+    }
+
+    /// Whether everything there is to write goes into a single statement.
+    fn is_one_statement(&self) -> bool {
+        let largest = CHUNKS[CHUNKS.len() - 1];
+        (1..=largest).contains(&self.rows.len())
+            && self.documents.is_empty()
+            && self.titles.is_empty()
     }
 
     async fn write(&self, conn: &mut SqliteConnection, now: UnixMillis) -> Result<(), StoreError> {
-        INSERT_DOCUMENTS
-            .run(conn, &self.documents, |statement, document| {
-                statement
-                    .bind(document.key)
-                    .bind(document.doc.as_str().to_owned())
-                    .bind(FIRST_EPOCH)
-                    .bind(document.title.to_owned())
-                    .bind(search_key(document.doc, document.title))
-                    .bind(now)
-            })
-            .await?;
-        let moved = UPSERT_HEADS
-            .run(conn, &self.heads, |statement, head| {
-                bind_head(statement, *head, now)
-            })
-            .await?;
-        if moved != self.heads.len() as u64 {
-            return Err(StoreError::Other(
-                "another process wrote to the database".into(),
-            ));
+        for document in &self.documents {
+            sqlx::query(INSERT_DOCUMENT)
+                .bind(document.key)
+                .bind(document.doc.as_str())
+                .bind(FIRST_EPOCH)
+                .bind(document.title)
+                .bind(search_key(document.doc, document.title))
+                .bind(now)
+                .execute(&mut *conn)
+                .await
+                .map_err(failed)?;
         }
-        INSERT_ROWS
-            .run(conn, &self.rows, |statement, row| bind_row(statement, *row))
-            .await?;
+        self.write_rows(conn, now).await?;
         for (key, doc, title) in &self.titles {
             sqlx::query(UPDATE_TITLE)
-                .bind((*title).to_owned())
+                .bind(*title)
                 .bind(search_key(doc, title))
                 .bind(key)
                 .execute(&mut *conn)
@@ -290,10 +247,32 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    async fn write_rows(
+        &self,
+        conn: &mut SqliteConnection,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut rest = &self.rows[..];
+        while !rest.is_empty() {
+            let fits = CHUNKS.iter().position(|size| *size >= rest.len());
+            let chunk = fits.unwrap_or(CHUNKS.len() - 1);
+            let (rows, after) = rest.split_at(rest.len().min(CHUNKS[chunk]));
+            let mut statement = sqlx::query(AssertSqlSafe(Arc::clone(&INSERT_ROWS[chunk])));
+            for row in rows {
+                statement = bind(statement, *row, now);
+            }
+            // What is not bound is null, and a null key is passed over.
+            statement.execute(&mut *conn).await.map_err(failed)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
     /// About how many pages the commit puts into the WAL: the last page of each document's log, the heads, and content.
     fn pages(&self) -> u64 {
+        let documents = self.rows.iter().filter(|row| row.size.is_some()).count();
         let content: usize = self.rows.iter().map(|row| row.row.bytes.len() + 64).sum();
-        (self.heads.len() + self.documents.len() + content / 4096 + 2) as u64
+        (documents + self.documents.len() + content / 4096 + 2) as u64
     }
 }
 
@@ -324,8 +303,13 @@ pub(super) fn search_key(doc: &DocId, title: &str) -> String {
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-fn bind_row<'q>(statement: Statement<'q>, planned: PlannedRow<'_>) -> Statement<'q> {
-    let PlannedRow { key, crc, row } = planned;
+fn bind<'q>(statement: Statement<'q>, planned: PlannedRow<'_>, now: UnixMillis) -> Statement<'q> {
+    let PlannedRow {
+        key,
+        crc,
+        row,
+        size,
+    } = planned;
     statement
         .bind(key)
         .bind(Arc::clone(&row.author))
@@ -333,44 +317,6 @@ fn bind_row<'q>(statement: Statement<'q>, planned: PlannedRow<'_>) -> Statement<
         .bind(row.at)
         .bind(crc)
         .bind(row.bytes.to_vec())
-}
-
-fn bind_head(statement: Statement<'_>, head: PlannedHead, now: UnixMillis) -> Statement<'_> {
-    statement
-        .bind(head.key)
-        .bind(head.seq.cast_signed())
-        .bind(head.size.cast_signed())
+        .bind(size.map(u64::cast_signed))
         .bind(now)
-}
-
-impl ChunkedSql {
-    fn new(before: &str, row: &str, after: &str) -> Self {
-        Self(CHUNKS.map(|size| format!("{before}{}{after}", vec![row; size].join(",")).into()))
-    }
-
-    /// Runs the statements over all items and answers how many table rows they changed.
-    async fn run<T>(
-        &self,
-        conn: &mut SqliteConnection,
-        items: &[T],
-        bind: impl for<'q> Fn(Statement<'q>, &T) -> Statement<'q>,
-    ) -> Result<u64, StoreError> {
-        let (mut rest, mut changed) = (items, 0);
-        for (&size, sql) in CHUNKS.iter().zip(&self.0) {
-            while rest.len() >= size {
-                let (chunk, after) = rest.split_at(size);
-                let mut statement = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
-                for item in chunk {
-                    statement = bind(statement, item);
-                }
-                changed += statement
-                    .execute(&mut *conn)
-                    .await
-                    .map_err(failed)?
-                    .rows_affected();
-                rest = after;
-            }
-        }
-        Ok(changed)
-    }
 }

@@ -28,8 +28,6 @@ pub(super) struct Head {
     pub seq: Seq,
     pub size: u64,
     pub state: DocState,
-    /// The batch that touched it last and its place in that batch's list of heads.
-    pub slot: (u64, usize),
 }
 
 /// The remembered heads. A name that is not in it may still have a record.
@@ -115,7 +113,6 @@ impl Heads {
                 seq: unsigned(row.get(3))?,
                 size: unsigned(row.get(4))?,
                 state: state_of(row.get(5)),
-                slot: (0, 0),
             };
             self.known.insert(doc_id(row.get(0))?, head);
         }

@@ -13,8 +13,6 @@ use crate::store::StoreError;
 pub(super) struct Writer {
     pub conn: SqliteConnection,
     pub heads: Heads,
-    /// Number of the current batch.
-    pub batch: u64,
     watch: FileWatch,
     /// A transaction began and was not seen to end.
     unsettled: bool,
@@ -25,7 +23,6 @@ impl Writer {
         Self {
             conn,
             heads: Heads::default(),
-            batch: 0,
             watch,
             unsettled: false,
         }

@@ -1,0 +1,233 @@
+//! The bytes that leave through a socket: the peer's outbox, framed as it is sent.
+//!
+//! actix-ws sends through a channel, from a task of ours to the task of the connection; each frame then wakes two tasks.
+//! Nearly everything that leaves is in the outbox already, so the connection takes it from there itself, as many frames
+//! at once as there are, and the session's channel carries only pings, pongs and the close.
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use actix_http::ws::{OpCode, Parser};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use bytes::{Bytes, BytesMut};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    protocol::{Dialect, ServerMessage, close::Close},
+    room::{
+        event::{Event, PeerId},
+        mailbox::Mailbox,
+        outbox::{Next, Outbox},
+    },
+};
+
+/// Frames are put together up to this size, in bytes, which is what the connection buffers.
+const MAX_CHUNK: usize = 32 << 10;
+
+/// What the body tells the socket's task.
+pub(super) struct Signals {
+    /// When a frame left last.
+    pub sent: Cell<Instant>,
+    /// The peer is to be asked for a sign of life.
+    pub questioned: Notify,
+    close: Cell<Option<Close>>,
+    closing: Notify,
+}
+
+impl Signals {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            sent: Cell::new(Instant::now()),
+            questioned: Notify::new(),
+            close: Cell::new(None),
+            closing: Notify::new(),
+        })
+    }
+
+    /// Waits until the room wants the socket closed, and everything that comes before has left.
+    pub(super) async fn closed(&self) -> Option<Close> {
+        self.closing.notified().await;
+        self.close.take()
+    }
+
+    fn close(&self, close: Option<Close>) {
+        self.close.set(close);
+        self.closing.notify_one();
+    }
+}
+
+/// The response body of a WebSocket.
+pub(super) struct SocketBody {
+    frames: Frames,
+    /// What actix-ws sends: control frames.
+    control: BoxBody,
+    gates: Option<Gates>,
+}
+
+impl SocketBody {
+    pub(super) fn new(frames: Frames, control: BoxBody) -> Self {
+        Self {
+            frames,
+            control,
+            gates: None,
+        }
+    }
+}
+
+/// Which of the two sources have something. The connection polls its body for many reasons and again after each chunk;
+/// asking both every time would cost more than what it costs to send a short frame.
+struct Gates {
+    frames: Gate,
+    control: Gate,
+}
+
+impl Gates {
+    /// The gates of the task that polls, which is always the same one.
+    fn of<'a>(gates: &'a mut Option<Self>, connection: &Waker) -> &'a Self {
+        let same = gates
+            .as_ref()
+            .is_some_and(|gates| gates.frames.opened.connection.will_wake(connection));
+        if !same {
+            *gates = None;
+        }
+        gates.get_or_insert_with(|| Self {
+            frames: Gate::new(connection),
+            control: Gate::new(connection),
+        })
+    }
+}
+
+/// A waker that remembers that it was called.
+struct Gate {
+    waker: Waker,
+    opened: Arc<Opened>,
+}
+
+struct Opened {
+    open: AtomicBool,
+    connection: Waker,
+}
+
+impl Wake for Opened {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.open.store(true, Ordering::Release);
+        self.connection.wake_by_ref();
+    }
+}
+
+impl Gate {
+    /// Open, as nobody has asked the source yet.
+    fn new(connection: &Waker) -> Self {
+        let opened = Arc::new(Opened {
+            open: AtomicBool::new(true),
+            connection: connection.clone(),
+        });
+        Self {
+            waker: opened.clone().into(),
+            opened,
+        }
+    }
+
+    /// Closes an open gate: its source is to be asked now, with this waker. What comes meanwhile opens it again.
+    fn pass(&self) -> Option<Context<'_>> {
+        let open = self.opened.open.load(Ordering::Acquire);
+        if open {
+            self.opened.open.store(false, Ordering::Release);
+        }
+        open.then(|| Context::from_waker(&self.waker))
+    }
+
+    /// The source has more.
+    fn reopen(&self) {
+        self.opened.open.store(true, Ordering::Release);
+    }
+}
+
+/// One peer's outbox, as chunks of bytes.
+pub(super) struct Frames {
+    pub peer: PeerId,
+    pub mailbox: Arc<Mailbox>,
+    pub outbox: Arc<Outbox>,
+    pub dialect: Dialect,
+    pub signals: Rc<Signals>,
+}
+
+impl Frames {
+    /// The frames that wait, up to a bound, and whether there may be more.
+    fn take(&self, cx: &Context<'_>) -> (BytesMut, bool) {
+        let mut chunk = BytesMut::new();
+        while chunk.len() < MAX_CHUNK {
+            let frame = match self.outbox.poll_next(cx) {
+                Poll::Pending => return (chunk, false),
+                Poll::Ready(Next::Frame(frame)) => frame,
+                Poll::Ready(Next::Saved(count)) => {
+                    match self.dialect.encode(ServerMessage::Saved(count)) {
+                        Some(frame) => frame,
+                        None => continue,
+                    }
+                }
+                Poll::Ready(Next::Question) => {
+                    self.signals.questioned.notify_one();
+                    continue;
+                }
+                Poll::Ready(Next::Empty) => {
+                    if self.mailbox.post(Event::Drained(self.peer)).is_err() {
+                        self.signals.close(None);
+                    }
+                    continue;
+                }
+                Poll::Ready(Next::Close(close)) => {
+                    self.signals.close(Some(close));
+                    return (chunk, false);
+                }
+            };
+            Parser::write_message(&mut chunk, frame, OpCode::Binary, true, false);
+        }
+        (chunk, true)
+    }
+}
+
+impl MessageBody for SocketBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        let gates = Gates::of(&mut this.gates, cx.waker());
+        if let Some(mut cx) = gates.control.pass()
+            && let Poll::Ready(control) = Pin::new(&mut this.control).poll_next(&mut cx)
+        {
+            gates.control.reopen();
+            return Poll::Ready(control);
+        }
+        if let Some(cx) = gates.frames.pass() {
+            let (chunk, more) = this.frames.take(&cx);
+            if more {
+                gates.frames.reopen();
+            }
+            if !chunk.is_empty() {
+                this.frames.signals.sent.set(Instant::now());
+                return Poll::Ready(Some(Ok(chunk.freeze())));
+            }
+        }
+        Poll::Pending
+    }
+}
