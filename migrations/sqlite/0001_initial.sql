@@ -78,3 +78,22 @@ CREATE TABLE history (
     crc     INTEGER NOT NULL,
     bytes   BLOB    NOT NULL
 ) STRICT;
+
+-- Where rows go in: a view without rows of its own, so that one statement writes to both tables. `size` is null where the
+-- same batch has a later row of the document; a null key fills a place of a statement that has more than the batch.
+CREATE VIEW appends (key, author, client_id, at, crc, bytes, size, edited_at) AS
+    SELECT null, null, null, null, null, null, null, null WHERE false;
+
+CREATE TRIGGER append INSTEAD OF INSERT ON appends WHEN NEW.key IS NOT NULL BEGIN
+    INSERT INTO updates (key, author, client_id, at, crc, bytes)
+    VALUES (NEW.key, NEW.author, NEW.client_id, NEW.at, NEW.crc, NEW.bytes);
+    -- A head only moves forward.
+    SELECT raise(ABORT, 'another process wrote to the database')
+    FROM heads
+    WHERE NEW.size IS NOT NULL AND doc = NEW.key >> 32 AND head_seq >= NEW.key & 0xffffffff;
+    INSERT INTO heads (doc, head_seq, size, edited_at)
+    SELECT NEW.key >> 32, NEW.key & 0xffffffff, NEW.size, NEW.edited_at
+    WHERE NEW.size IS NOT NULL
+    ON CONFLICT (doc) DO UPDATE
+    SET head_seq = excluded.head_seq, size = excluded.size, edited_at = excluded.edited_at;
+END;

@@ -1,15 +1,13 @@
 //! The write path: rows of many documents in one transaction, mostly in one statement.
 //!
 //! What costs is not the rows but the statements (each is a trip to the connection's thread, and wakes somebody at each
-//! end) and the pages they dirty. So heads are remembered instead of asked for, a trigger puts the two halves of a row
-//! where they belong, and rows go in by chunks of fixed sizes whose statements stay prepared; places that are left over
+//! end) and the pages they dirty. So heads are remembered instead of asked for, the trigger `append` (see the migration)
+//! writes to both tables, and rows go in by chunks of fixed sizes whose statements stay prepared; places that are left over
 //! hold nulls, so that a batch that only adds rows is a single statement, which begins and commits by itself.
 
 use std::sync::{Arc, LazyLock};
 
-use sqlx::{
-    AssertSqlSafe, Executor, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments,
-};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 
 use super::{
     error::failed,
@@ -26,23 +24,6 @@ use crate::{
 /// Rows per statement. A prepared statement for each; the rest of a batch takes the smallest into which it fits.
 const CHUNKS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
-/// Where rows go in. A view without rows of its own, so that one statement can write to two tables.
-const APPENDS: &str = "
-    CREATE TEMP VIEW appends (key, author, client_id, at, crc, bytes, size, edited_at) AS
-        SELECT null, null, null, null, null, null, null, null WHERE false";
-/// `size` is null where the same batch has a later row of the document. A head only moves forward.
-const APPEND: &str = "
-    CREATE TEMP TRIGGER append INSTEAD OF INSERT ON appends WHEN NEW.key IS NOT NULL BEGIN
-        INSERT INTO updates (key, author, client_id, at, crc, bytes)
-            VALUES (NEW.key, NEW.author, NEW.client_id, NEW.at, NEW.crc, NEW.bytes);
-        SELECT raise(ABORT, 'another process wrote to the database') FROM heads
-            WHERE NEW.size IS NOT NULL AND doc = NEW.key >> 32 AND head_seq >= NEW.key & 0xffffffff;
-        INSERT INTO heads (doc, head_seq, size, edited_at)
-            SELECT NEW.key >> 32, NEW.key & 0xffffffff, NEW.size, NEW.edited_at WHERE NEW.size IS NOT NULL
-            ON CONFLICT (doc) DO UPDATE
-            SET head_seq = excluded.head_seq, size = excluded.size, edited_at = excluded.edited_at;
-    END";
-
 /// One statement text per chunk size.
 static INSERT_ROWS: LazyLock<[Arc<str>; CHUNKS.len()]> = LazyLock::new(|| {
     CHUNKS.map(|size| {
@@ -55,13 +36,6 @@ const INSERT_DOCUMENT: &str =
     "INSERT INTO documents (id, name, epoch, title, search_key, created_at)
     VALUES (?,?,?,?,?,?)";
 const UPDATE_TITLE: &str = "UPDATE documents SET title = ?, search_key = ? WHERE id = ?";
-
-/// Makes the connection one that can append.
-pub(super) async fn prepare(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    conn.execute(APPENDS).await?;
-    conn.execute(APPEND).await?;
-    Ok(())
-}
 
 /// See `Store::append`. Answers, too, about how many pages the commit put into the WAL.
 pub(super) async fn append(

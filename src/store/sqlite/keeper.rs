@@ -28,14 +28,14 @@ use crate::store::StoreError;
 
 /// Pages in the WAL (of 4 KiB) that call for a checkpoint. Higher is less work, as a page that many commits changed is
 /// copied once; lower is a smaller file and a quicker start after a crash.
-const CHECKPOINT_PAGES: u64 = 2048;
+const CHECKPOINT_PAGES: u64 = 8192;
 /// Pages in the WAL that call for a checkpoint while the writer waits.
-const STOP_PAGES: u64 = 4096;
-/// Pages of WAL (64 MiB) that are given back even under load.
-const TRUNCATE_PAGES: u64 = 16384;
-/// Pages written since a checkpoint began (32 MiB) from which on appends wait for it to end, because the disk is slower
+const STOP_PAGES: u64 = 12288;
+/// Pages of WAL (128 MiB) that are given back even under load.
+const TRUNCATE_PAGES: u64 = 32768;
+/// Pages written since a checkpoint began (96 MiB) from which on appends wait for it to end, because the disk is slower
 /// than they are; and how long, at most, should it fail to end.
-const FULL_PAGES: u64 = 8192;
+const FULL_PAGES: u64 = 24576;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Without a commit for this long it is time to tidy up.
 const QUIET: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use sqlx::{
 use tokio::sync::Mutex;
 
 use super::{
-    Shared, SqliteOptions, SqliteStore, append, error::failed, keeper::Keeper, names::Names,
+    Shared, SqliteOptions, SqliteStore, error::failed, keeper::Keeper, names::Names,
     watch::FileWatch, writer::Writer,
 };
 use crate::store::{Durability, StoreError};
@@ -94,9 +94,6 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
         .map_err(|error| at(&path, error))?;
     recognise(&mut conn, &path).await?;
     prepare(&mut conn, &path).await?;
-    append::prepare(&mut conn)
-        .await
-        .map_err(|error| at(&path, error))?;
     let names = Names::read(&mut conn)
         .await
         .map_err(|error| at(&path, error))?;
