@@ -58,6 +58,29 @@ pub struct Split {
     pub deletes_added: SmallVec<[IdRange; 1]>,
 }
 
+impl Split {
+    /// What splitting an update for an empty document comes to when all of it is ready, without a look at each struct.
+    /// `None` where the runs alone show that not all can be. Whoever applies it sees whether something was missing.
+    pub fn into_empty(scan: &Scan) -> Option<Self> {
+        let whole = |run: &Run| run.start == 0 && !run.has_skip;
+        if !scan.descending || !scan.deletes_normal || !scan.runs.iter().all(whole) {
+            return None;
+        }
+        let run_added = |run: &Run| IdRange {
+            client: run.client,
+            start: run.start,
+            end: run.end,
+        };
+        Some(Self {
+            ready: Ready::All,
+            rest: false,
+            missing: SmallVec::new(),
+            runs_added: scan.runs.iter().map(run_added).collect(),
+            deletes_added: SmallVec::new(),
+        })
+    }
+}
+
 /// Splits a scanned update for a document that knows exactly `known`, of which `deleted` is deleted.
 pub fn split(scan: &Scan, bytes: &[u8], known: &StateVector, deleted: &IdSet) -> Split {
     split_with(scan, bytes, known, deleted, &|_| true)

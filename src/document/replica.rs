@@ -110,7 +110,11 @@ impl Replica {
         let mut replica = Self::default();
         for update in updates {
             let scan = scan(update, limits)?;
-            let split = ready::split(&scan, update, &replica.known, &replica.deleted);
+            let first = replica.doc.is_none();
+            let split = first
+                .then(|| ready::Split::into_empty(&scan))
+                .flatten()
+                .unwrap_or_else(|| ready::split(&scan, update, &replica.known, &replica.deleted));
             if split.rest {
                 return Err(ReplicaError::NotReady);
             }
