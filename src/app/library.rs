@@ -17,7 +17,7 @@ use crate::{
     protocol::close::{Close, CloseCode},
     room::{
         compaction::replay,
-        event::{Command, RenameError},
+        event::{Command, Event, RenameError},
         registry::{Draining, Registry},
     },
     store::{DocRecord, DocState, ListQuery, Loaded, StoreError},
@@ -33,18 +33,9 @@ impl RoomLibrary {
     }
 
     async fn people(&self, doc: &DocId) -> Vec<Person> {
-        let Some(room) = self.registry.open(doc) else {
-            return Vec::new();
-        };
         let (reply, answer) = oneshot::channel();
-        if room
-            .post(crate::room::event::Event::Command(Box::new(
-                Command::People(reply),
-            )))
-            .is_err()
-        {
-            return Vec::new();
-        }
+        self.tell_if_open(doc, Command::People(reply));
+        // Where no room took the question, nobody is there.
         let people = answer.await.unwrap_or_default();
         people
             .into_iter()
@@ -62,13 +53,13 @@ impl RoomLibrary {
 
     /// Ends the document's room, if it is open: nobody edits what is in the trash.
     fn evict(&self, doc: &DocId, reason: &str) {
+        self.tell_if_open(doc, Command::Evict(Close::new(CloseCode::Gone, reason)));
+    }
+
+    /// Posts a command to the document's room, where there is one. A room that is just ending has nobody in it.
+    fn tell_if_open(&self, doc: &DocId, command: Command) {
         if let Some(room) = self.registry.open(doc) {
-            let close = Close::new(CloseCode::Gone, reason);
-            // A room that is just ending has nobody in it.
-            room.post(crate::room::event::Event::Command(Box::new(
-                Command::Evict(close),
-            )))
-            .ok();
+            room.post(Event::Command(Box::new(command))).ok();
         }
     }
 

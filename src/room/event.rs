@@ -116,6 +116,3 @@ pub enum Effect {
     /// Compact the log; `Event::Compacted` follows.
     Compact,
 }
-
-/// A Yjs client id and the peer that speaks for it.
-pub type Owner = (ClientId, PeerId);

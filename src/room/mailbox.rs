@@ -64,38 +64,27 @@ impl Mailbox {
             Ok(permit) => permit.forget(),
             Err(_) => return Err(RoomGone),
         }
-        self.put(event, permits)
+        self.put(|events| events.push_back((event, permits)))
     }
 
     /// Sends what the server itself has to say.
     pub fn post(&self, event: Event) -> Result<(), RoomGone> {
-        self.put(event, 0)
-    }
-
-    fn put(&self, event: Event, permits: u32) -> Result<(), RoomGone> {
-        let waker = {
-            let mut queue = self.lock();
-            if queue.closed {
-                return Err(RoomGone);
-            }
-            queue.events.push_back((event, permits));
-            queue.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(())
+        self.put(|events| events.push_back((event, 0)))
     }
 
     /// Like [`Self::post`], but ahead of everything that waits. Only for what does not depend on it: the answers of the
     /// store.
     pub fn post_first(&self, event: Event) -> Result<(), RoomGone> {
+        self.put(|events| events.push_front((event, 0)))
+    }
+
+    fn put(&self, add: impl FnOnce(&mut VecDeque<(Event, u32)>)) -> Result<(), RoomGone> {
         let waker = {
             let mut queue = self.lock();
             if queue.closed {
                 return Err(RoomGone);
             }
-            queue.events.push_front((event, 0));
+            add(&mut queue.events);
             queue.waker.take()
         };
         if let Some(waker) = waker {

@@ -73,7 +73,7 @@ impl Presence {
     }
 
     /// When `flush` has something to do.
-    pub fn deadline(&self, _now: Now) -> Option<Millis> {
+    pub fn deadline(&self) -> Option<Millis> {
         if !self.changed.is_empty() {
             return Some(self.sent_at + TICK);
         }

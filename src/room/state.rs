@@ -231,8 +231,8 @@ impl State {
     }
 
     /// When `flush` is to be called next although nothing has happened.
-    pub fn deadline(&self, now: Now) -> Option<u64> {
-        self.presence.deadline(now)
+    pub fn deadline(&self) -> Option<u64> {
+        self.presence.deadline()
     }
 
     pub fn has_uncommitted(&self) -> bool {
@@ -406,11 +406,7 @@ impl State {
     /// What was read may be stale or absent; see `answers`.
     pub(super) fn committed_replica(&self, loaded: &Loaded) -> Option<Replica> {
         match loaded {
-            Loaded::Live(stored) => {
-                let rows = stored.tail.iter().map(|row| &row.row.bytes);
-                let snapshot = stored.snapshot.iter().map(|snapshot| &snapshot.bytes);
-                Replica::load(snapshot.chain(rows), &self.limits.scan).ok()
-            }
+            Loaded::Live(stored) => compaction::replay(stored, &self.limits.scan).ok(),
             Loaded::Absent => Some(Replica::default()),
             _ => None,
         }

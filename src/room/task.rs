@@ -148,7 +148,7 @@ impl Room {
         let services = self.registry.services();
         let idle = idle_since.map(|since| since + services.idle_unload);
         let due = state
-            .deadline(self.now())
+            .deadline()
             .map(|at| services.started + Duration::from_millis(at));
         [idle, due].into_iter().flatten().min()
     }

@@ -183,15 +183,6 @@ impl Sockets {
         Ok(response)
     }
 
-    /// How many sockets are open.
-    pub fn len(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn slot(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Slot, Refused> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.limits.sockets {
             self.open.fetch_sub(1, Ordering::Relaxed);
