@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::outbox::Outbox;
 use crate::{
     clock::UnixMillis,
-    document::{ClientId, awareness::Millis},
+    document::awareness::Millis,
     protocol::{ClientMessage, Dialect, close::Close},
     store::{Append, Appended, Epoch, Loaded, Seq, StoreError},
 };

@@ -406,7 +406,7 @@ impl State {
     /// What was read may be stale or absent; see `answers`.
     pub(super) fn committed_replica(&self, loaded: &Loaded) -> Option<Replica> {
         match loaded {
-            Loaded::Live(stored) => compaction::replay(stored, &self.limits.scan).ok(),
+            Loaded::Live(stored) => super::compaction::replay(stored, &self.limits.scan).ok(),
             Loaded::Absent => Some(Replica::default()),
             _ => None,
         }
