@@ -17,12 +17,13 @@ use coscribe::{
     metrics::Metrics,
     protocol::{ClientMessage, Dialect, y_websocket},
     room::{
+        compaction::Folded,
         event::{Effect, Event, Join, Now, PeerId},
         limits::RoomLimits,
         outbox::{Next, Outbox},
         state::State,
     },
-    store::{Append, Appended, Loaded, LogRow, NewRow, Stored},
+    store::{Append, Appended, Loaded, LogRow, NewRow, Snapshot, Stored},
 };
 use yrs::{
     Doc, GetString, ReadTxn, Text, Transact, Update,
@@ -81,6 +82,13 @@ impl Room {
             epoch: 1,
             head_seq: self.committed,
         }));
+    }
+
+    fn rebuilds(&self) -> usize {
+        self.effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Rebuild))
+            .count()
     }
 
     fn join(&mut self, peer: PeerId, dialect: Dialect) -> Arc<Outbox> {
@@ -154,6 +162,14 @@ impl Author {
         let mut txn = self.0.transact_mut();
         let end = target.len(&txn);
         target.insert(&mut txn, end, text);
+        txn.encode_update_v1()
+    }
+
+    fn deletes_everything(&self) -> Vec<u8> {
+        let target = self.0.get_or_insert_text("t");
+        let mut txn = self.0.transact_mut();
+        let end = target.len(&txn);
+        target.remove_range(&mut txn, 0, end);
         txn.encode_update_v1()
     }
 
@@ -547,12 +563,7 @@ fn a_log_that_somebody_else_wrote_to_is_read_again_once_and_what_came_meanwhile_
         head_seq: 2,
     }));
     room.event(Event::Drained(1));
-    let rebuilds = room
-        .effects
-        .iter()
-        .filter(|effect| matches!(effect, Effect::Rebuild))
-        .count();
-    assert_eq!(rebuilds, 1);
+    assert_eq!(room.rebuilds(), 1);
     room.effects.clear();
     let other = Author::new(9);
     let foreign = LogRow {
@@ -593,4 +604,63 @@ fn a_log_that_somebody_else_wrote_to_is_read_again_once_and_what_came_meanwhile_
     for word in ["foreign ", "first ", "second "] {
         assert_eq!(reader.text().matches(word).count(), 1, "{word}");
     }
+}
+
+#[test]
+fn a_replica_that_holds_much_deleted_text_is_read_again_and_nobody_notices() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::Coscribe);
+    let author = Author::new(7);
+    let mut rows = Vec::new();
+    let filler = "x".repeat(1 << 20);
+    for _ in 0..9 {
+        room.update(1, &author.types(&filler));
+        rows.extend(room.in_flight.as_ref().unwrap().rows.clone());
+        room.commit();
+    }
+    room.update(1, &author.deletes_everything());
+    rows.extend(room.in_flight.as_ref().unwrap().rows.clone());
+    room.commit();
+    hear(&outbox);
+    let tail: Vec<_> = (1..)
+        .zip(rows)
+        .map(|(seq, row)| LogRow { seq, row })
+        .collect();
+    let limits = RoomLimits::default().scan;
+    let replica = Replica::load(tail.iter().map(|row| &row.row.bytes), &limits).unwrap();
+    let state = replica.full_state().unwrap();
+    let (seq, state_bytes) = (room.committed, state.len());
+    assert!(state_bytes < 1_000);
+
+    let in_flight = author.types("in flight");
+    room.update(1, &in_flight);
+    room.event(Event::Compacted(Some(Folded { seq, state_bytes })));
+    // What comes now waits until the log was read, and the log is read when nothing is on its way to it.
+    room.update(1, &author.types(" and later"));
+    assert_eq!(room.rebuilds(), 0);
+    let row = room.in_flight.as_ref().unwrap().rows[0].clone();
+    room.commit();
+    assert_eq!(room.rebuilds(), 1);
+    room.effects.clear();
+    let stored = Stored {
+        epoch: 1,
+        head_seq: seq + 1,
+        snapshot: Some(Snapshot {
+            seq,
+            bytes: state.clone(),
+        }),
+        tail: vec![LogRow { seq: seq + 1, row }],
+        title: String::new(),
+    };
+    let replica = Replica::load([&state, &stored.tail[0].row.bytes], &limits).unwrap();
+    room.state
+        .rebuilt(Some((&stored, replica)), room.now, &mut room.effects);
+    room.take_append();
+    room.commit();
+    room.says(1, ClientMessage::SyncStep1(Bytes::from_static(&[0])));
+    let heard = hear(&outbox);
+    assert_eq!(heard.closed, None);
+    let reader = Author::new(8);
+    reader.learns(heard.steps_2.last().unwrap());
+    assert_eq!(reader.text(), "in flight and later");
 }

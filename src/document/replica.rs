@@ -44,6 +44,8 @@ pub struct Replica {
     /// An upper bound of the size of the whole state: what it was when it was measured, and all updates since.
     size: usize,
     measured: usize,
+    /// Bytes of all updates that were ever applied, those of what is deleted since among them.
+    held: usize,
 }
 
 /// What applying an update brought.
@@ -88,6 +90,7 @@ impl Default for Replica {
             max_depth: MAX_TYPE_DEPTH,
             verbatim: None,
             size: 0,
+            held: 0,
             measured: 0,
         }
     }
@@ -151,6 +154,12 @@ impl Replica {
         self.size
     }
 
+    /// Bytes that were put in since the replica was built. What was deleted stays in memory, so this may be far above the
+    /// size of the state.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     pub fn is_empty(&self) -> bool {
         self.doc.is_none()
     }
@@ -196,6 +205,7 @@ impl Replica {
             return Ok(None);
         }
         self.size += bytes.len();
+        self.held += bytes.len();
         if let Some(verbatim) = &mut self.verbatim {
             verbatim.push(bytes.clone());
         }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::{
     answers::lower_by_frame,
     batch::{Ask, Sealed},
+    compaction::Folded,
     event::{Effect, Now, PeerId, RenameError},
     outbox::Pushed,
     state::State,
@@ -16,8 +17,12 @@ use super::{
 use crate::{
     document::{ClientId, Clock},
     protocol::{ServerMessage, close::Close, close::CloseCode},
-    store::{Append, Appended, NotWritable, Seq},
+    store::{Append, Appended, NotWritable},
 };
+
+/// Bytes of deleted content that may stay in memory besides twice the state. Every keystroke counts with its own
+/// update here, of some 30 bytes, so a document is read again at most once in hundreds of thousands of them.
+const MAY_HOLD: usize = 8 << 20;
 
 /// The batch that is with the store, and what is to be said when it is durable.
 pub(super) struct InFlight {
@@ -185,9 +190,10 @@ impl State {
         }
     }
 
-    pub(super) fn compacted(&mut self, covered: Option<Seq>) {
+    pub(super) fn compacted(&mut self, folded: Option<Folded>) {
         self.compacting = false;
-        if let Some(seq) = covered {
+        if let Some(Folded { seq, state_bytes }) = folded {
+            self.stale |= self.replica.held() > state_bytes * 2 + MAY_HOLD;
             // Bytes are estimated by rows: the exact number is known again after the next load.
             let left = self.head_seq.saturating_sub(seq);
             self.tail_bytes = self.tail_bytes.checked_div(self.tail_rows).unwrap_or(0) * left;

@@ -29,13 +29,21 @@ pub enum CompactionError {
     Interrupted,
 }
 
-/// Compacts what is committed of a document. Answers the last row that the snapshot covers, or nothing when there was
-/// nothing to do.
+/// What a compaction folded.
+#[derive(Debug, Clone, Copy)]
+pub struct Folded {
+    /// The last row that the snapshot covers.
+    pub seq: Seq,
+    /// Bytes of the state there.
+    pub state_bytes: usize,
+}
+
+/// Compacts what is committed of a document. Answers nothing when there was nothing to do.
 pub async fn compact(
     store: &Arc<dyn Store>,
     doc: &DocId,
     limits: &ScanLimits,
-) -> Result<Option<Seq>, CompactionError> {
+) -> Result<Option<Folded>, CompactionError> {
     let Loaded::Live(stored) = store.load(doc).await? else {
         return Ok(None);
     };
@@ -47,6 +55,7 @@ pub async fn compact(
     let bytes = tokio::task::spawn_blocking(move || verified_snapshot(&stored, &limits))
         .await
         .map_err(|_| CompactionError::Interrupted)??;
+    let state_bytes = bytes.len();
     let done = store
         .compact(Compaction {
             doc: doc.clone(),
@@ -54,7 +63,7 @@ pub async fn compact(
             snapshot: Snapshot { seq, bytes },
         })
         .await?;
-    Ok(done.then_some(seq))
+    Ok(done.then_some(Folded { seq, state_bytes }))
 }
 
 /// A snapshot of everything that is stored, read back and compared.

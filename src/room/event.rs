@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::outbox::Outbox;
+use super::{compaction::Folded, outbox::Outbox};
 use crate::{
     clock::UnixMillis,
     document::awareness::Millis,
     protocol::{ClientMessage, Dialect, close::Close},
-    store::{Append, Appended, Epoch, Loaded, Seq, StoreError},
+    store::{Append, Appended, Epoch, Loaded, StoreError},
 };
 
 /// One connection of one client to one document. Never used twice while the process lives.
@@ -55,7 +55,7 @@ pub enum Event {
     /// What the store holds, read because storing fails and somebody waits for an answer.
     CommittedState(Box<Result<Loaded, StoreError>>),
     /// A compaction has ended; it covered the log up to here.
-    Compacted(Option<Seq>),
+    Compacted(Option<Folded>),
     Command(Box<Command>),
 }
 
@@ -111,7 +111,7 @@ pub enum Effect {
     Append(Box<Append>),
     /// Read what is committed; `Event::CommittedState` follows.
     LoadCommitted,
-    /// The replica is broken: read the log again, then call `State::rebuilt`. Nothing else is handled before that.
+    /// The replica can not stay: read the log again, then call `State::rebuilt`. Nothing else is handled before that.
     Rebuild,
     /// Compact the log; `Event::Compacted` follows.
     Compact,

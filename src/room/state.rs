@@ -71,9 +71,11 @@ pub struct State {
     pub(super) tail_rows: u64,
     pub(super) tail_bytes: u64,
     pub(super) compacting: bool,
-    /// The replica is broken and has to be read again before anything else.
+    /// The replica is half changed and has to be read again before anything else.
     pub(super) broken: bool,
-    /// What came while the replica was broken.
+    /// The replica holds much that was deleted; reading it again frees that.
+    pub(super) stale: bool,
+    /// What came while the replica was to be read again.
     deferred: Vec<Event>,
     /// No peer may stay or come; the room ends when nothing is left to commit.
     ending: Option<Close>,
@@ -107,6 +109,7 @@ impl State {
             tail_bytes: 0,
             compacting: false,
             broken: false,
+            stale: false,
             deferred: Vec::new(),
             ending: None,
         }
@@ -148,16 +151,16 @@ impl State {
         self.replica.limit_depth(self.limits.type_depth);
     }
 
-    /// The log was read again after the replica broke. What was accepted before that and is not committed yet goes on
-    /// top of it, and what came meanwhile is handled now.
+    /// The log was read again. What was accepted before that and is not committed yet goes on top of it, and what came
+    /// meanwhile is handled now.
     pub fn rebuilt(
         &mut self,
         loaded: Option<(&Stored, Replica)>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        self.metrics.room_restarts.inc();
         self.broken = false;
+        self.stale = false;
         self.changes += 1;
         match loaded {
             Some((stored, replica)) => self.take_stored(stored, replica),
@@ -166,6 +169,20 @@ impl State {
         if self.reapply_pending().is_err() {
             self.fault();
         }
+        self.go_on(now, effects);
+    }
+
+    /// The log could not be read again.
+    pub fn not_rebuilt(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.broken {
+            return self.fault();
+        }
+        self.stale = false;
+        self.go_on(now, effects);
+    }
+
+    /// Handles what came while the replica was read.
+    fn go_on(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for event in std::mem::take(&mut self.deferred) {
             self.handle(event, now, effects);
         }
@@ -181,7 +198,8 @@ impl State {
     }
 
     pub fn handle(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
-        if self.broken && !matches!(event, Event::Committed(_) | Event::Storing(_)) {
+        if (self.broken || self.stale) && !matches!(event, Event::Committed(_) | Event::Storing(_))
+        {
             self.deferred.push(event);
             return;
         }
@@ -200,11 +218,15 @@ impl State {
 
     /// To be called after a run of events: what they left to do is done once for all of them.
     pub fn flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.broken {
+        if self.broken || self.stale {
             let asked = effects
                 .iter()
                 .any(|effect| matches!(effect, Effect::Rebuild));
             if self.in_flight.is_none() && !asked {
+                if self.broken {
+                    self.metrics.room_restarts.inc();
+                    tracing::warn!("a replica broke and is read again");
+                }
                 effects.push(Effect::Rebuild);
             }
             return;

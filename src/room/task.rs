@@ -284,9 +284,8 @@ impl Room {
         self.refuse_everyone(&close);
     }
 
-    /// Reads the log again after the replica broke. Answers false when the state panicked over it.
+    /// Reads the log again, as the replica broke or holds too much. Answers false when the state panicked over it.
     async fn rebuild(&self, state: &mut State, effects: &mut Vec<Effect>) -> bool {
-        tracing::warn!("a replica broke and is read again");
         let now = self.now();
         let loaded = match self.registry.services().store.load(&self.doc).await {
             Ok(Loaded::Live(stored)) => self.replica(stored).await.map(Some).ok(),
@@ -296,7 +295,7 @@ impl Room {
         let step = || match loaded {
             Some(Some((stored, replica))) => state.rebuilt(Some((&stored, replica)), now, effects),
             Some(None) => state.rebuilt(None, now, effects),
-            None => state.fault(),
+            None => state.not_rebuilt(now, effects),
         };
         catch_unwind(AssertUnwindSafe(step)).is_ok()
     }
@@ -332,7 +331,7 @@ impl Room {
     }
 }
 
-async fn compacted(registry: &Registry, doc: &DocId) -> Option<u64> {
+async fn compacted(registry: &Registry, doc: &DocId) -> Option<compaction::Folded> {
     let services = registry.services();
     match compaction::compact(&services.store, doc, &services.limits.scan).await {
         Ok(covered) => {
