@@ -63,7 +63,11 @@ impl Split {
     /// `None` where the runs alone show that not all can be. Whoever applies it sees whether something was missing.
     pub fn into_empty(scan: &Scan) -> Option<Self> {
         let whole = |run: &Run| run.start == 0 && !run.has_skip;
-        if !scan.descending || !scan.deletes_normal || !scan.runs.iter().all(whole) {
+        if scan.is_empty()
+            || !scan.descending
+            || !scan.deletes_normal
+            || !scan.runs.iter().all(whole)
+        {
             return None;
         }
         let run_added = |run: &Run| IdRange {

@@ -28,7 +28,7 @@ const MAY_HOLD: usize = 8 << 20;
 pub(super) struct InFlight {
     sealed: Sealed,
     row_count: u64,
-    bytes: usize,
+    pub(super) bytes: usize,
     acks: Vec<(PeerId, u64)>,
     echoes: Vec<(PeerId, Bytes)>,
     pub(super) answers: Vec<(Ask, Bytes)>,

@@ -175,8 +175,9 @@ impl State {
     /// The log could not be read again.
     pub fn not_rebuilt(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.broken {
-            return self.fault();
+            self.fault();
         }
+        self.broken = false;
         self.stale = false;
         self.go_on(now, effects);
     }
@@ -390,6 +391,14 @@ impl State {
     fn drop_pending(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         self.metrics.uncommitted_bytes.dec_by(pending.bytes as i64);
+    }
+
+    /// Takes what is not committed off the books: the room is over.
+    pub fn give_up(&mut self) {
+        self.drop_pending();
+        if let Some(batch) = self.in_flight.take() {
+            self.metrics.uncommitted_bytes.dec_by(batch.bytes as i64);
+        }
     }
 
     pub fn close_all(&mut self, close: &Close) {

@@ -89,11 +89,10 @@ impl Room {
             } else {
                 step()
             };
-            if stepped.is_err() {
-                return self.panicked(state).await;
-            }
-            if !self.perform(&mut state, &mut effects).await {
-                return self.panicked(state).await;
+            // Before the effects, as reading a document again takes its time, and after it.
+            self.registry.services().bells.ring();
+            if stepped.is_err() || !self.perform(&mut state, &mut effects).await {
+                return self.panicked(state, effects).await;
             }
             self.registry.services().bells.ring();
             if self.may_end(&mut state, &mut idle_since).await {
@@ -261,7 +260,7 @@ impl Room {
 
     /// A fault in the room's own code: everybody reconnects to a fresh room. A batch that is with the writer is waited
     /// for, as the next room must read a log that does not change behind its back.
-    async fn panicked(&self, mut state: Box<State>) {
+    async fn panicked(&self, mut state: Box<State>, effects: Vec<Effect>) {
         self.registry.services().metrics.room_restarts.inc();
         tracing::error!("a room ended by a panic; its document is read again");
         let close = Close::new(
@@ -269,6 +268,15 @@ impl Room {
             "the document had to be read again; please reconnect",
         );
         state.close_all(&close);
+        for effect in effects {
+            // It was accepted before the panic, and its answer is waited for below.
+            if let Effect::Append(append) = effect {
+                self.registry
+                    .services()
+                    .writer
+                    .submit(*append, self.mailbox.clone());
+            }
+        }
         let mut events = Vec::new();
         let mut waits = state.has_batch_in_flight();
         while waits {
@@ -281,6 +289,7 @@ impl Room {
                 }
             }
         }
+        state.give_up();
         self.refuse_everyone(&close);
     }
 

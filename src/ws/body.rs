@@ -5,7 +5,7 @@
 //! at once as there are, and the session's channel carries only pings, pongs and the close.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     pin::Pin,
     rc::Rc,
     sync::{
@@ -40,6 +40,9 @@ pub(super) struct Signals {
     pub questioned: Notify,
     close: Cell<Option<Close>>,
     closing: Notify,
+    /// The connection is to stay after the last frame, until the client has read it.
+    held: Cell<bool>,
+    holds: RefCell<Option<Waker>>,
 }
 
 impl Signals {
@@ -49,6 +52,8 @@ impl Signals {
             questioned: Notify::new(),
             close: Cell::new(None),
             closing: Notify::new(),
+            held: Cell::new(false),
+            holds: RefCell::new(None),
         })
     }
 
@@ -56,6 +61,27 @@ impl Signals {
     pub(super) async fn closed(&self) -> Option<Close> {
         self.closing.notified().await;
         self.close.take()
+    }
+
+    /// Keeps the connection open although nothing more will be sent, until [`Self::release`].
+    pub(super) fn hold(&self) {
+        self.held.set(true);
+    }
+
+    pub(super) fn release(&self) {
+        self.held.set(false);
+        if let Some(connection) = self.holds.take() {
+            connection.wake();
+        }
+    }
+
+    /// What the connection gets for its end.
+    fn end<T>(&self, connection: &Waker) -> Poll<Option<T>> {
+        if self.held.get() {
+            self.holds.replace(Some(connection.clone()));
+            return Poll::Pending;
+        }
+        Poll::Ready(None)
     }
 
     fn close(&self, close: Option<Close>) {
@@ -216,7 +242,10 @@ impl MessageBody for SocketBody {
             && let Poll::Ready(control) = Pin::new(&mut this.control).poll_next(&mut cx)
         {
             gates.control.reopen();
-            return Poll::Ready(control);
+            return match control {
+                Some(control) => Poll::Ready(Some(control)),
+                None => this.frames.signals.end(cx.waker()),
+            };
         }
         if let Some(cx) = gates.frames.pass() {
             let (chunk, more) = this.frames.take(&cx);

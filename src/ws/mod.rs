@@ -4,6 +4,7 @@
 //! mean is `protocol`'s and `room`'s business.
 
 mod body;
+mod inbound;
 pub mod rate;
 mod session;
 pub mod upgrade;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     body::Signals,
+    inbound::Inbound,
     rate::{Rate, RateLimit},
 };
 use crate::{
@@ -40,7 +41,8 @@ const MAX_BYTES: usize = 256 << 10;
 /// How long a peer may take to answer when its client seems to have come back on another socket.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(5);
 
-/// How long a socket whose room is gone waits for its outbox to say why.
+/// How long a socket whose room is gone waits for its outbox to say why, and how long a client may take to answer a
+/// close.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a socket task needs to know.
@@ -70,6 +72,7 @@ impl Connection {
         self,
         signals: Rc<Signals>,
         session: Session,
+        inbound: Rc<Inbound>,
         mut stream: AggregatedMessageStream,
         slot: S,
     ) {
@@ -91,7 +94,7 @@ impl Connection {
         drop(slot);
         if let Some(close) = close {
             // Boxed, as it is needed once and its room would be kept all the time.
-            Box::pin(say_goodbye(session, close)).await;
+            Box::pin(say_goodbye(session, close, &pulse.signals, &inbound)).await;
         }
     }
 
@@ -195,14 +198,32 @@ async fn prove_life(session: &mut Session, pulse: &Pulse) -> Option<Close> {
 }
 
 /// Closes the socket with a code. A peer that does not read can not be told; the socket's own timeout ends it.
-async fn say_goodbye(session: Session, Close { code, reason }: Close) {
+///
+/// A connection that is closed while something unread arrives is reset, and the client may never see the code. So what
+/// it still sends is thrown away until it answers the close, for a short time.
+async fn say_goodbye(
+    session: Session,
+    Close { code, reason }: Close,
+    signals: &Signals,
+    inbound: &Inbound,
+) {
     let reason = CloseReason {
         code: WireCode::from(code.code()),
         description: Some(reason),
     };
+    let ours = code != CloseCode::Normal;
+    if ours {
+        signals.hold();
+    }
     tokio::time::timeout(Duration::from_secs(5), session.close(Some(reason)))
         .await
         .ok();
+    if ours {
+        tokio::time::timeout(LAST_WORDS, inbound.discard())
+            .await
+            .ok();
+        signals.release();
+    }
 }
 
 /// What one look at the socket brought beside messages.
@@ -277,14 +298,12 @@ fn broken(error: &ProtocolError) -> Option<Close> {
         ProtocolError::Io(error) => match error.kind() {
             // Reserved bits are set, or a text is not UTF-8.
             ErrorKind::InvalidData => Some(Close::new(CloseCode::Protocol, error.to_string())),
-            // Fragments that together exceed the limit come as an error without a type of its own.
-            ErrorKind::Other
-                if !error
-                    .get_ref()
-                    .is_some_and(|cause| cause.is::<PayloadError>()) =>
-            {
-                Some(too_big())
-            }
+            ErrorKind::Other => match error.get_ref().map(|cause| cause.downcast_ref()) {
+                Some(Some(PayloadError::Overflow)) => Some(too_big()),
+                Some(Some(_)) => None,
+                // Fragments that together exceed the limit come as an error without a type of its own.
+                _ => Some(too_big()),
+            },
             _ => None,
         },
         other => Some(Close::new(CloseCode::Protocol, other.to_string())),

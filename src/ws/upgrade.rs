@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     body::{Frames, Signals, SocketBody},
+    inbound::Inbound,
     rate::RateLimit,
     session::Connection,
 };
@@ -127,10 +128,11 @@ impl Sockets {
             .filter_map(|list| list.split(',').next())
             .map(str::trim)
             .collect();
+        let largest = self.limits.message_bytes.saturating_mul(READ_BEYOND);
+        let (inbound, body) = Inbound::take(request, body, largest).map_err(Refused::Handshake)?;
         let (response, session, stream) =
             actix_ws::handle_with_protocols(request, body, &protocols)
                 .map_err(Refused::Handshake)?;
-        let largest = self.limits.message_bytes.saturating_mul(READ_BEYOND);
         let stream = stream
             .max_frame_size(largest)
             .aggregate_continuations()
@@ -178,7 +180,7 @@ impl Sockets {
         self.metrics.sockets_opened.inc();
         drop(
             self.tasks
-                .spawn_local(connection.run(signals, session, stream, slot)),
+                .spawn_local(connection.run(signals, session, inbound, stream, slot)),
         );
         Ok(response)
     }

@@ -418,3 +418,45 @@ async fn a_socket_that_says_goodbye_is_closed_without_lingering() {
         .await
         .expect("the server closes");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_still_sending_reads_the_code_of_the_close_and_not_a_reset() {
+    let server = Server::with(&["--max-message-bytes", "4KiB"]).await;
+    for _ in 0..10 {
+        let mut stream = raw_socket(&server).await;
+        // A binary frame of 512 KiB, of which a part is still on its way when the server has seen enough.
+        let mut frame = vec![0x82, 0xff];
+        frame.extend((512u64 << 10).to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(vec![0; 256 << 10]);
+        stream.write_all(&frame).await.unwrap();
+        let mut seen = Vec::new();
+        let limit = std::time::Duration::from_secs(5);
+        while !seen.windows(2).any(|pair| pair == 1009u16.to_be_bytes()) {
+            let read = tokio::time::timeout(limit, stream.read_buf(&mut seen)).await;
+            assert!(read.expect("an answer").expect("no reset") > 0);
+        }
+        // Still there, so that a client that has not read yet can.
+        stream.write_all(&[0; 1_000]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_announces_gigabytes_is_not_collected() {
+    let server = Server::start().await;
+    let before = server.rss();
+    let mut stream = raw_socket(&server).await;
+    let mut frame = vec![0x82, 0xff];
+    frame.extend((8u64 << 30).to_be_bytes());
+    frame.extend([0; 4]);
+    stream.write_all(&frame).await.unwrap();
+    let chunk = vec![0; 1 << 20];
+    for _ in 0..128 {
+        // The server closes while we send.
+        if stream.write_all(&chunk).await.is_err() {
+            break;
+        }
+    }
+    let grown = server.rss().saturating_sub(before);
+    assert!(grown < 32 << 20, "grown by {} MiB", grown >> 20);
+}
