@@ -1,6 +1,7 @@
 //! Many malformed frames against one document, while two people work in another.
 //!
-//! `COSCRIBE_FRAMES` says how many, `COSCRIBE_FIRST_SEED` which.
+//! `COSCRIBE_FRAMES` says how many, `COSCRIBE_FIRST_SEED` which. `COSCRIBE_FRAMES_PER_SECOND` slows the attackers down,
+//! who otherwise take all processors for themselves, those of the two people included.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use crate::{
 };
 
 const ATTACKERS: u64 = 4;
+/// Frames that an attacker sends before it waits for the server.
+const BURST: u64 = 50;
 /// Memory that the flood may cost.
 const MAY_GROW: u64 = 64 << 20;
 
@@ -28,6 +31,10 @@ async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_an
     let frames = count("COSCRIBE_FRAMES", 20_000);
     let seed = count("COSCRIBE_FIRST_SEED", 1);
     eprintln!("seed {seed}");
+    let pace = match count("COSCRIBE_FRAMES_PER_SECOND", 0) {
+        0 => None,
+        rate => Some(Duration::from_secs(BURST * ATTACKERS) / u32::try_from(rate).unwrap()),
+    };
     let flags = [
         "--max-messages-per-second",
         "1000000",
@@ -50,7 +57,14 @@ async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_an
         .map(|number| {
             let url = server.socket("attacked");
             let random = StdRng::seed_from_u64(seed * ATTACKERS + number);
-            tokio::spawn(attack(url, frames / ATTACKERS, samples.clone(), random))
+            let pace = pace.map(tokio::time::interval);
+            tokio::spawn(attack(
+                url,
+                frames / ATTACKERS,
+                samples.clone(),
+                random,
+                pace,
+            ))
         })
         .collect();
     let mut loud = Vec::new();
@@ -130,12 +144,21 @@ async fn samples(server: &Server) -> Vec<Vec<u8>> {
 }
 
 /// Sends malformed frames, and comes back when it is thrown out. Returns how often it was.
-async fn attack(url: String, frames: u64, samples: Vec<Vec<u8>>, mut random: StdRng) -> u64 {
+async fn attack(
+    url: String,
+    frames: u64,
+    samples: Vec<Vec<u8>>,
+    mut random: StdRng,
+    mut pace: Option<tokio::time::Interval>,
+) -> u64 {
     let mut reconnects = 0;
     let mut sent = 0;
     let mut peer = Connect::to(&url).silent().await;
     while sent < frames {
-        for _ in 0..50 {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
+        for _ in 0..BURST {
             peer.send(malformed(&samples, &mut random));
             sent += 1;
         }
