@@ -26,8 +26,6 @@ CREATE TABLE documents (
     trashed_at        INTEGER,
     deleted_at        INTEGER,
     quarantine_reason TEXT,
-    -- Loads that ended with the process; back to 0 after one that did not.
-    load_attempts     INTEGER NOT NULL DEFAULT 0,
     state             TEXT    NOT NULL GENERATED ALWAYS AS (
         CASE
             WHEN deleted_at IS NOT NULL THEN 'deleted'

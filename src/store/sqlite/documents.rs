@@ -103,7 +103,7 @@ const INSERT_DOCUMENT: &str = "
 const REVIVE_DOCUMENT: &str = "
     UPDATE documents
     SET epoch = epoch + 1, title = '', search_key = ?, created_at = ?, trashed_at = NULL, deleted_at = NULL,
-        quarantine_reason = NULL, load_attempts = 0
+        quarantine_reason = NULL
     WHERE id = ?";
 const RESET_HEAD: &str = "REPLACE INTO heads (doc, head_seq, size, edited_at) VALUES (?, 0, 0, ?)";
 
