@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod converge;
 pub mod document;
 pub mod health;
 pub mod http;

@@ -19,6 +19,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("document", ""),
     ("protocol", "document"),
     ("auth", ""),
+    // A client of any server: it speaks the wire and knows nothing of what is behind ours.
+    ("converge", "document protocol"),
     ("store", "clock document"),
     (
         "room",
@@ -31,7 +33,7 @@ const LAYERS: &[(&str, &str)] = &[
         "app",
         "clock config lifecycle health metrics document protocol auth store room ws http",
     ),
-    ("cli", "config lifecycle telemetry store app"),
+    ("cli", "config converge lifecycle telemetry store app"),
     ("main", ""),
     ("lib", ""),
 ];

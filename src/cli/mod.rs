@@ -7,6 +7,7 @@
 mod backup;
 mod check;
 mod config;
+mod converge;
 mod restore;
 mod serve;
 
@@ -44,6 +45,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Print the settings in force and where each came from, or the reference of all settings
     Config(config::ConfigArgs),
+    /// Prove that all replicas end equal: simulated people edit on a bad network, on our server or any other
+    Converge(converge::ConvergeArgs),
 }
 
 /// What a command found.
@@ -73,13 +76,16 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
     if let Some(Command::Config(args)) = &cli.command {
         return config::run(args, &cli.flags, &environment);
     }
+    if let Some(Command::Converge(args)) = &cli.command {
+        return converge::run(args);
+    }
     let config = Config::load(&cli.flags, &environment)?;
     match cli.command {
         None | Some(Command::Serve) => serve::run(config),
         Some(Command::Check) => check::run(&config),
         Some(Command::Backup(args)) => backup::run(&args, &config),
         Some(Command::Restore(args)) => restore::run(&args, &config),
-        Some(Command::Config(_)) => unreachable!("handled above"),
+        Some(Command::Config(_) | Command::Converge(_)) => unreachable!("handled above"),
     }
 }
 
