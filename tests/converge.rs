@@ -206,7 +206,7 @@ impl Relay {
     fn drops(&self, update: &[u8]) -> bool {
         let mut hash = rustc_hash::FxHasher::default();
         hash.write(update);
-        self.loses && hash.finish() % 6 == 0
+        self.loses && hash.finish().is_multiple_of(6)
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream) {

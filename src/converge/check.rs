@@ -58,7 +58,7 @@ pub enum Kind {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     pub kind: Kind,
     pub what: String,
@@ -392,5 +392,128 @@ impl<'a> Evidence<'a> {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yrs::{Text as _, updates::decoder::Decode as _};
+
+    use super::*;
+    use crate::{converge::person::Shared, document::replica::doc_with};
+
+    const A: Token = token(0);
+    const B: Token = token(1);
+
+    const fn token(step: u32) -> Token {
+        Token {
+            client: 0,
+            step,
+            part: 0,
+        }
+    }
+
+    fn kinds(reference: &Doc, people: &[&Shared]) -> Vec<Kind> {
+        let states: Vec<_> = people.iter().map(|person| person.lock()).collect();
+        let states: Vec<&State> = states.iter().map(|state| &**state).collect();
+        let findings = check(&[Print::of("reference", reference)], &states);
+        findings.iter().map(|finding| finding.kind).collect()
+    }
+
+    /// Writes as a person does; returns the update.
+    fn write(person: &Shared, text: &str) -> Vec<u8> {
+        let mut state = person.lock();
+        let root = state.doc.get_or_insert_text("text");
+        let mut txn = state.doc.transact_mut();
+        root.push(&mut txn, text);
+        let update = txn.encode_update_v1();
+        drop(txn);
+        state.ledger.wrote(token::contents(&update, true).unwrap());
+        update
+    }
+
+    fn replica_of(updates: &[&Vec<u8>]) -> Doc {
+        let doc = doc_with(99);
+        for update in updates {
+            let update = yrs::Update::decode_v1(update).unwrap();
+            doc.transact_mut().apply_update(update).unwrap();
+        }
+        doc
+    }
+
+    #[test]
+    fn what_is_there_once_is_fine_and_what_is_not_is_lost() {
+        let writer = Shared::new(0, 7);
+        let update = write(&writer, &A.to_string());
+        assert_eq!(kinds(&replica_of(&[&update]), &[&writer]), []);
+        assert_eq!(kinds(&replica_of(&[]), &[&writer]), [Kind::Lost]);
+    }
+
+    #[test]
+    fn the_dead_may_take_along_what_nobody_received_and_nothing_else() {
+        let (writer, other) = (Shared::new(0, 7), Shared::new(1, 8));
+        let update = write(&writer, &A.to_string());
+        writer.lock().dead = true;
+        assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), []);
+        let contents = token::contents(&update, false).unwrap();
+        other.lock().ledger.received(&contents);
+        assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), [Kind::Lost]);
+    }
+
+    #[test]
+    fn a_copy_that_nobody_made_is_a_duplicate() {
+        let writer = Shared::new(0, 7);
+        let update = write(&writer, &A.to_string());
+        let stranger = Shared::new(1, 8);
+        let copy = write(&stranger, &A.to_string());
+        assert_eq!(
+            kinds(&replica_of(&[&update, &copy]), &[&writer]),
+            [Kind::Duplicated]
+        );
+    }
+
+    #[test]
+    fn what_was_deleted_for_somebody_stays_deleted() {
+        let writer = Shared::new(0, 7);
+        let update = write(&writer, &A.to_string());
+        let contents = token::contents(&update, false).unwrap();
+        let reference = replica_of(&[&update]);
+        for range in contents.structs {
+            let mut state = writer.lock();
+            let length = range.end - range.start;
+            state
+                .ledger
+                .arrived_deletes
+                .insert(range.client, range.start, length);
+        }
+        assert_eq!(kinds(&reference, &[&writer]), [Kind::Resurrected]);
+    }
+
+    #[test]
+    fn the_order_in_which_something_was_written_is_kept() {
+        let writer = Shared::new(0, 7);
+        let update = write(&writer, &format!("{A}{B}"));
+        let reference = replica_of(&[&update]);
+        writer.lock().ledger.order.push(Before(A, B));
+        assert_eq!(kinds(&reference, &[&writer]), []);
+        writer.lock().ledger.order.push(Before(B, A));
+        assert_eq!(kinds(&reference, &[&writer]), [Kind::Disordered]);
+    }
+
+    #[test]
+    fn replicas_that_differ_are_named_with_the_first_token_that_does() {
+        let writer = Shared::new(0, 7);
+        let (one, two) = (
+            write(&writer, &A.to_string()),
+            write(&writer, &B.to_string()),
+        );
+        let whole = Print::of("one", &replica_of(&[&one, &two]));
+        let part = Print::of("two", &replica_of(&[&one]));
+        let finding = whole.difference(&part).unwrap();
+        assert_eq!(finding.steps, [B.step]);
+        assert!(finding.what.contains(&B.to_string()), "{}", finding.what);
+        assert_eq!(whole.difference(&whole), None);
+        let waiting = Print::of("three", &replica_of(&[&two]));
+        assert!(waiting.pending);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::random::Random;
 
-/// Edits that take place in one millisecond of the plan, on average, times 1000.
+/// Edits of all people in one second of the plan, on average.
 const EDITS_PER_SECOND: u64 = 150;
 /// One fault for so many edits.
 const EDITS_PER_FAULT: u32 = 12;

@@ -231,7 +231,10 @@ impl Crowd {
                 let why = error.unwrap_or_else(|| {
                     "it accepts connections but does not answer sync step 1; does it speak y-websocket at this path?".to_owned()
                 });
-                return Err(CannotRun(format!("no session at {}: {why}", target.url)));
+                return Err(CannotRun(format!(
+                    "no session at {}: {why}; start the server there, or give another --url",
+                    target.url
+                )));
             }
             sleep(POLL).await;
         }
