@@ -115,6 +115,7 @@ async fn a_relay_that_loses_updates_is_found_out_by_a_short_script_that_fails_ag
     let (code, out, err) = converge(&arguments).await;
     assert_eq!(code, 1, "{out}\n{err}");
     assert!(out.starts_with("FAILED"), "{out}");
+    eprintln!("{out}");
     let report = read_json(&json);
     let small = &report["shrunk"];
     assert!(small["steps"].as_u64().unwrap() < 20, "{out}");
@@ -163,11 +164,33 @@ async fn what_can_not_run_ends_with_2_and_says_what_to_do() {
         (&["--json", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--url", &url, "--server-cmd", "exit 3"], "exit 3"),
         (&["--nonsense"], "--nonsense"),
+        (&["--url", "ws://localhost:1/?room="], "appended"),
+        (&["--data-dir", "/nowhere"], "--server-cmd"),
     ] {
         let (code, _, err) = converge(arguments).await;
         assert_eq!(code, 2, "{arguments:?}: {err}");
         assert!(err.contains(word), "{arguments:?}: {err}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_reports_what_it_has_and_gives_no_verdict() {
+    let running = Command::new(env!("CARGO_BIN_EXE_coscribe"))
+        .args(["converge", "--ops", "20000", "--seed", "3"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // Long enough to begin, much shorter than the two minutes that the plan takes.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let pid = rustix::process::Pid::from_raw(running.id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ending = tokio::time::timeout(Duration::from_secs(20), running.wait_with_output());
+    let output = ending.await.expect("it ends at once").unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.starts_with("INTERRUPTED"), "{text}");
 }
 
 fn read_json(file: &Path) -> serde_json::Value {

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{Verdict, runtime};
+use crate::config::Flags;
 use crate::converge::{
     plan::{Plan, Shape, What, Workload},
     report::Report,
@@ -77,7 +78,12 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn run(args: &ConvergeArgs) -> anyhow::Result<Verdict> {
+pub(super) fn run(args: &ConvergeArgs, flags: &Flags) -> anyhow::Result<Verdict> {
+    if !flags.is_empty() {
+        bail!(
+            "settings of the server mean nothing to converge; give them in --server-cmd, together with --url"
+        );
+    }
     let plan = args.plan()?;
     // A report that can not be written is no reason to work for minutes first.
     for file in [&args.json, &args.html].into_iter().flatten() {
@@ -224,6 +230,9 @@ fn address_of(text: &str) -> anyhow::Result<String> {
         bail!(
             "--url {text}: it must begin with ws://; TLS is not spoken here, connect behind the proxy that does"
         );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        bail!("--url {text}: documents' names are appended, so nothing may follow ? or #");
     }
     let host = url
         .host_str()

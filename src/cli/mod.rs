@@ -77,7 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         return config::run(args, &cli.flags, &environment);
     }
     if let Some(Command::Converge(args)) = &cli.command {
-        return converge::run(args);
+        return converge::run(args, &cli.flags);
     }
     let config = Config::load(&cli.flags, &environment)?;
     match cli.command {

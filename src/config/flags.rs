@@ -48,6 +48,11 @@ impl Flags {
         }
     }
 
+    /// Whether no setting was given.
+    pub fn is_empty(&self) -> bool {
+        self.config.is_none() && self.given.is_empty()
+    }
+
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static Setting, &str)> {
         self.given
             .iter()
