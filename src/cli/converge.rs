@@ -18,7 +18,7 @@ use crate::converge::{
     report::Report,
     script,
     server::Server,
-    session::{self, Conduct, Target},
+    session::{self, Conduct, Outcome, Target},
     shrink::{self, Shrunk},
 };
 
@@ -147,7 +147,7 @@ impl ConvergeArgs {
         }
         let mut shrunk = None;
         if !outcome.findings.is_empty() && self.shrink > 0 && !outcome.interrupted {
-            shrunk = self.smaller(&target, plan, stop.clone()).await;
+            shrunk = self.smaller(&target, plan, &outcome, stop.clone()).await;
         }
         let report = Report::new(&target.url, plan, &outcome, shrunk.as_ref());
         print!("{}", report.text());
@@ -171,6 +171,7 @@ impl ConvergeArgs {
         &self,
         target: &Target,
         plan: &Plan,
+        failed: &Outcome,
         stop: CancellationToken,
     ) -> Option<Shrunk> {
         eprintln!(
@@ -182,7 +183,14 @@ impl ConvergeArgs {
             stop,
             progress: &|_, _| {},
         };
-        let shrunk = shrink::shrink(target, plan, &conduct, Duration::from_secs(self.shrink)).await;
+        let shrunk = shrink::shrink(
+            target,
+            plan,
+            failed,
+            &conduct,
+            Duration::from_secs(self.shrink),
+        )
+        .await;
         if shrunk.is_none() {
             eprintln!(
                 "coscribe: it did not fail again with the same plan; the interleaving matters"

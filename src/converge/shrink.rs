@@ -9,6 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::{
+    check::Kind,
     plan::{Plan, Step, What},
     session::{self, Conduct, Outcome, Target},
 };
@@ -37,13 +38,16 @@ struct Shrinker<'a> {
     conduct: &'a Conduct<'a>,
     deadline: Instant,
     attempts: u32,
+    /// What was wrong with the whole plan; something else is another failure.
+    wanted: Vec<Kind>,
     found: Option<(Plan, Outcome)>,
 }
 
-/// Shrinks a plan that failed. `None` when it does not fail again, or no attempt fitted into `budget`.
+/// Shrinks a plan that failed in these ways. `None` when it does not fail again, or no attempt fitted into `budget`.
 pub async fn shrink(
     target: &Target,
     plan: &Plan,
+    failed: &Outcome,
     conduct: &Conduct<'_>,
     budget: Duration,
 ) -> Option<Shrunk> {
@@ -52,6 +56,7 @@ pub async fn shrink(
         conduct,
         deadline: Instant::now() + budget,
         attempts: 0,
+        wanted: failed.findings.iter().map(|finding| finding.kind).collect(),
         found: None,
     };
     let whole = [plan.clone()];
@@ -135,11 +140,14 @@ impl Shrinker<'_> {
     /// Runs these plans side by side; those that failed, with what was found.
     async fn failing(&mut self, plans: &[Plan]) -> Vec<Option<(Plan, Outcome)>> {
         self.attempts += plans.len() as u32;
-        let (target, conduct) = (self.target, self.conduct);
+        let (target, conduct, wanted) = (self.target, self.conduct, &self.wanted);
         let runs = plans.iter().map(async |plan| {
             let plan = hurried(plan);
             let outcome = session::run(target, &plan, conduct).await.ok()?;
-            (!outcome.findings.is_empty()).then_some((plan, outcome))
+            let mut kinds = outcome.findings.iter().map(|finding| finding.kind);
+            kinds
+                .any(|kind| wanted.contains(&kind))
+                .then_some((plan, outcome))
         });
         let runs: Vec<_> = runs.collect();
         stream::iter(runs).buffered(SIDE_BY_SIDE).collect().await
