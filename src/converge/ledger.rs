@@ -6,10 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::token::{Contents, Token};
-use crate::document::{
-    ClientId,
-    id_set::{IdRange, IdSet},
-};
+use crate::document::id_set::{IdRange, IdSet};
 
 /// One token as it was written.
 #[derive(Debug, Clone, Copy)]
@@ -65,15 +62,6 @@ impl Ledger {
     pub fn acknowledged(&self) -> usize {
         let back = |written: &&Written| contains(&self.arrived, written.ids);
         self.written.iter().filter(back).count()
-    }
-
-    /// How many clocks of `client` this person has made.
-    pub fn made(&self, client: ClientId) -> u32 {
-        self.own
-            .iter()
-            .filter(|range| range.client == client)
-            .map(|range| range.end - range.start)
-            .sum()
     }
 }
 
