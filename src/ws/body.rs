@@ -5,7 +5,7 @@
 //! at once as there are, and the session's channel carries only pings, pongs and the close.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -42,7 +42,7 @@ pub(super) struct Signals {
     closing: Notify,
     /// The connection is to stay after the last frame, until the client has read it.
     held: Cell<bool>,
-    holds: RefCell<Option<Waker>>,
+    waiting: Cell<Option<Waker>>,
 }
 
 impl Signals {
@@ -53,7 +53,7 @@ impl Signals {
             close: Cell::new(None),
             closing: Notify::new(),
             held: Cell::new(false),
-            holds: RefCell::new(None),
+            waiting: Cell::new(None),
         })
     }
 
@@ -70,7 +70,7 @@ impl Signals {
 
     pub(super) fn release(&self) {
         self.held.set(false);
-        if let Some(connection) = self.holds.take() {
+        if let Some(connection) = self.waiting.take() {
             connection.wake();
         }
     }
@@ -78,7 +78,7 @@ impl Signals {
     /// What the connection gets for its end.
     fn end<T>(&self, connection: &Waker) -> Poll<Option<T>> {
         if self.held.get() {
-            self.holds.replace(Some(connection.clone()));
+            self.waiting.set(Some(connection.clone()));
             return Poll::Pending;
         }
         Poll::Ready(None)
