@@ -134,20 +134,12 @@ fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn people(fates: &[Fate], out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
-        "<table><tr><th>client<th>steps<th>tokens<th>acknowledged<th>seen by others<th>connections<th></tr>"
+        "<table><tr><th>{}<th></tr>",
+        Fate::COLUMNS.join("<th>")
     )?;
     for fate in fates {
-        writeln!(
-            out,
-            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
-            fate.client,
-            fate.steps,
-            fate.written,
-            fate.acknowledged,
-            fate.seen,
-            fate.connections,
-            if fate.dead { "died" } else { "" }
-        )?;
+        let cells = fate.cells().map(|cell| cell.to_string()).join("<td>");
+        writeln!(out, "<tr><td>{cells}<td>{}</tr>", fate.remark())?;
     }
     writeln!(out, "</table>")
 }

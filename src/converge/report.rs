@@ -9,7 +9,7 @@ use super::{
     page,
     plan::{Action, Plan, Step, What},
     script,
-    session::Outcome,
+    session::{Fate, Outcome},
     shrink::Shrunk,
 };
 
@@ -100,22 +100,10 @@ impl<'a> Report<'a> {
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let outcome = self.outcome;
         writeln!(out, "{}", self.headline())?;
-        writeln!(
-            out,
-            "\nclient   steps  tokens  acknowledged  seen by others  connections"
-        )?;
+        writeln!(out, "\n{}", row(Fate::COLUMNS))?;
         for fate in &outcome.fates {
-            writeln!(
-                out,
-                "{:>6} {:>7} {:>7} {:>13} {:>15} {:>12}{}",
-                fate.client,
-                fate.steps,
-                fate.written,
-                fate.acknowledged,
-                fate.seen,
-                fate.connections,
-                if fate.dead { "  died" } else { "" }
-            )?;
+            let line = format!("{}  {}", row(fate.cells()), fate.remark());
+            writeln!(out, "{}", line.trim_end())?;
         }
         writeln!(
             out,
@@ -239,4 +227,13 @@ fn lead(plan: &Plan, about: &[u32]) -> Vec<String> {
     };
     let lines = plan.steps.iter().filter(leads).map(script::line);
     lines.take(LEAD_LINES).collect()
+}
+
+/// The cells of one row of the table of people, right-aligned below their headings.
+fn row<T: std::fmt::Display>(cells: [T; Fate::COLUMNS.len()]) -> String {
+    let cells = Fate::COLUMNS.iter().zip(cells).map(|(column, cell)| {
+        let width = column.len().max(6);
+        format!("{cell:>width$}")
+    });
+    cells.collect::<Vec<_>>().join("  ")
 }

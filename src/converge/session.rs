@@ -71,6 +71,35 @@ pub struct Fate {
     pub dead: bool,
 }
 
+impl Fate {
+    /// What the columns of a table of people are called.
+    pub const COLUMNS: [&str; 6] = [
+        "client",
+        "steps",
+        "tokens",
+        "acknowledged",
+        "seen by others",
+        "connections",
+    ];
+
+    /// The numbers in these columns.
+    pub fn cells(&self) -> [usize; 6] {
+        [
+            usize::from(self.client),
+            self.steps,
+            self.written,
+            self.acknowledged,
+            self.seen,
+            self.connections as usize,
+        ]
+    }
+
+    /// What is said behind them.
+    pub fn remark(&self) -> &'static str {
+        if self.dead { "died" } else { "" }
+    }
+}
+
 /// The end of a run.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Outcome {
