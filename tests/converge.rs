@@ -175,15 +175,24 @@ async fn what_can_not_run_ends_with_2_and_says_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_reports_what_it_has_and_gives_no_verdict() {
+    let temporary = tempfile::tempdir().unwrap();
     let running = Command::new(env!("CARGO_BIN_EXE_coscribe"))
         .args(["converge", "--ops", "20000", "--seed", "3"])
+        .env("TMPDIR", temporary.path())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    // Long enough to begin, much shorter than the two minutes that the plan takes.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Edits are being stored, and the plan takes two minutes.
+    let begun = async {
+        while stored_bytes(temporary.path()) < 100_000 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), begun)
+        .await
+        .expect("it begins");
     let pid = rustix::process::Pid::from_raw(running.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let ending = tokio::time::timeout(Duration::from_secs(20), running.wait_with_output());
@@ -191,6 +200,17 @@ async fn an_interrupted_run_reports_what_it_has_and_gives_no_verdict() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.starts_with("INTERRUPTED"), "{text}");
+}
+
+/// Bytes in the log of the server that was started in this directory.
+fn stored_bytes(temporary: &Path) -> u64 {
+    let servers = std::fs::read_dir(temporary).unwrap();
+    servers
+        .filter_map(|server| {
+            let log = server.unwrap().path().join("data/coscribe.db-wal");
+            Some(std::fs::metadata(log).ok()?.len())
+        })
+        .sum()
 }
 
 fn read_json(file: &Path) -> serde_json::Value {

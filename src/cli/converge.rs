@@ -124,12 +124,13 @@ impl ConvergeArgs {
     }
 
     async fn carry_out(&self, plan: &Plan) -> anyhow::Result<Verdict> {
+        // Before a server is started, which would outlive us.
+        let stop = interrupted_by_ctrl_c();
         let target = self.target().await?;
         let kills = plan.steps.iter().any(|step| step.what == What::KillServer);
         if kills && target.server.is_none() {
             bail!("to kill the server it has to be started by us: give --server-cmd, or no --url");
         }
-        let stop = interrupted_by_ctrl_c();
         let bar = std::io::stderr().is_terminal();
         let progress = |done: u32, of: u32| {
             if bar {
