@@ -14,7 +14,8 @@ const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.good{color:var(--good)}.bad{color:var(--bad)}\
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid var(--line)}\
-pre{background:color-mix(in srgb,var(--line) 40%,transparent);padding:.8rem;overflow:auto}svg{width:100%;height:auto}\
+pre{background:color-mix(in srgb,var(--line) 40%,transparent);padding:.8rem;overflow:auto}li{overflow-wrap:anywhere}\
+.wide{overflow-x:auto}svg{width:100%;min-width:640px;height:auto}\
 svg text{fill:var(--soft);font-size:12px}.edit{fill:var(--edit)}.fault{fill:var(--fault);opacity:.75}.lane{stroke:var(--line)}\
 .key{color:var(--soft)}";
 
@@ -94,7 +95,7 @@ fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let x = |at: u32| LEFT + f64::from(at) / end * (WIDTH - LEFT - 10.0);
     writeln!(
         out,
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"edits and faults of each client over time\">"
+        "<div class=\"wide\" tabindex=\"0\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"edits and faults of each client over time\">"
     )?;
     for lane in 0..=report.clients {
         let y = f64::from(lane) * LANE + LANE / 2.0;
@@ -126,7 +127,7 @@ fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "<text x=\"{LEFT}\" y=\"{0}\">0 ms</text><text x=\"{WIDTH}\" y=\"{0}\" text-anchor=\"end\">{end} ms</text></svg>",
+        "<text x=\"{LEFT}\" y=\"{0}\">0 ms</text><text x=\"{WIDTH}\" y=\"{0}\" text-anchor=\"end\">{end} ms</text></svg></div>",
         height - 6.0
     )
 }
@@ -134,14 +135,14 @@ fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
 fn people(fates: &[Fate], out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
-        "<table><tr><th>{}<th></tr>",
+        "<div class=\"wide\" tabindex=\"0\"><table><tr><th>{}<th></tr>",
         Fate::COLUMNS.join("<th>")
     )?;
     for fate in fates {
         let cells = fate.cells().map(|cell| cell.to_string()).join("<td>");
         writeln!(out, "<tr><td>{cells}<td>{}</tr>", fate.remark())?;
     }
-    writeln!(out, "</table>")
+    writeln!(out, "</table></div>")
 }
 
 fn escape(text: &str) -> String {
