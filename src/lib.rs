@@ -16,6 +16,8 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod protocol;
 pub mod room;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod telemetry;
 pub mod ws;

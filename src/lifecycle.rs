@@ -42,6 +42,8 @@ pub struct Tasks {
     tracker: TaskTracker,
     /// An actix worker has a runtime of its own that dies with it; what serves everybody runs on this one.
     main: Handle,
+    #[cfg(test)]
+    order: Option<shuffled::Order>,
 }
 
 /// Tells at the end whether something that was received is not durable.
@@ -74,6 +76,8 @@ impl Lifecycle {
             tasks: Tasks {
                 tracker: TaskTracker::new(),
                 main,
+                #[cfg(test)]
+                order: None,
             },
             unsaved: Unsaved::default(),
         }
@@ -175,7 +179,16 @@ impl Tasks {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
+        #[cfg(test)]
+        let task = shuffled::Shuffled::new(task, self.order.clone());
         self.tracker.spawn_on(task, &self.main)
+    }
+
+    /// Lets the tasks take their turns in an order that only depends on the seed.
+    #[cfg(test)]
+    pub fn shuffled(mut self, seed: u64) -> Self {
+        self.order = Some(shuffled::Order::new(seed));
+        self
     }
 
     /// Spawns on the current worker's runtime: a socket's reader and writer, which are not `Send`.
@@ -245,6 +258,64 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod shuffled {
+    //! A seeded scheduler on top of the runtime's own, which takes turns: a task whose turn it is may let others go
+    //! first, so that in the course of many seeds every order of steps occurs.
+
+    use std::{
+        pin::Pin,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        task::{Context, Poll},
+    };
+
+    /// Decides who lets others go first. One for all tasks of a run.
+    #[derive(Debug, Clone)]
+    pub struct Order(Arc<AtomicU64>);
+
+    impl Order {
+        pub fn new(seed: u64) -> Self {
+            Self(Arc::new(AtomicU64::new(seed)))
+        }
+
+        /// One time in three (SplitMix64).
+        fn waits(&self) -> bool {
+            let step = 0x9e37_79b9_7f4a_7c15;
+            let mut mixed = self.0.fetch_add(step, Ordering::Relaxed);
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (mixed ^ (mixed >> 31)).is_multiple_of(3)
+        }
+    }
+
+    pub struct Shuffled<F> {
+        task: Pin<Box<F>>,
+        order: Option<Order>,
+    }
+
+    impl<F> Shuffled<F> {
+        pub fn new(task: F, order: Option<Order>) -> Self {
+            let task = Box::pin(task);
+            Self { task, order }
+        }
+    }
+
+    impl<F: Future> Future for Shuffled<F> {
+        type Output = F::Output;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+            if self.order.as_ref().is_some_and(Order::waits) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.task.as_mut().poll(cx)
         }
     }
 }

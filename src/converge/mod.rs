@@ -6,14 +6,14 @@
 //! [`script`]. It knows nothing of this server's inside: it speaks the wire, and compares what clients hold.
 
 pub mod check;
-mod edit;
+pub mod edit;
 mod export;
 pub mod ledger;
 mod link;
 mod page;
 pub mod person;
 pub mod plan;
-mod random;
+pub mod random;
 pub mod report;
 pub mod script;
 pub mod server;

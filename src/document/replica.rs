@@ -112,18 +112,24 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let mut replica = Self::default();
         for update in updates {
-            let scan = scan(update, limits)?;
-            let first = replica.doc.is_none();
-            let split = first
-                .then(|| ready::Split::into_empty(&scan))
-                .flatten()
-                .unwrap_or_else(|| ready::split(&scan, update, &replica.known, &replica.deleted));
-            if split.rest {
-                return Err(ReplicaError::NotReady);
-            }
-            replica.apply(&scan, update, &split)?;
+            replica.append(update, limits)?;
         }
         Ok(replica)
+    }
+
+    /// Applies the next row of the log, all of which must be ready.
+    pub fn append(&mut self, update: &Bytes, limits: &ScanLimits) -> Result<(), ReplicaError> {
+        let scan = scan(update, limits)?;
+        let first = self.doc.is_none();
+        let split = first
+            .then(|| ready::Split::into_empty(&scan))
+            .flatten()
+            .unwrap_or_else(|| ready::split(&scan, update, &self.known, &self.deleted));
+        if split.rest {
+            return Err(ReplicaError::NotReady);
+        }
+        self.apply(&scan, update, &split)?;
+        Ok(())
     }
 
     /// Admits types that nest at most so deep from now on; what is stored already stays readable.

@@ -12,6 +12,7 @@ use super::{
     compaction::Folded,
     event::{Effect, Now, PeerId, RenameError},
     outbox::Pushed,
+    planted::{self, Bug},
     state::State,
 };
 use crate::{
@@ -71,6 +72,38 @@ impl State {
             answers,
             renames: batch.renames,
         });
+        self.leak_planted();
+    }
+
+    /// What the planted bugs do too early.
+    fn leak_planted(&mut self) {
+        let leaks = [
+            Bug::FanOutBeforeCommit,
+            Bug::AckBeforeCommit,
+            Bug::AnswerBeforeCommit,
+        ];
+        if !leaks.into_iter().any(planted::is) {
+            return;
+        }
+        let Some(mut batch) = self.in_flight.take() else {
+            return;
+        };
+        if planted::is(Bug::FanOutBeforeCommit) {
+            for update in &batch.sealed.updates {
+                self.fan_out(update, &batch.sealed.floor, &batch.acks);
+            }
+        }
+        if planted::is(Bug::AckBeforeCommit) {
+            for (id, count) in std::mem::take(&mut batch.acks) {
+                self.acknowledge(id, count);
+            }
+        }
+        if planted::is(Bug::AnswerBeforeCommit) {
+            for (ask, bytes) in std::mem::take(&mut batch.answers) {
+                self.deliver(ask, bytes);
+            }
+        }
+        self.in_flight = Some(batch);
     }
 
     pub(super) fn committed(&mut self, appended: &Appended, now: Now, effects: &mut Vec<Effect>) {
@@ -164,6 +197,9 @@ impl State {
                 self.metrics
                     .outbox_dropped_bytes
                     .inc_by(dropped.iter().map(|frame| frame.len() as u64).sum());
+                if planted::is(Bug::DropForSlowPeer) {
+                    continue;
+                }
                 peer.lower_floor(floor);
                 for dropped in &dropped {
                     lower_by_frame(peer, dropped);

@@ -7,10 +7,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::{
+    heavy,
+    planted::{self, Bug},
+};
+
 use crate::{
     document::{
         id::DocId,
-        replica::{Replica, ReplicaError},
+        replica::{EMPTY_UPDATE, Replica, ReplicaError},
         scan::ScanLimits,
         tree,
     },
@@ -52,7 +57,7 @@ pub async fn compact(
     }
     let (epoch, seq) = (stored.epoch, stored.head_seq);
     let limits = *limits;
-    let bytes = tokio::task::spawn_blocking(move || verified_snapshot(&stored, &limits))
+    let bytes = heavy::away(move || verified_snapshot(&stored, &limits))
         .await
         .map_err(|_| CompactionError::Interrupted)??;
     let state_bytes = bytes.len();
@@ -69,9 +74,10 @@ pub async fn compact(
 /// A snapshot of everything that is stored, read back and compared.
 pub fn verified_snapshot(stored: &Stored, limits: &ScanLimits) -> Result<Bytes, CompactionError> {
     let replay = replay(stored, limits)?;
-    let bytes = replay
-        .full_state()
-        .unwrap_or_else(|| Bytes::from_static(crate::document::replica::EMPTY_UPDATE));
+    let bytes = encoded(&replay, stored, limits)?;
+    if planted::is(Bug::TrimUnverified) {
+        return Ok(bytes);
+    }
     let read_back = Replica::load([&bytes], limits)?;
     let same = read_back.known() == replay.known()
         && read_back.deleted() == replay.deleted()
@@ -81,6 +87,21 @@ pub fn verified_snapshot(stored: &Stored, limits: &ScanLimits) -> Result<Bytes, 
     } else {
         Err(CompactionError::Differs)
     }
+}
+
+fn encoded(
+    replica: &Replica,
+    stored: &Stored,
+    limits: &ScanLimits,
+) -> Result<Bytes, ReplicaError> {
+    let state = if planted::forgets_a_row() {
+        let mut forgetful = stored.clone();
+        forgetful.tail.pop();
+        replay(&forgetful, limits)?.full_state()
+    } else {
+        replica.full_state()
+    };
+    Ok(state.unwrap_or(Bytes::from_static(EMPTY_UPDATE)))
 }
 
 /// The replica that snapshot and tail build.

@@ -121,6 +121,11 @@ impl Mailbox {
         .await;
     }
 
+    /// Whether events wait.
+    pub fn has_mail(&self) -> bool {
+        !self.lock().events.is_empty()
+    }
+
     /// Takes no more events, unless some are waiting: then the room has to live on, and the answer is false.
     pub fn close_if_empty(&self) -> bool {
         let mut queue = self.lock();

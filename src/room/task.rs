@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     compaction,
     event::{Effect, Event, Now},
+    heavy,
     mailbox::Mailbox,
     registry::Registry,
     state::State,
@@ -85,7 +86,7 @@ impl Room {
             };
             // What may take long must not keep the other rooms of this thread waiting.
             let stepped = if heavy {
-                tokio::task::block_in_place(step)
+                heavy::in_place(step)
             } else {
                 step()
             };
@@ -220,7 +221,7 @@ impl Room {
         let built = if bytes < LARGE {
             Ok(build())
         } else {
-            tokio::task::spawn_blocking(build).await
+            heavy::away(build).await
         };
         match built {
             Ok((stored, Ok(Ok(replica)))) => Ok((stored, replica)),

@@ -1,0 +1,523 @@
+//! One history, from its seed to its end.
+
+use std::{
+    hash::{Hash as _, Hasher as _},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rustc_hash::FxHasher;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    disk::{Disk, DiskStore},
+    network::Line,
+    person::Person,
+    scenario::{Crash, Scenario},
+    verdict,
+};
+use crate::{
+    clock::{Clock, UnixMillis},
+    converge::{
+        plan::{Edit, Verb},
+        random::Random,
+        token::contents,
+    },
+    document::id::DocId,
+    health::Health,
+    lifecycle::{Lifecycle, Tasks},
+    metrics::Metrics,
+    protocol::Dialect,
+    room::{
+        bell::Bells,
+        event::Command,
+        planted::forget_a_row,
+        registry::{Registry, Services},
+        writer::Writer,
+    },
+    store::Store,
+};
+
+/// The longest pause between two things that people do, in milliseconds.
+const PAUSE: u64 = 20;
+/// Virtual time in which everybody must be equal once nothing breaks any more.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that a server does not notice that a line was cut, in milliseconds.
+const UNNOTICED: u64 = 3_000;
+const DAY: i64 = 24 * 60 * 60 * 1_000;
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub seed: u64,
+    pub what: String,
+}
+
+/// What a history was made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Of everything that happened, in order: equal for equal histories.
+    pub fingerprint: u64,
+    pub edits: u64,
+    pub crashes: u64,
+    /// Transactions that power cuts took.
+    pub lost: u64,
+    /// Frames that left a room, each checked.
+    pub frames: u64,
+}
+
+impl Outcome {
+    /// Adds up the counts of many histories.
+    pub fn add(&mut self, other: &Self) {
+        self.edits += other.edits;
+        self.crashes += other.crashes;
+        self.lost += other.lost;
+        self.frames += other.frames;
+    }
+}
+
+/// Lives one history.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
+    live(scenario, false).0
+}
+
+/// The same, with everything that happened, in order.
+pub fn traced(scenario: &Scenario) -> (Result<Outcome, Failure>, Vec<String>) {
+    live(scenario, true)
+}
+
+fn live(scenario: &Scenario, verbose: bool) -> (Result<Outcome, Failure>, Vec<String>) {
+    let world = Arc::new(World::new(scenario.clone(), verbose));
+    forget_a_row(scenario.forgets_a_row);
+    let ended = loop {
+        let ended = world.serve();
+        let Ended::Crashed(crash) = ended else {
+            break ended;
+        };
+        world.crashed(crash);
+        if world.failure().is_some() {
+            break Ended::Failed;
+        }
+    };
+    forget_a_row(false);
+    let failure = world.failure().clone();
+    let mut log = world.lock_log();
+    let result = match (ended, failure) {
+        (Ended::Settled, None) => Ok(Outcome {
+            fingerprint: log.hasher.finish(),
+            ..log.outcome
+        }),
+        (_, what) => Err(Failure {
+            seed: scenario.seed,
+            what: what.unwrap_or_default(),
+        }),
+    };
+    (result, std::mem::take(&mut log.lines))
+}
+
+pub struct World {
+    pub scenario: Scenario,
+    pub disk: Arc<Disk>,
+    random: Mutex<Random>,
+    people: Vec<Mutex<Person>>,
+    progress: Mutex<Progress>,
+    failure: Mutex<Option<String>>,
+    failed: Notify,
+    log: Mutex<Log>,
+    clock: Arc<SimulatedClock>,
+}
+
+#[derive(Default)]
+struct Progress {
+    edits: u32,
+    step: u32,
+    /// How many of the scenario's crashes are over.
+    crashes: usize,
+}
+
+struct Log {
+    hasher: FxHasher,
+    lines: Vec<String>,
+    verbose: bool,
+    outcome: Outcome,
+    started: Option<Instant>,
+}
+
+/// Why one process of the server ended.
+enum Ended {
+    Crashed(Crash),
+    Settled,
+    Failed,
+}
+
+/// One process of the server.
+pub struct Server {
+    pub registry: Arc<Registry>,
+    tasks: Tasks,
+    metrics: Arc<Metrics>,
+    /// The process ends itself, as the disk failed to confirm a write.
+    fatal: Arc<Notify>,
+}
+
+/// Wall time, which may jump.
+#[derive(Default)]
+struct SimulatedClock(AtomicI64);
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> UnixMillis {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Server {
+    fn start(world: &World) -> Self {
+        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
+        let tasks = lifecycle.tasks().clone().shuffled(world.below(u64::MAX));
+        let health = Health::default();
+        let metrics = Arc::new(Metrics::new(health.clone()));
+        let store: Arc<dyn Store> = Arc::new(DiskStore(world.disk.clone()));
+        let fatal = Arc::new(Notify::new());
+        let writer = Arc::new(Writer::new(
+            store.clone(),
+            world.clock.clone(),
+            health,
+            metrics.clone(),
+            Box::new({
+                let fatal = fatal.clone();
+                move |_| fatal.notify_one()
+            }),
+        ));
+        drop(tasks.spawn(writer.clone().run()));
+        let registry = Registry::new(Arc::new(Services {
+            store,
+            writer,
+            clock: world.clock.clone(),
+            metrics: metrics.clone(),
+            limits: Arc::new(world.scenario.limits.clone()),
+            bells: Bells::new(1),
+            idle_unload: world.scenario.idle_unload,
+            started: Instant::now(),
+            tasks: tasks.clone(),
+        }));
+        Self {
+            registry,
+            tasks,
+            metrics,
+            fatal,
+        }
+    }
+
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.tasks.spawn(task).abort_handle()
+    }
+}
+
+impl World {
+    fn new(scenario: Scenario, verbose: bool) -> Self {
+        let mut random = Random::new(scenario.seed ^ 0x5eed);
+        let people = (0..scenario.people)
+            .map(|number| {
+                let doc = DocId::parse(&format!("doc{}", number % scenario.documents));
+                // Refused messages are not counted as saved, which the count of a person could not tell apart.
+                let counts = random.below(2) == 0 && scenario.limits.uncommitted_bytes > 1_000;
+                let dialect = if counts { Dialect::Coscribe } else { Dialect::YWebsocket };
+                let client = 1 + random.below(1 << 32);
+                Mutex::new(Person::new(number, client, doc.expect("a name"), dialect))
+            })
+            .collect();
+        Self {
+            disk: Disk::new(scenario.seed ^ 0xd15c, scenario.durability),
+            random: Mutex::new(random),
+            people,
+            progress: Mutex::default(),
+            failure: Mutex::default(),
+            failed: Notify::new(),
+            log: Mutex::new(Log {
+                hasher: FxHasher::default(),
+                lines: Vec::new(),
+                verbose,
+                outcome: Outcome::default(),
+                started: None,
+            }),
+            clock: Arc::default(),
+            scenario,
+        }
+    }
+
+    /// Lives until this process of the server ends.
+    fn serve(self: &Arc<Self>) -> Ended {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            self.lock_log().started = Some(Instant::now());
+            self.note(|| "the server starts".into());
+            let server = Server::start(self);
+            tokio::select! {
+                biased;
+                () = self.failed.notified() => Ended::Failed,
+                () = self.disk.halted.notified() => {
+                    let crashes = self.progress().crashes;
+                    Ended::Crashed(self.scenario.crashes.get(crashes).map_or(Crash::Kill, |crash| crash.1))
+                }
+                // What a failed sync left is unknown, as after a power cut.
+                () = server.fatal.notified() => Ended::Crashed(Crash::PowerCut),
+                ended = self.live(&server) => ended,
+            }
+        })
+    }
+
+    /// People do things until the next crash, or until all is done.
+    async fn live(self: &Arc<Self>, server: &Server) -> Ended {
+        loop {
+            sleep(Duration::from_millis(self.below(PAUSE))).await;
+            let (edits, crashes) = {
+                let progress = self.progress();
+                (progress.edits, progress.crashes)
+            };
+            match self.scenario.crashes.get(crashes) {
+                Some((at, Crash::Stop, _)) if *at <= edits => {
+                    self.note(|| "the server is told to stop".into());
+                    self.disk.heal();
+                    let left = server.registry.drain(Duration::from_secs(60)).await;
+                    if left > 0 {
+                        self.fail(format!("{left} rooms did not end"));
+                    }
+                    return Ended::Crashed(Crash::Stop);
+                }
+                Some((at, _, true)) if *at <= edits => self.disk.halt_soon(),
+                Some((at, crash, false)) if *at <= edits => return Ended::Crashed(*crash),
+                None if edits >= self.scenario.edits => return self.settle(server).await,
+                _ => {}
+            }
+            self.act(server);
+        }
+    }
+
+    /// One thing happens.
+    fn act(self: &Arc<Self>, server: &Server) {
+        let who = self.below(self.people.len() as u64) as usize;
+        let cuts = self.scenario.cuts;
+        match self.below(100) {
+            dice if dice < cuts => {
+                let line = self.person(who).line.take();
+                if let Some(line) = line {
+                    let heard_after = if self.chance(50) { 0 } else { self.below(UNNOTICED) };
+                    self.note(|| format!("{who} is cut off, heard of after {heard_after} ms"));
+                    line.cut(server, Duration::from_millis(heard_after));
+                }
+            }
+            10..25 => self.connect(server, who),
+            25 if self.scenario.disk_trouble => {
+                let full = self.chance(60);
+                self.note(|| format!("the disk is full: {full}"));
+                self.disk.set_full(full);
+            }
+            26 if self.scenario.disk_trouble && self.chance(30) => {
+                self.note(|| "the next sync fails".into());
+                self.disk.fail_next_sync();
+            }
+            27 => {
+                let jump = self.below(2 * DAY as u64) as i64 - DAY;
+                self.clock.0.fetch_add(jump, Ordering::Relaxed);
+            }
+            28 => self.export(server, who),
+            29 => self.rename(server, who),
+            _ => self.edit(who),
+        }
+    }
+
+    fn connect(self: &Arc<Self>, server: &Server, who: usize) {
+        if self.person(who).line.is_some() {
+            return;
+        }
+        if let Some(line) = Line::open(self, server, who) {
+            let mut person = self.person(who);
+            let greeting = person.greet();
+            let line = person.line.insert(line);
+            line.send(self, greeting);
+        }
+    }
+
+    fn edit(&self, who: usize) {
+        let edit = Edit {
+            on: *self.of(&self.scenario.workloads),
+            verb: *self.of(&[Verb::Insert, Verb::Insert, Verb::Type, Verb::Delete, Verb::Format]),
+            place: self.below(1 << 16) as u16,
+            span: 1 + self.below(3) as u8,
+        };
+        let step = {
+            let mut progress = self.progress();
+            progress.edits += 1;
+            progress.step += 1;
+            progress.step
+        };
+        self.lock_log().outcome.edits += 1;
+        let mut person = self.person(who);
+        let frames = person.edit(edit, step);
+        self.note(|| format!("{who} does {step}: {edit:?}, {} frames", frames.len()));
+        if let Some(line) = &mut person.line {
+            for frame in frames {
+                line.send(self, frame);
+            }
+        }
+    }
+
+    /// What the server exports must be durable, too.
+    fn export(self: &Arc<Self>, server: &Server, who: usize) {
+        let doc = self.person(who).doc.clone();
+        let (reply, answer) = oneshot::channel::<Bytes>();
+        if server.registry.command(&doc, Command::Export(reply)).is_err() {
+            return;
+        }
+        let world = self.clone();
+        server.spawn(async move {
+            // The room may end before it answers.
+            let Ok(update) = answer.await else { return };
+            match contents(&update, false) {
+                Ok(shown) => {
+                    if let Some(lost) = world.disk.would_lose(&doc, &shown) {
+                        world.fail(format!("an export showed {lost}, which is not durable"));
+                    }
+                }
+                Err(error) => world.fail(format!("an export is no update: {error}")),
+            }
+        });
+    }
+
+    fn rename(&self, server: &Server, who: usize) {
+        let doc = self.person(who).doc.clone();
+        let (reply, _) = oneshot::channel();
+        let rename = Command::Rename {
+            title: format!("title {}", self.below(1_000)),
+            author: "somebody".into(),
+            client: 1 + self.below(1 << 31) as u32,
+            reply,
+        };
+        // Refused while the server stops.
+        server.registry.command(&doc, rename).ok();
+    }
+
+    /// Nothing breaks any more, and nobody who is connected connects again: all must become equal.
+    async fn settle(self: &Arc<Self>, server: &Server) -> Ended {
+        self.note(|| "all is done".into());
+        self.disk.heal();
+        let started = Instant::now();
+        let difference = loop {
+            for who in 0..self.people.len() {
+                self.connect(server, who);
+            }
+            match verdict::apart(self) {
+                Some(apart) if started.elapsed() > PATIENCE => break Some(apart),
+                Some(_) => sleep(Duration::from_millis(50)).await,
+                None => break None,
+            }
+        };
+        if let Some(apart) = difference {
+            self.fail(format!("still apart: {apart}"));
+            return Ended::Failed;
+        }
+        // What is on its way may still be said twice.
+        sleep(Duration::from_secs(5)).await;
+        verdict::at_the_end(self);
+        let uncommitted = server.metrics.uncommitted_bytes.get();
+        if uncommitted != 0 {
+            self.fail(format!("{uncommitted} bytes are still on the books"));
+        }
+        if self.failure().is_some() {
+            return Ended::Failed;
+        }
+        Ended::Settled
+    }
+
+    /// The process has ended: the next one must find everything that anybody is sure of.
+    fn crashed(&self, crash: Crash) {
+        // Without a runtime there is no virtual time.
+        self.lock_log().started = None;
+        let lost = self.disk.reopen_after(crash);
+        self.note(|| format!("{crash:?}, {lost} transactions lost"));
+        self.progress().crashes += 1;
+        let mut log = self.lock_log();
+        log.outcome.crashes += 1;
+        log.outcome.lost += lost as u64;
+        drop(log);
+        for person in self.everybody() {
+            lock(person).line = None;
+        }
+        verdict::after_a_crash(self);
+    }
+
+    pub fn person(&self, number: usize) -> MutexGuard<'_, Person> {
+        lock(&self.people[number])
+    }
+
+    pub fn everybody(&self) -> &[Mutex<Person>] {
+        &self.people
+    }
+
+    pub fn below(&self, end: u64) -> u64 {
+        lock(&self.random).below(end)
+    }
+
+    pub fn chance(&self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub fn latency(&self) -> Duration {
+        Duration::from_millis(self.below(self.scenario.latency + 1))
+    }
+
+    /// Notes a broken promise; the first one counts.
+    pub fn fail(&self, what: String) {
+        lock(&self.failure).get_or_insert(what);
+        self.failed.notify_one();
+    }
+
+    /// Notes what happens.
+    pub fn note(&self, what: impl FnOnce() -> String) {
+        let mut log = self.lock_log();
+        let now = log.started.map_or(0, |started| started.elapsed().as_millis());
+        let line = format!("{now:>6} {}", what());
+        line.hash(&mut log.hasher);
+        if log.verbose {
+            log.lines.push(line);
+        }
+    }
+
+    pub fn count_frame(&self) {
+        self.lock_log().outcome.frames += 1;
+    }
+
+    fn of<'a, T>(&self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len() as u64) as usize]
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        lock(&self.failure)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+
+    fn lock_log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.log)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
