@@ -33,6 +33,11 @@ const LAYERS: &[(&str, &str)] = &[
         "app",
         "clock config lifecycle health metrics document protocol auth store room ws http",
     ),
+    // Only in tests: the rooms on a disk, a clock and a network of its own.
+    (
+        "simulation",
+        "clock lifecycle health metrics document protocol converge store room",
+    ),
     ("cli", "config converge lifecycle telemetry store app"),
     ("main", ""),
     ("lib", ""),

@@ -204,7 +204,10 @@ fn on_text(
 }
 
 fn on_map(map: &MapRef, txn: &mut TransactionMut<'_>, stroke: &Stroke, part: u8) {
-    let key = format!("k{}", (stroke.edit.place + u16::from(part)) % KEYS);
+    let key = format!(
+        "k{}",
+        stroke.edit.place.wrapping_add(u16::from(part)) % KEYS
+    );
     if stroke.edit.verb == Verb::Delete {
         map.remove(txn, &key);
     } else {

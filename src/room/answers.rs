@@ -12,7 +12,7 @@ use super::{
     state::State,
 };
 use crate::{
-    document::{replica::EMPTY_UPDATE, scan::scan, state_vector::StateVector},
+    document::{ClientId, Clock, replica::EMPTY_UPDATE, scan::scan, state_vector::StateVector},
     protocol::{Dialect, ServerMessage, close::Close, close::CloseCode, y_websocket},
     store::{Loaded, StoreError},
 };
@@ -135,8 +135,13 @@ impl State {
         }
     }
 
-    /// Encodes what is asked for, as of the replica now.
-    pub(super) fn encode_answers(&mut self, asks: Vec<Ask>) -> Vec<(Ask, Bytes)> {
+    /// Encodes what is asked for, as of the replica now. `floor` is where the batch begins that goes to the store with it:
+    /// the replica holds that already, and who is shown it here is not sent it again.
+    pub(super) fn encode_answers(
+        &mut self,
+        asks: Vec<Ask>,
+        floor: &[(ClientId, Clock)],
+    ) -> Vec<(Ask, Bytes)> {
         let mut answers = Vec::with_capacity(asks.len());
         for ask in asks {
             let bytes = match &ask {
@@ -151,7 +156,7 @@ impl State {
                     self.cover(*id);
                     frame
                 }
-                Ask::CatchUp(id) => match self.catch_up(*id) {
+                Ask::CatchUp(id) => match self.catch_up(*id, floor) {
                     Some(frame) => frame,
                     None => continue,
                 },
@@ -185,11 +190,11 @@ impl State {
     }
 
     /// One diff in place of the frames that a slow peer did not get.
-    fn catch_up(&mut self, id: PeerId) -> Option<Bytes> {
-        let floor = self.peers.get(id)?.lag.take()?;
+    fn catch_up(&mut self, id: PeerId, floor: &[(ClientId, Clock)]) -> Option<Bytes> {
+        let lag = self.peers.get(id)?.lag.take()?;
         let mut vector = self.replica.known().clone();
-        for (client, clock) in floor {
-            vector.lower(client, clock);
+        for (client, clock) in lag.iter().chain(floor) {
+            vector.lower(*client, *clock);
         }
         self.metrics.sync_encodes.inc();
         let update = self.replica.diff(&vector);

@@ -51,9 +51,10 @@ impl State {
     pub(super) fn submit(&mut self, effects: &mut Vec<Effect>) {
         let mut batch = std::mem::take(&mut self.pending);
         self.batch += 1;
-        let answers = self.encode_answers(std::mem::take(&mut batch.asks));
+        let asks = std::mem::take(&mut batch.asks);
         let bytes = batch.bytes;
         let sealed = batch.seal();
+        let answers = self.encode_answers(asks, &sealed.floor);
         let title = self.replica.title();
         let changed = (title != self.title).then(|| title.clone());
         self.title = title;

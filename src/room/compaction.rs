@@ -89,11 +89,7 @@ pub fn verified_snapshot(stored: &Stored, limits: &ScanLimits) -> Result<Bytes, 
     }
 }
 
-fn encoded(
-    replica: &Replica,
-    stored: &Stored,
-    limits: &ScanLimits,
-) -> Result<Bytes, ReplicaError> {
+fn encoded(replica: &Replica, stored: &Stored, limits: &ScanLimits) -> Result<Bytes, ReplicaError> {
     let state = if planted::forgets_a_row() {
         let mut forgetful = stored.clone();
         forgetful.tail.pop();

@@ -239,7 +239,7 @@ impl State {
                 self.submit(effects);
             } else {
                 let asks = std::mem::take(&mut self.pending.asks);
-                for (ask, bytes) in self.encode_answers(asks) {
+                for (ask, bytes) in self.encode_answers(asks, &[]) {
                     self.deliver(ask, bytes);
                 }
             }

@@ -85,11 +85,7 @@ impl Room {
                 }))
             };
             // What may take long must not keep the other rooms of this thread waiting.
-            let stepped = if heavy {
-                heavy::in_place(step)
-            } else {
-                step()
-            };
+            let stepped = if heavy { heavy::in_place(step) } else { step() };
             // Before the effects, as reading a document again takes its time, and after it.
             self.registry.services().bells.ring();
             if stepped.is_err() || !self.perform(&mut state, &mut effects).await {

@@ -15,7 +15,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
-use super::{reach::Reach, scenario::Crash};
+use super::{
+    reach::Reach,
+    scenario::{Crash, Scenario},
+};
 use crate::{
     clock::UnixMillis,
     converge::{random::Random, token::Contents},
@@ -37,6 +40,7 @@ pub struct Disk {
     /// One transaction at a time.
     turn: tokio::sync::Mutex<()>,
     pub halted: Notify,
+    opening_syncs: bool,
 }
 
 struct Inner {
@@ -67,11 +71,11 @@ enum What {
 }
 
 impl Disk {
-    pub fn new(seed: u64, durability: Durability) -> Arc<Self> {
+    pub fn new(scenario: &Scenario) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
-                random: Random::new(seed),
-                durability,
+                random: Random::new(scenario.seed ^ 0xd15c),
+                durability: scenario.durability,
                 transactions: Vec::new(),
                 view: Arc::default(),
                 durable: BTreeMap::new(),
@@ -81,6 +85,7 @@ impl Disk {
             }),
             turn: tokio::sync::Mutex::new(()),
             halted: Notify::new(),
+            opening_syncs: scenario.opening_syncs,
         })
     }
 
@@ -108,7 +113,11 @@ impl Disk {
 
     /// What a power cut would leave of a document.
     pub fn durable(&self, doc: &DocId) -> Reach {
-        self.lock().durable.get(doc).map(Reach::of).unwrap_or_default()
+        self.lock()
+            .durable
+            .get(doc)
+            .map(Reach::of)
+            .unwrap_or_default()
     }
 
     /// The first of these ids that a power cut would lose, in words.
@@ -128,7 +137,9 @@ impl Disk {
             inner.lose_unsynced();
         }
         // Opening syncs: what it shows from then on is as durable as what it will write.
-        inner.sync();
+        if self.opening_syncs {
+            inner.sync();
+        }
         inner.rebuild();
         drop(inner);
         self.heal();
@@ -165,7 +176,11 @@ impl Disk {
             if inner.full {
                 return Err(StoreError::Full("no space left".into()));
             }
-            inner.transactions.push(Transaction { what, bytes, synced: false });
+            inner.transactions.push(Transaction {
+                what,
+                bytes,
+                synced: false,
+            });
             inner.durability
         };
         if durability == Durability::Full {
@@ -230,7 +245,9 @@ impl Inner {
                     if matches!(answer, Appended::Committed { .. }) {
                         let durable = self.durable.entry(entry.doc.clone()).or_default();
                         for row in &entry.rows {
-                            durable.append(&row.bytes, &ScanLimits::default()).expect("a row that replays");
+                            durable
+                                .append(&row.bytes, &ScanLimits::default())
+                                .expect("a row that replays");
                         }
                     }
                 }
@@ -252,7 +269,10 @@ impl Inner {
 
 fn lacks(durable: &Replica, contents: &Contents) -> Option<String> {
     let (known, deleted) = (durable.known(), durable.deleted());
-    let lacking = contents.structs.iter().find(|range| known.get(range.client) < range.end);
+    let lacking = contents
+        .structs
+        .iter()
+        .find(|range| known.get(range.client) < range.end);
     let undeleted = || {
         let mut deletes = contents.deletes.iter();
         deletes.find(|range| !deleted.contains(range.client, range.start, range.end - range.start))

@@ -54,12 +54,23 @@ impl Line {
         };
         let outbox = Arc::new(Outbox::default());
         let peer = server.registry.next_peer();
-        let join = Join { peer, outbox: outbox.clone(), dialect, author: None, epoch: None };
+        let join = Join {
+            peer,
+            outbox: outbox.clone(),
+            dialect,
+            author: None,
+            epoch: None,
+        };
         let mailbox = server.registry.join(&doc, join).ok()?;
         let slow = world.chance(world.scenario.slow);
         let (up, sent) = mpsc::unbounded_channel();
         let (leaves, comes) = mpsc::channel(if slow { SLOW_WINDOW } else { WINDOW });
-        world.note(|| format!("{person} connects as {peer}{}", if slow { ", slow" } else { "" }));
+        world.note(|| {
+            format!(
+                "{person} connects as {peer}{}",
+                if slow { ", slow" } else { "" }
+            )
+        });
         let wire = Wire {
             world: world.clone(),
             person,
@@ -73,7 +84,14 @@ impl Line {
             server.spawn(wire.clone().leave(leaves)),
             server.spawn(wire.arrive(comes, slow)),
         ];
-        Some(Self { up, arrives: Instant::now(), tasks, peer, outbox, mailbox })
+        Some(Self {
+            up,
+            arrives: Instant::now(),
+            tasks,
+            peer,
+            outbox,
+            mailbox,
+        })
     }
 
     /// Sends a frame, behind everything that is on its way.
@@ -112,8 +130,12 @@ impl Wire {
             sleep_until(arrives).await;
             let mut messages = Vec::new();
             y_websocket::decode(&frame, |message| messages.push(message)).expect("a frame");
-            self.world.note(|| format!("{} says {}", self.person, in_words(&messages)));
-            let event = Event::Messages { peer: self.peer, messages };
+            self.world
+                .note(|| format!("{} says {}", self.person, in_words(&messages)));
+            let event = Event::Messages {
+                peer: self.peer,
+                messages,
+            };
             if self.mailbox.send(event, frame.len()).await.is_err() {
                 return;
             }
@@ -144,7 +166,8 @@ impl Wire {
                     continue;
                 }
                 Next::Close(close) => {
-                    self.world.note(|| format!("{} is closed: {}", self.peer, close.reason));
+                    self.world
+                        .note(|| format!("{} is closed: {}", self.peer, close.reason));
                     Down::Closed
                 }
             };
@@ -168,7 +191,8 @@ impl Wire {
                 person.line = None;
                 return;
             };
-            self.world.note(|| format!("{} hears {}", self.person, heard(&frame)));
+            self.world
+                .note(|| format!("{} hears {}", self.person, heard(&frame)));
             let answers = person.take(&frame);
             if let Some(line) = &mut person.line {
                 for answer in answers {
@@ -185,7 +209,8 @@ impl Wire {
             (person.doc.clone(), person.promise(count))
         };
         if !sent {
-            self.world.fail(format!("{} was told of more than it sent", self.person));
+            self.world
+                .fail(format!("{} was told of more than it sent", self.person));
         }
         for message in &promised {
             if let Some(lost) = self.world.disk.would_lose(&doc, message) {
@@ -209,7 +234,10 @@ impl Wire {
         };
         let doc = self.world.person(self.person).doc.clone();
         if let Some(lost) = self.world.disk.would_lose(&doc, &shown) {
-            self.world.fail(format!("{} was shown {lost}, which is not durable", self.person));
+            self.world.fail(format!(
+                "{} was shown {lost}, which is not durable",
+                self.person
+            ));
         }
     }
 }
@@ -249,8 +277,14 @@ fn shown(update: &Bytes) -> String {
     let words = |ranges: &[IdRange]| {
         let mut ranges = ranges.to_vec();
         ranges.sort_unstable();
-        let words = ranges.iter().map(|range| format!(" {}:{}..{}", range.client, range.start, range.end));
+        let words = ranges
+            .iter()
+            .map(|range| format!(" {}:{}..{}", range.client, range.start, range.end));
         words.collect::<String>()
     };
-    format!("+{} -{}", words(&contents.structs), words(&contents.deletes))
+    format!(
+        "+{} -{}",
+        words(&contents.structs),
+        words(&contents.deletes)
+    )
 }

@@ -1,7 +1,10 @@
 //! One person: a Yjs replica that speaks y-websocket, and what it wrote and was told.
 
 use bytes::Bytes;
-use yrs::{Doc, ReadTxn, StateVector, Transact, Update, updates::{decoder::Decode, encoder::Encode}};
+use yrs::{
+    Doc, ReadTxn, StateVector, Transact, Update,
+    updates::{decoder::Decode, encoder::Encode},
+};
 
 use super::{network::Line, reach::Reach};
 use crate::{
@@ -43,6 +46,10 @@ pub struct Person {
     /// says nothing of a single message: one that waits for something is saved after later ones.
     promised: usize,
     heard: usize,
+    /// The answer to the greeting has come on this line.
+    synced: bool,
+    /// Updates that came before it. Yjs would keep them itself; yrs 0.28 can keep them for ever, see `tests/yrs_defects.rs`.
+    early: Vec<Bytes>,
 }
 
 impl Person {
@@ -62,6 +69,8 @@ impl Person {
             sent: Vec::new(),
             promised: 0,
             heard: 0,
+            synced: false,
+            early: Vec::new(),
         }
     }
 
@@ -84,6 +93,8 @@ impl Person {
         self.sent.clear();
         self.promised = 0;
         self.heard = 0;
+        self.synced = false;
+        self.early.clear();
         let vector = self.replica.transact().state_vector().encode_v1();
         encoded(ServerMessage::SyncStep1(&vector))
     }
@@ -108,19 +119,29 @@ impl Person {
                     let update = self.replica.transact().encode_diff_v1(&vector);
                     answers.extend(self.says(ServerMessage::SyncStep2(&update), &update));
                 }
-                ClientMessage::SyncStep2(update) | ClientMessage::Update(update) => {
-                    let brought = contents(&update, false).expect("an update");
-                    self.arrived.add(&brought);
-                    if update != EMPTY_UPDATE {
-                        let update = Update::decode_v1(&update).expect("an update");
-                        let mut txn = self.replica.transact_mut();
-                        txn.apply_update(update).expect("yrs applies it");
+                ClientMessage::SyncStep2(update) => {
+                    self.learn(&update);
+                    self.synced = true;
+                    for update in std::mem::take(&mut self.early) {
+                        self.learn(&update);
                     }
                 }
+                ClientMessage::Update(update) if !self.synced => self.early.push(update),
+                ClientMessage::Update(update) => self.learn(&update),
                 ClientMessage::Awareness(_) | ClientMessage::QueryAwareness => {}
             }
         }
         answers
+    }
+
+    fn learn(&mut self, update: &Bytes) {
+        let brought = contents(update, false).expect("an update");
+        self.arrived.add(&brought);
+        if *update != EMPTY_UPDATE {
+            let update = Update::decode_v1(update).expect("an update");
+            let mut txn = self.replica.transact_mut();
+            txn.apply_update(update).expect("yrs applies it");
+        }
     }
 
     /// Everything that this person is sure of: what came from the server, and what it said is saved.
@@ -142,7 +163,8 @@ impl Person {
 
     fn says(&mut self, message: ServerMessage<'_>, update: &[u8]) -> Option<Bytes> {
         self.line.as_ref()?;
-        self.sent.push(contents(update, false).expect("yrs encodes updates"));
+        self.sent
+            .push(contents(update, false).expect("yrs encodes updates"));
         Some(encoded(message))
     }
 }

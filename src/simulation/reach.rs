@@ -53,9 +53,9 @@ impl Reach {
                 .copied()
         };
         let show = |range: IdRange| format!("{} {}..{}", range.client, range.start, range.end);
-        lacking(&self.structs, structs)
-            .map(show)
-            .or_else(|| lacking(&self.deletes, deletes).map(|range| format!("the deletion of {}", show(range))))
+        lacking(&self.structs, structs).map(show).or_else(|| {
+            lacking(&self.deletes, deletes).map(|range| format!("the deletion of {}", show(range)))
+        })
     }
 
     /// The same for everything in another reach.

@@ -28,6 +28,8 @@ pub struct Scenario {
     pub edits: u32,
     pub workloads: Vec<Workload>,
     pub durability: Durability,
+    /// Opening the store syncs what the last process wrote.
+    pub opening_syncs: bool,
     /// After so many edits; `true` when it happens inside of the store.
     pub crashes: Vec<(u32, Crash, bool)>,
     pub limits: RoomLimits,
@@ -49,7 +51,10 @@ impl Scenario {
     pub fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut chance = |percent: u64| random.below(100) < percent;
-        let (slow, cuts) = (if chance(30) { 50 } else { 0 }, if chance(60) { 8 } else { 1 });
+        let (slow, cuts) = (
+            if chance(30) { 50 } else { 0 },
+            if chance(60) { 8 } else { 1 },
+        );
         let (disk_trouble, forgets_a_row) = (chance(20), chance(15));
         let small_outbox = chance(50);
         let little_uncommitted = chance(10);
@@ -64,7 +69,12 @@ impl Scenario {
             3 => vec![Workload::Array],
             4 => vec![Workload::Nested],
             5 => vec![Workload::Tree],
-            _ => vec![Workload::Text, Workload::Map, Workload::Tree, Workload::Nested],
+            _ => vec![
+                Workload::Text,
+                Workload::Map,
+                Workload::Tree,
+                Workload::Nested,
+            ],
         };
         let crashes = (0..1 + random.below(3))
             .map(|_| {
@@ -84,10 +94,19 @@ impl Scenario {
             edits,
             workloads,
             durability: Durability::Full,
+            opening_syncs: true,
             crashes,
             limits: RoomLimits {
-                outbox_bytes: if small_outbox { 100 + random.below(200) as usize } else { 1 << 20 },
-                compact_rows: if compacts_often { 3 + random.below(15) } else { 500 },
+                outbox_bytes: if small_outbox {
+                    100 + random.below(200) as usize
+                } else {
+                    1 << 20
+                },
+                compact_rows: if compacts_often {
+                    3 + random.below(15)
+                } else {
+                    500
+                },
                 uncommitted_bytes: if little_uncommitted { 300 } else { 16 << 20 },
                 ..RoomLimits::default()
             },

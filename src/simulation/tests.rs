@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Failure, Outcome, Scenario, run, traced};
+use super::{Failure, Outcome, Scenario, run, scenario::Crash, traced};
 use crate::{
     room::planted::{Bug, plant},
     store::Durability,
@@ -32,7 +32,12 @@ fn explain(failure: &Failure, scenario: &Scenario) -> String {
     if again.as_ref() != Err(failure) {
         return format!("{failure:?}, and when it ran again: {again:?}");
     }
-    format!("{}\nseed {}: {}", trace.join("\n"), failure.seed, failure.what)
+    format!(
+        "{}\nseed {}: {}",
+        trace.join("\n"),
+        failure.seed,
+        failure.what
+    )
 }
 
 /// COSCRIBE_HISTORIES=100000 is the long version, COSCRIBE_FIRST_SEED=n with COSCRIBE_HISTORIES=1 runs one again.
@@ -91,7 +96,10 @@ fn a_seed_is_a_history() {
             // What is left to chance may take a few attempts to show.
             let differs = (0..100).find_map(|_| {
                 let (_, second) = traced(&scenario);
-                let at = first.iter().zip(&second).position(|(one, other)| one != other)?;
+                let at = first
+                    .iter()
+                    .zip(&second)
+                    .position(|(one, other)| one != other)?;
                 Some((first[at].clone(), second[at].clone()))
             });
             panic!("seed {seed} is not one history: {differs:#?}");
@@ -101,9 +109,14 @@ fn a_seed_is_a_history() {
 
 fn found_within_budget(bug: Bug) -> (u64, Failure) {
     plant(Some(bug));
-    let found = (1..=BUDGET).find_map(|seed| run(&Scenario::draw(seed)).err().map(|failure| (seed, failure)));
+    let found = (1..=BUDGET).find_map(|seed| {
+        run(&Scenario::draw(seed))
+            .err()
+            .map(|failure| (seed, failure))
+    });
     plant(None);
-    let (seed, failure) = found.unwrap_or_else(|| panic!("{bug:?} was not found in {BUDGET} histories"));
+    let (seed, failure) =
+        found.unwrap_or_else(|| panic!("{bug:?} was not found in {BUDGET} histories"));
     println!("{bug:?} found in history {seed}: {}", failure.what);
     (seed, failure)
 }
@@ -129,7 +142,11 @@ fn an_answer_before_the_commit_is_found() {
 #[test]
 fn a_log_trimmed_for_an_unverified_snapshot_is_found() {
     let (_, failure) = found_within_budget(Bug::TrimUnverified);
-    assert!(failure.what.contains("lost") || failure.what.contains("not its log"), "{}", failure.what);
+    assert!(
+        failure.what.contains("lost") || failure.what.contains("not its log"),
+        "{}",
+        failure.what
+    );
 }
 
 #[test]
@@ -147,10 +164,28 @@ fn what_a_slow_peer_is_not_sent_is_found() {
 #[test]
 fn process_durability_loses_in_a_power_cut() {
     let lost = (1..=BUDGET).find_map(|seed| {
-        let scenario = Scenario { durability: Durability::Process, ..Scenario::draw(seed) };
+        let scenario = Scenario {
+            durability: Durability::Process,
+            ..Scenario::draw(seed)
+        };
         run(&scenario).err()
     });
     let failure = lost.expect("a power cut lost nothing that somebody was sure of");
     assert!(failure.what.contains("is lost"), "{}", failure.what);
 }
 
+/// The control for the store's promise at its opening: a commit that a killed process had written and not synced is shown
+/// by the next one, and must be as durable as anything else.
+#[test]
+fn an_opening_that_does_not_sync_is_found() {
+    let found = (1..=BUDGET).find_map(|seed| {
+        let scenario = Scenario {
+            opening_syncs: false,
+            crashes: vec![(10, Crash::Kill, true), (14, Crash::PowerCut, false)],
+            ..Scenario::draw(seed)
+        };
+        run(&scenario).err()
+    });
+    let failure = found.expect("nobody saw what was not synced");
+    assert!(failure.what.contains("is lost"), "{}", failure.what);
+}

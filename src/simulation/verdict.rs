@@ -12,7 +12,10 @@ use yrs::{ClientID, Doc, ReadTxn, Transact};
 use super::{person::Person, reach::Reach, world::World};
 use crate::{
     converge::token::{Token, tokens_of},
-    document::{id::DocId, id_set::IdSet, replica::Replica, scan::ScanLimits, state_vector::StateVector, tree},
+    document::{
+        id::DocId, id_set::IdSet, replica::Replica, scan::ScanLimits, state_vector::StateVector,
+        tree,
+    },
     room::compaction::replay,
     store::{Loaded, Store, Stored, memory::MemoryStore},
 };
@@ -28,7 +31,10 @@ pub fn after_a_crash(world: &World) {
         let whole = Reach::of(&replica);
         for person in people.iter().filter(|person| person.doc == doc) {
             if let Some(lost) = whole.lacks_of(&person.certain()) {
-                world.fail(format!("{} was sure of {lost}, which is lost", person.number));
+                world.fail(format!(
+                    "{} was sure of {lost}, which is lost",
+                    person.number
+                ));
             }
         }
         if let Some(stored) = stored
@@ -84,7 +90,10 @@ pub fn at_the_end(world: &World) {
         let here = people.iter().filter(|person| person.doc == doc);
         for person in here.clone() {
             if values_of(Some(&person.replica)) != values_of(fresh.doc()) {
-                world.fail(format!("{} sees other values than the store", person.number));
+                world.fail(format!(
+                    "{} sees other values than the store",
+                    person.number
+                ));
             }
             if person.replica.transact().has_missing_updates() {
                 world.fail(format!("{} waits for something", person.number));
@@ -132,7 +141,8 @@ fn open(view: &MemoryStore, doc: &DocId) -> Opened {
     match view.load(doc).now_or_never() {
         Some(Ok(Loaded::Absent)) => Ok((None, Replica::default())),
         Some(Ok(Loaded::Live(stored))) => {
-            let replica = replay(&stored, &ScanLimits::default()).map_err(|error| error.to_string())?;
+            let replica =
+                replay(&stored, &ScanLimits::default()).map_err(|error| error.to_string())?;
             Ok((Some(stored), replica))
         }
         other => Err(format!("{other:?}")),
@@ -151,8 +161,11 @@ fn compare_with_log(
     }
     let rows = view.rows(doc, 1, stored.head_seq).now_or_never();
     let rows = rows.and_then(Result::ok).unwrap_or_default();
-    let log = Replica::load(rows.iter().map(|row| &row.row.bytes), &ScanLimits::default())
-        .map_err(|error| format!("the log of {doc} does not replay: {error}"))?;
+    let log = Replica::load(
+        rows.iter().map(|row| &row.row.bytes),
+        &ScanLimits::default(),
+    )
+    .map_err(|error| format!("the log of {doc} does not replay: {error}"))?;
     let (log, snapshot) = (Reach::of(&log), Reach::of(replica));
     if log != snapshot {
         let lacks = snapshot.lacks_of(&log);
@@ -163,7 +176,10 @@ fn compare_with_log(
 
 fn reach_of_doc(doc: &Doc) -> Reach {
     let (vector, deletes) = crate::converge::check::reach(doc);
-    let mut reach = Reach { deletes, ..Reach::default() };
+    let mut reach = Reach {
+        deletes,
+        ..Reach::default()
+    };
     reach.structs = reach_of_vector(&vector);
     reach
 }
@@ -179,7 +195,9 @@ fn reach_of_vector(vector: &StateVector) -> IdSet {
 /// All values as JSON. A root type that holds nothing is there for some and not for others.
 fn values_of(doc: Option<&Doc>) -> BTreeMap<String, Json> {
     let roots = doc.map(tree::roots).unwrap_or_default();
-    let values = roots.iter().map(|(name, root)| (name.clone(), tree::to_json(root)));
+    let values = roots
+        .iter()
+        .map(|(name, root)| (name.clone(), tree::to_json(root)));
     values.filter(|(_, value)| !is_empty(value)).collect()
 }
 
@@ -193,5 +211,7 @@ fn is_empty(value: &Json) -> bool {
 }
 
 fn lock_all(world: &World) -> Vec<MutexGuard<'_, Person>> {
-    (0..world.everybody().len()).map(|number| world.person(number)).collect()
+    (0..world.everybody().len())
+        .map(|number| world.person(number))
+        .collect()
 }

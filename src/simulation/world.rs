@@ -2,6 +2,7 @@
 
 use std::{
     hash::{Hash as _, Hasher as _},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -100,16 +101,11 @@ pub fn traced(scenario: &Scenario) -> (Result<Outcome, Failure>, Vec<String>) {
 fn live(scenario: &Scenario, verbose: bool) -> (Result<Outcome, Failure>, Vec<String>) {
     let world = Arc::new(World::new(scenario.clone(), verbose));
     forget_a_row(scenario.forgets_a_row);
-    let ended = loop {
-        let ended = world.serve();
-        let Ended::Crashed(crash) = ended else {
-            break ended;
-        };
-        world.crashed(crash);
-        if world.failure().is_some() {
-            break Ended::Failed;
-        }
-    };
+    // A panic is a failure like others, but one that would not name its seed.
+    let ended = catch_unwind(AssertUnwindSafe(|| world.live_on())).unwrap_or_else(|panic| {
+        world.fail(format!("panicked: {:?}", panic.downcast_ref::<String>()));
+        Ended::Failed
+    });
     forget_a_row(false);
     let failure = world.failure().clone();
     let mut log = world.lock_log();
@@ -231,13 +227,17 @@ impl World {
                 let doc = DocId::parse(&format!("doc{}", number % scenario.documents));
                 // Refused messages are not counted as saved, which the count of a person could not tell apart.
                 let counts = random.below(2) == 0 && scenario.limits.uncommitted_bytes > 1_000;
-                let dialect = if counts { Dialect::Coscribe } else { Dialect::YWebsocket };
+                let dialect = if counts {
+                    Dialect::Coscribe
+                } else {
+                    Dialect::YWebsocket
+                };
                 let client = 1 + random.below(1 << 32);
                 Mutex::new(Person::new(number, client, doc.expect("a name"), dialect))
             })
             .collect();
         Self {
-            disk: Disk::new(scenario.seed ^ 0xd15c, scenario.durability),
+            disk: Disk::new(&scenario),
             random: Mutex::new(random),
             people,
             progress: Mutex::default(),
@@ -252,6 +252,20 @@ impl World {
             }),
             clock: Arc::default(),
             scenario,
+        }
+    }
+
+    /// One process of the server after the other.
+    fn live_on(self: &Arc<Self>) -> Ended {
+        loop {
+            let ended = self.serve();
+            let Ended::Crashed(crash) = ended else {
+                return ended;
+            };
+            self.crashed(crash);
+            if self.failure().is_some() {
+                return Ended::Failed;
+            }
         }
     }
 
@@ -315,13 +329,17 @@ impl World {
             dice if dice < cuts => {
                 let line = self.person(who).line.take();
                 if let Some(line) = line {
-                    let heard_after = if self.chance(50) { 0 } else { self.below(UNNOTICED) };
+                    let heard_after = if self.chance(50) {
+                        0
+                    } else {
+                        self.below(UNNOTICED)
+                    };
                     self.note(|| format!("{who} is cut off, heard of after {heard_after} ms"));
                     line.cut(server, Duration::from_millis(heard_after));
                 }
             }
-            10..25 => self.connect(server, who),
-            25 if self.scenario.disk_trouble => {
+            10..25 | 30..=50 => self.connect(server, who),
+            51 if self.scenario.disk_trouble => {
                 let full = self.chance(60);
                 self.note(|| format!("the disk is full: {full}"));
                 self.disk.set_full(full);
@@ -355,7 +373,13 @@ impl World {
     fn edit(&self, who: usize) {
         let edit = Edit {
             on: *self.of(&self.scenario.workloads),
-            verb: *self.of(&[Verb::Insert, Verb::Insert, Verb::Type, Verb::Delete, Verb::Format]),
+            verb: *self.of(&[
+                Verb::Insert,
+                Verb::Insert,
+                Verb::Type,
+                Verb::Delete,
+                Verb::Format,
+            ]),
             place: self.below(1 << 16) as u16,
             span: 1 + self.below(3) as u8,
         };
@@ -380,7 +404,11 @@ impl World {
     fn export(self: &Arc<Self>, server: &Server, who: usize) {
         let doc = self.person(who).doc.clone();
         let (reply, answer) = oneshot::channel::<Bytes>();
-        if server.registry.command(&doc, Command::Export(reply)).is_err() {
+        if server
+            .registry
+            .command(&doc, Command::Export(reply))
+            .is_err()
+        {
             return;
         }
         let world = self.clone();
@@ -489,7 +517,9 @@ impl World {
     /// Notes what happens.
     pub fn note(&self, what: impl FnOnce() -> String) {
         let mut log = self.lock_log();
-        let now = log.started.map_or(0, |started| started.elapsed().as_millis());
+        let now = log
+            .started
+            .map_or(0, |started| started.elapsed().as_millis());
         let line = format!("{now:>6} {}", what());
         line.hash(&mut log.hasher);
         if log.verbose {

@@ -10,7 +10,8 @@
 //!    not affected.
 //! 5. `load` sees snapshot and tail of one moment.
 //! 6. `compact` either replaces rows up to `seq` by the snapshot and a history segment, or changes nothing.
-//! 7. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
+//! 7. What `load` shows after a start is as durable as a commit, also when the last process was killed inside of one.
+//! 8. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
 
 pub mod history_segment;
 pub mod memory;

@@ -9,6 +9,27 @@ const CALLS: &str = "trace=pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync"
 
 /// Runs a server under strace, writes tokens one by one, and returns what it did.
 async fn traced(durability: &str) -> Option<Vec<String>> {
+    let data = tempfile::tempdir().unwrap();
+    let write = async |server: &Server| {
+        let (writer, reader) = (Peer::join(server, "d").await, Peer::join(server, "d").await);
+        for number in 0..EDITS {
+            let token = token(&format!("t{number}"));
+            writer.append(&token);
+            reader
+                .wait(&token, |view| view.text().contains(&token))
+                .await;
+            writer.echoed().await;
+        }
+    };
+    traced_in(data.path(), durability, write).await
+}
+
+/// Runs a server under strace while something is done with it, and returns what it did.
+async fn traced_in(
+    data: &Path,
+    durability: &str,
+    work: impl AsyncFnOnce(&Server),
+) -> Option<Vec<String>> {
     let available = std::process::Command::new("strace")
         .args(["-o", "/dev/null", "true"])
         .status();
@@ -17,25 +38,13 @@ async fn traced(durability: &str) -> Option<Vec<String>> {
         return None;
     }
     let trace = tempfile::NamedTempFile::new().unwrap();
-    let data = tempfile::tempdir().unwrap();
     let path = trace.path().to_str().unwrap();
     // With -D the server, and not strace, is our child and gets our signals.
     let prefix = [
         "strace", "-D", "-f", "-y", "-s", "65536", "-e", CALLS, "-o", path,
     ];
-    let mut server = Server::in_dir(data.path(), &["--durability", durability], &prefix).await;
-    let (writer, reader) = (
-        Peer::join(&server, "d").await,
-        Peer::join(&server, "d").await,
-    );
-    for number in 0..EDITS {
-        let token = token(&format!("t{number}"));
-        writer.append(&token);
-        reader
-            .wait(&token, |view| view.text().contains(&token))
-            .await;
-        writer.echoed().await;
-    }
+    let mut server = Server::in_dir(data, &["--durability", durability], &prefix).await;
+    work(&server).await;
     assert_eq!(server.stop().await, 0);
     Some(complete(trace.path()).await)
 }
@@ -89,6 +98,30 @@ async fn with_full_durability_the_disk_has_confirmed_an_edit_before_its_first_by
             "{token}: written at {written}, confirmed at {confirmed:?}, sent at {sent}"
         );
     }
+}
+
+/// What a killed process had written and not synced is still in the operating system's cache; the next one shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_syncs_what_it_shows_before_it_takes_anybody() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::in_dir(data.path(), &[], &[]).await;
+    let writer = Peer::join(&server, "d").await;
+    writer.append(&token("before"));
+    writer.echoed().await;
+    server.kill_9().await;
+    let Some(trace) = traced_in(data.path(), "full", async |_| {}).await else {
+        return;
+    };
+    let wal = |line: &&String| is_confirmed(line) && line.contains("coscribe.db-wal");
+    let synced = trace.iter().position(|line| wal(&line));
+    // It says where it listens once it takes people.
+    let listens = trace
+        .iter()
+        .position(|line| line.contains("write(") && line.contains("http://"));
+    assert!(
+        synced.is_some() && synced < listens,
+        "synced at {synced:?}, listening at {listens:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
