@@ -409,6 +409,39 @@ fn a_peer_that_does_not_read_gets_one_diff_in_place_of_what_it_missed() {
     assert_eq!(reader.text(), author.text());
 }
 
+/// Found by the simulation: the diff left out what was committed together with it, unless the peer lacked something of
+/// the same author anyway.
+#[test]
+fn the_diff_for_a_slow_peer_holds_what_is_committed_with_it() {
+    let mut room = Room::new(RoomLimits {
+        outbox_bytes: 100,
+        ..RoomLimits::default()
+    });
+    for peer in [1, 2] {
+        room.join(peer, Dialect::YWebsocket);
+    }
+    let slow = room.join(3, Dialect::YWebsocket);
+    let (one, other) = (Author::new(7), Author::new(8));
+    let reader = Author::new(9);
+    hear(&slow);
+    for _ in 0..20 {
+        room.update(1, &one.types("words "));
+        room.commit();
+    }
+    assert!(hear(&slow).empty);
+    // While this is with the store, the peer has read all, and somebody else writes.
+    room.update(1, &one.types("last "));
+    room.event(Event::Drained(3));
+    room.update(2, &other.types("another one "));
+    room.commit();
+    room.commit();
+    for update in &hear(&slow).updates {
+        reader.learns(update);
+    }
+    assert!(reader.text().contains("last"), "{}", reader.text());
+    assert!(reader.text().contains("another one"), "{}", reader.text());
+}
+
 #[test]
 fn while_storing_fails_answers_show_what_is_committed_and_nothing_is_acknowledged() {
     let mut room = Room::new(RoomLimits::default());

@@ -16,13 +16,15 @@
 //! [`crate::room::planted`] holds mistakes that the simulation must find.
 
 mod disk;
+mod history;
 mod network;
 mod person;
 mod reach;
 mod scenario;
+mod server;
 mod tests;
 mod verdict;
 mod world;
 
+pub use history::{Failure, Outcome, run, traced};
 pub use scenario::Scenario;
-pub use world::{Failure, Outcome, run, traced};

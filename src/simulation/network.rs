@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     task::AbortHandle,
     time::{Instant, sleep, sleep_until},
 };
 
-use super::world::{Server, World};
+use super::{server::Server, world::World};
 use crate::{
     converge::token::contents,
     document::id_set::IdRange,
@@ -26,12 +26,14 @@ use crate::{
 /// Frames on their way to a person who reads slowly, and to others.
 const SLOW_WINDOW: usize = 1;
 const WINDOW: usize = 64;
+/// Frames that a person may have on the way to the server.
+const MOST_SAID: usize = 10_000;
 /// The longest that a slow person takes for a frame, in milliseconds.
 const SLOW_READ: u64 = 400;
 
 /// A person's side of a connection.
 pub struct Line {
-    up: mpsc::UnboundedSender<(Instant, Bytes)>,
+    up: mpsc::Sender<(Instant, Bytes)>,
     arrives: Instant,
     tasks: [AbortHandle; 3],
     peer: PeerId,
@@ -63,7 +65,7 @@ impl Line {
         };
         let mailbox = server.registry.join(&doc, join).ok()?;
         let slow = world.chance(world.scenario.slow);
-        let (up, sent) = mpsc::unbounded_channel();
+        let (up, sent) = mpsc::channel(MOST_SAID);
         let (leaves, comes) = mpsc::channel(if slow { SLOW_WINDOW } else { WINDOW });
         world.note(|| {
             format!(
@@ -97,8 +99,9 @@ impl Line {
     /// Sends a frame, behind everything that is on its way.
     pub fn send(&mut self, world: &World, frame: Bytes) {
         self.arrives = self.arrives.max(Instant::now() + world.latency());
-        // Without a reader the line was cut on the other side.
-        self.up.send((self.arrives, frame)).ok();
+        if let Err(TrySendError::Full(_)) = self.up.try_send((self.arrives, frame)) {
+            world.fail("a person says more than a line holds".into());
+        }
     }
 
     /// Breaks the line: what is on its way is lost. The server hears of it after a while.
@@ -125,7 +128,7 @@ struct Wire {
 }
 
 impl Wire {
-    async fn up(self, mut sent: mpsc::UnboundedReceiver<(Instant, Bytes)>) {
+    async fn up(self, mut sent: mpsc::Receiver<(Instant, Bytes)>) {
         while let Some((arrives, frame)) = sent.recv().await {
             sleep_until(arrives).await;
             let mut messages = Vec::new();

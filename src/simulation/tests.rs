@@ -19,6 +19,10 @@ const HISTORIES: u64 = 1_000;
 /// Seeds within which each planted bug has to be found.
 const BUDGET: u64 = 300;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how thorough a test is, not how the server behaves"
+)]
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(value) => value.parse().expect("a number"),

@@ -1,50 +1,34 @@
-//! One history, from its seed to its end.
+//! What happens in a history: people edit, come and go, and the server crashes and comes back.
 
 use std::{
-    hash::{Hash as _, Hasher as _},
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use rustc_hash::FxHasher;
 use tokio::{
     sync::{Notify, oneshot},
-    task::AbortHandle,
     time::{Instant, sleep},
 };
 
 use super::{
-    disk::{Disk, DiskStore},
+    disk::Disk,
+    history::Log,
     network::Line,
     person::Person,
     scenario::{Crash, Scenario},
+    server::{Server, SimulatedClock},
     verdict,
 };
 use crate::{
-    clock::{Clock, UnixMillis},
     converge::{
         plan::{Edit, Verb},
         random::Random,
         token::contents,
     },
     document::id::DocId,
-    health::Health,
-    lifecycle::{Lifecycle, Tasks},
-    metrics::Metrics,
     protocol::Dialect,
-    room::{
-        bell::Bells,
-        event::Command,
-        planted::forget_a_row,
-        registry::{Registry, Services},
-        writer::Writer,
-    },
-    store::Store,
+    room::event::Command,
 };
 
 /// The longest pause between two things that people do, in milliseconds.
@@ -55,73 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const UNNOTICED: u64 = 3_000;
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
-/// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub seed: u64,
-    pub what: String,
-}
-
-/// What a history was made of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Of everything that happened, in order: equal for equal histories.
-    pub fingerprint: u64,
-    pub edits: u64,
-    pub crashes: u64,
-    /// Transactions that power cuts took.
-    pub lost: u64,
-    /// Frames that left a room, each checked.
-    pub frames: u64,
-}
-
-impl Outcome {
-    /// Adds up the counts of many histories.
-    pub fn add(&mut self, other: &Self) {
-        self.edits += other.edits;
-        self.crashes += other.crashes;
-        self.lost += other.lost;
-        self.frames += other.frames;
-    }
-}
-
-/// Lives one history.
-///
-/// # Errors
-/// The first promise that was broken.
-pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
-    live(scenario, false).0
-}
-
-/// The same, with everything that happened, in order.
-pub fn traced(scenario: &Scenario) -> (Result<Outcome, Failure>, Vec<String>) {
-    live(scenario, true)
-}
-
-fn live(scenario: &Scenario, verbose: bool) -> (Result<Outcome, Failure>, Vec<String>) {
-    let world = Arc::new(World::new(scenario.clone(), verbose));
-    forget_a_row(scenario.forgets_a_row);
-    // A panic is a failure like others, but one that would not name its seed.
-    let ended = catch_unwind(AssertUnwindSafe(|| world.live_on())).unwrap_or_else(|panic| {
-        world.fail(format!("panicked: {:?}", panic.downcast_ref::<String>()));
-        Ended::Failed
-    });
-    forget_a_row(false);
-    let failure = world.failure().clone();
-    let mut log = world.lock_log();
-    let result = match (ended, failure) {
-        (Ended::Settled, None) => Ok(Outcome {
-            fingerprint: log.hasher.finish(),
-            ..log.outcome
-        }),
-        (_, what) => Err(Failure {
-            seed: scenario.seed,
-            what: what.unwrap_or_default(),
-        }),
-    };
-    (result, std::mem::take(&mut log.lines))
-}
-
 pub struct World {
     pub scenario: Scenario,
     pub disk: Arc<Disk>,
@@ -131,7 +48,7 @@ pub struct World {
     failure: Mutex<Option<String>>,
     failed: Notify,
     log: Mutex<Log>,
-    clock: Arc<SimulatedClock>,
+    pub clock: Arc<SimulatedClock>,
 }
 
 #[derive(Default)]
@@ -142,85 +59,15 @@ struct Progress {
     crashes: usize,
 }
 
-struct Log {
-    hasher: FxHasher,
-    lines: Vec<String>,
-    verbose: bool,
-    outcome: Outcome,
-    started: Option<Instant>,
-}
-
 /// Why one process of the server ended.
-enum Ended {
+pub enum Ended {
     Crashed(Crash),
     Settled,
     Failed,
 }
 
-/// One process of the server.
-pub struct Server {
-    pub registry: Arc<Registry>,
-    tasks: Tasks,
-    metrics: Arc<Metrics>,
-    /// The process ends itself, as the disk failed to confirm a write.
-    fatal: Arc<Notify>,
-}
-
-/// Wall time, which may jump.
-#[derive(Default)]
-struct SimulatedClock(AtomicI64);
-
-impl Clock for SimulatedClock {
-    fn now(&self) -> UnixMillis {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-impl Server {
-    fn start(world: &World) -> Self {
-        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
-        let tasks = lifecycle.tasks().clone().shuffled(world.below(u64::MAX));
-        let health = Health::default();
-        let metrics = Arc::new(Metrics::new(health.clone()));
-        let store: Arc<dyn Store> = Arc::new(DiskStore(world.disk.clone()));
-        let fatal = Arc::new(Notify::new());
-        let writer = Arc::new(Writer::new(
-            store.clone(),
-            world.clock.clone(),
-            health,
-            metrics.clone(),
-            Box::new({
-                let fatal = fatal.clone();
-                move |_| fatal.notify_one()
-            }),
-        ));
-        drop(tasks.spawn(writer.clone().run()));
-        let registry = Registry::new(Arc::new(Services {
-            store,
-            writer,
-            clock: world.clock.clone(),
-            metrics: metrics.clone(),
-            limits: Arc::new(world.scenario.limits.clone()),
-            bells: Bells::new(1),
-            idle_unload: world.scenario.idle_unload,
-            started: Instant::now(),
-            tasks: tasks.clone(),
-        }));
-        Self {
-            registry,
-            tasks,
-            metrics,
-            fatal,
-        }
-    }
-
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.tasks.spawn(task).abort_handle()
-    }
-}
-
 impl World {
-    fn new(scenario: Scenario, verbose: bool) -> Self {
+    pub fn new(scenario: Scenario, verbose: bool) -> Self {
         let mut random = Random::new(scenario.seed ^ 0x5eed);
         let people = (0..scenario.people)
             .map(|number| {
@@ -243,20 +90,14 @@ impl World {
             progress: Mutex::default(),
             failure: Mutex::default(),
             failed: Notify::new(),
-            log: Mutex::new(Log {
-                hasher: FxHasher::default(),
-                lines: Vec::new(),
-                verbose,
-                outcome: Outcome::default(),
-                started: None,
-            }),
+            log: Mutex::new(Log::new(verbose)),
             clock: Arc::default(),
             scenario,
         }
     }
 
     /// One process of the server after the other.
-    fn live_on(self: &Arc<Self>) -> Ended {
+    pub fn live_on(self: &Arc<Self>) -> Ended {
         loop {
             let ended = self.serve();
             let Ended::Crashed(crash) = ended else {
@@ -277,7 +118,7 @@ impl World {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            self.lock_log().started = Some(Instant::now());
+            self.log().set_start(Some(Instant::now()));
             self.note(|| "the server starts".into());
             let server = Server::start(self);
             tokio::select! {
@@ -338,7 +179,7 @@ impl World {
                     line.cut(server, Duration::from_millis(heard_after));
                 }
             }
-            10..25 | 30..=50 => self.connect(server, who),
+            10..=24 | 30..=50 => self.connect(server, who),
             51 if self.scenario.disk_trouble => {
                 let full = self.chance(60);
                 self.note(|| format!("the disk is full: {full}"));
@@ -350,7 +191,7 @@ impl World {
             }
             27 => {
                 let jump = self.below(2 * DAY as u64) as i64 - DAY;
-                self.clock.0.fetch_add(jump, Ordering::Relaxed);
+                self.clock.jump(jump);
             }
             28 => self.export(server, who),
             29 => self.rename(server, who),
@@ -389,7 +230,7 @@ impl World {
             progress.step += 1;
             progress.step
         };
-        self.lock_log().outcome.edits += 1;
+        self.log().count().edits += 1;
         let mut person = self.person(who);
         let frames = person.edit(edit, step);
         self.note(|| format!("{who} does {step}: {edit:?}, {} frames", frames.len()));
@@ -474,13 +315,13 @@ impl World {
     /// The process has ended: the next one must find everything that anybody is sure of.
     fn crashed(&self, crash: Crash) {
         // Without a runtime there is no virtual time.
-        self.lock_log().started = None;
+        self.log().set_start(None);
         let lost = self.disk.reopen_after(crash);
         self.note(|| format!("{crash:?}, {lost} transactions lost"));
         self.progress().crashes += 1;
-        let mut log = self.lock_log();
-        log.outcome.crashes += 1;
-        log.outcome.lost += lost as u64;
+        let mut log = self.log();
+        log.count().crashes += 1;
+        log.count().lost += lost as u64;
         drop(log);
         for person in self.everybody() {
             lock(person).line = None;
@@ -516,26 +357,18 @@ impl World {
 
     /// Notes what happens.
     pub fn note(&self, what: impl FnOnce() -> String) {
-        let mut log = self.lock_log();
-        let now = log
-            .started
-            .map_or(0, |started| started.elapsed().as_millis());
-        let line = format!("{now:>6} {}", what());
-        line.hash(&mut log.hasher);
-        if log.verbose {
-            log.lines.push(line);
-        }
+        self.log().note(&what());
     }
 
     pub fn count_frame(&self) {
-        self.lock_log().outcome.frames += 1;
+        self.log().count().frames += 1;
     }
 
     fn of<'a, T>(&self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }
 
-    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+    pub fn failure(&self) -> MutexGuard<'_, Option<String>> {
         lock(&self.failure)
     }
 
@@ -543,7 +376,7 @@ impl World {
         lock(&self.progress)
     }
 
-    fn lock_log(&self) -> MutexGuard<'_, Log> {
+    pub fn log(&self) -> MutexGuard<'_, Log> {
         lock(&self.log)
     }
 }

@@ -1,0 +1,90 @@
+//! One process of the server: everything between the sockets and the disk, as `app` puts it together.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
+
+use super::{disk::DiskStore, world::World};
+use crate::{
+    clock::{Clock, UnixMillis},
+    health::Health,
+    lifecycle::{Lifecycle, Tasks},
+    metrics::Metrics,
+    room::{
+        bell::Bells,
+        registry::{Registry, Services},
+        writer::Writer,
+    },
+    store::Store,
+};
+
+/// One process of the server.
+pub struct Server {
+    pub registry: Arc<Registry>,
+    pub metrics: Arc<Metrics>,
+    tasks: Tasks,
+    /// The process ends itself, as the disk failed to confirm a write.
+    pub fatal: Arc<Notify>,
+}
+
+/// Wall time, which may jump.
+#[derive(Default)]
+pub struct SimulatedClock(AtomicI64);
+
+impl SimulatedClock {
+    pub fn jump(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> UnixMillis {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Server {
+    pub fn start(world: &World) -> Self {
+        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
+        let tasks = lifecycle.tasks().clone().shuffled(world.below(u64::MAX));
+        let health = Health::default();
+        let metrics = Arc::new(Metrics::new(health.clone()));
+        let store: Arc<dyn Store> = Arc::new(DiskStore(world.disk.clone()));
+        let fatal = Arc::new(Notify::new());
+        let writer = Arc::new(Writer::new(
+            store.clone(),
+            world.clock.clone(),
+            health,
+            metrics.clone(),
+            Box::new({
+                let fatal = fatal.clone();
+                move |_| fatal.notify_one()
+            }),
+        ));
+        drop(tasks.spawn(writer.clone().run()));
+        let registry = Registry::new(Arc::new(Services {
+            store,
+            writer,
+            clock: world.clock.clone(),
+            metrics: metrics.clone(),
+            limits: Arc::new(world.scenario.limits.clone()),
+            bells: Bells::new(1),
+            idle_unload: world.scenario.idle_unload,
+            started: Instant::now(),
+            tasks: tasks.clone(),
+        }));
+        Self {
+            registry,
+            tasks,
+            metrics,
+            fatal,
+        }
+    }
+
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.tasks.spawn(task).abort_handle()
+    }
+}
