@@ -21,6 +21,8 @@ mod documents;
 mod durability;
 /// When the disk is asked to confirm, seen from outside.
 mod durability_order;
+/// The end at a chosen system call, syncs that fail or lie, clocks that jump.
+mod fail_points;
 /// Many malformed frames at once.
 mod flood;
 /// What no honest client sends.
@@ -29,6 +31,8 @@ mod hostile;
 mod idle_unload;
 /// What exceeds a limit.
 mod limits;
+/// What was acknowledged or seen survives a power cut.
+mod power_cut;
 /// Who is here.
 mod presence;
 /// Deleted text stays deleted.
@@ -39,6 +43,8 @@ mod shutdown;
 mod slow_peer;
 /// Disks that are full, locked, read-only or damaged.
 mod storing;
+/// Everybody comes back at once.
+mod storm;
 /// What is said on the wire.
 mod sync;
 /// Values that must not change on the way.

@@ -2,10 +2,12 @@
 //! Node, a proxy that breaks connections, and the database file seen from outside.
 
 pub mod database;
+pub mod load;
 pub mod node;
 pub mod peer;
 pub mod proxy;
 pub mod server;
+pub mod shim;
 pub mod tokens;
 pub mod view;
 pub mod wire;

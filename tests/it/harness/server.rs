@@ -101,6 +101,12 @@ impl Server {
 
     /// Starts the process again, on the same address and directory. It must not be running.
     pub async fn restart(&mut self) {
+        let started = self.try_restart().await;
+        assert!(started, "it did not start:\n{}", self.log());
+    }
+
+    /// The same for a process that may die before it is ready. Answers whether it became ready.
+    pub async fn try_restart(&mut self) -> bool {
         assert!(self.process.is_none(), "it still runs");
         let started = Instant::now();
         let mut process = command(&self.prefix)
@@ -124,8 +130,17 @@ impl Server {
         };
         let address = tokio::time::timeout(PATIENCE, ready).await.ok().flatten();
         self.ready_after = started.elapsed();
-        self.address = address.unwrap_or_else(|| panic!("it did not start:\n{}", self.log()));
+        let Some(address) = address else {
+            return false;
+        };
+        self.address = address;
         self.process = Some(process);
+        true
+    }
+
+    /// Starts from now on with another command in front.
+    pub fn set_prefix(&mut self, prefix: &[&str]) {
+        self.prefix = prefix.iter().map(ToString::to_string).collect();
     }
 
     fn collect_log(&self, process: &mut Child) {
@@ -187,6 +202,29 @@ impl Server {
             .expect("it must end")
             .unwrap();
         status.code().unwrap_or(-1)
+    }
+
+    /// Whether the process has not ended.
+    pub fn is_running(&mut self) -> bool {
+        let process = self.process.as_mut().expect("it was started");
+        matches!(process.try_wait(), Ok(None))
+    }
+
+    /// Processor time that the process has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name in parentheses may hold anything.
+        let fields: Vec<_> = stat
+            .rsplit_once(')')
+            .unwrap()
+            .1
+            .split_whitespace()
+            .collect();
+        let ticks: u64 = fields[11..13]
+            .iter()
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Memory that the process occupies, in bytes.

@@ -1,0 +1,213 @@
+//! The process ends at a chosen system call, a sync fails, the clock jumps. `COSCRIBE_POINTS` says how many calls are tried.
+
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::harness::{
+    PATIENCE, count,
+    load::{self, check},
+    peer::{Connect, Peer},
+    server::{Server, run},
+    shim,
+    tokens::{Ledger, token, tokens},
+};
+
+/// The calls by which the store changes what is on disk, and both sides of the one that makes it durable: before and
+/// after an append, between its sync and the acknowledgement, inside of a compaction or a checkpoint.
+const CALLS: [&str; 3] = ["pwrite64", "fdatasync", "ftruncate"];
+const FLAGS: [&str; 4] = [
+    "--compact-after-rows",
+    "10",
+    "--max-messages-per-second",
+    "10000",
+];
+
+fn words(prefix: &[String]) -> Vec<&str> {
+    prefix.iter().map(String::as_str).collect()
+}
+
+/// Which call the process ends at.
+fn point(random: &mut StdRng) -> String {
+    let call = CALLS[random.random_range(0..CALLS.len())];
+    let number = match call {
+        "ftruncate" => 1,
+        _ => random.random_range(1..80),
+    };
+    let side = if random.random_bool(0.5) { "+" } else { "" };
+    format!("SHIM_KILL={call}:{number}{side}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_whatever_call_the_process_ends_at() {
+    let seed = count("COSCRIBE_FIRST_SEED", 1);
+    let points = count("COSCRIBE_POINTS", 12);
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut ledger = Ledger::default();
+    let mut ended = 0;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("armed"));
+    let armed = format!("SHIM_ARMED={}", file.to_str().unwrap());
+    let mut server = Server::in_dir(&data, &FLAGS, &[]).await;
+    for round in 0..points {
+        assert_eq!(server.stop().await, 0);
+        let point = point(&mut random);
+        let Some(prefix) = shim::prefix(&[&point, &armed]) else {
+            return;
+        };
+        server.set_prefix(&words(&prefix));
+        server.restart().await;
+        std::fs::write(&file, "").unwrap();
+        let writers = load::write(&server, round, &mut random).await;
+        // It may not have come to the chosen call.
+        if server.is_running() {
+            server.kill_9().await;
+        } else {
+            ended += 1;
+            assert_eq!(
+                server.ended().await,
+                -1,
+                "{point} of seed {seed}: {}",
+                server.log()
+            );
+        }
+        for writer in &writers {
+            writer.peer.expect_close().await;
+        }
+        load::settle(&writers, &mut ledger);
+        std::fs::remove_file(&file).unwrap();
+        server.set_prefix(&[]);
+        server.restart().await;
+        assert_eq!(
+            check(&server, round, &ledger).await,
+            0,
+            "{point} of seed {seed}"
+        );
+    }
+    eprintln!(
+        "{ended} of {points} lives ended at their call, {} promised tokens, 0 lost",
+        ledger.promises()
+    );
+    assert!(ended > 0 && ledger.promises() > 0, "nothing was tested");
+    assert_eq!(server.stop().await, 0);
+    let (code, said) = run(&["check", "--data-dir", data.to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{said}");
+}
+
+/// Killed in the middle of starting, again and again, on what an earlier kill left.
+#[tokio::test(flavor = "multi_thread")]
+async fn being_killed_while_it_starts_loses_nothing() {
+    let mut random = StdRng::seed_from_u64(5);
+    let mut ledger = Ledger::default();
+    let mut server = Server::with(&FLAGS).await;
+    for round in 0..count("COSCRIBE_POINTS", 12) / 4 {
+        let writers = load::write(&server, round, &mut random).await;
+        server.kill_9().await;
+        for writer in &writers {
+            writer.peer.expect_close().await;
+        }
+        load::settle(&writers, &mut ledger);
+        for _ in 0..3 {
+            let point = format!("SHIM_KILL=pwrite64:{}", random.random_range(1..14));
+            let Some(prefix) = shim::prefix(&[&point]) else {
+                return;
+            };
+            server.set_prefix(&words(&prefix));
+            if server.try_restart().await {
+                server.kill_9().await;
+            }
+        }
+        server.set_prefix(&[]);
+        server.restart().await;
+        assert_eq!(check(&server, round, &ledger).await, 0, "round {round}");
+    }
+    assert!(ledger.promises() > 0, "nothing was tested");
+}
+
+/// After a sync that failed nobody knows what is on the disk, and the next one may say that all is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_ends_the_process_before_anything_false_is_said() {
+    let mut random = StdRng::seed_from_u64(9);
+    for number in [1, 2, 7] {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("data"), folder.path().join("armed"));
+        let armed = format!("SHIM_ARMED={}", file.to_str().unwrap());
+        let fail = format!("SHIM_SYNC=fail:{number}");
+        let Some(prefix) = shim::prefix(&[&fail, &armed]) else {
+            return;
+        };
+        let mut ledger = Ledger::default();
+        let mut server = Server::in_dir(&data, &FLAGS, &words(&prefix)).await;
+        std::fs::write(&file, "").unwrap();
+        let writers = load::write(&server, 0, &mut random).await;
+        assert!(server.ended().await > 0, "{}", server.log());
+        assert!(
+            server.log().contains("confirm"),
+            "it did not say why:\n{}",
+            server.log()
+        );
+        for writer in &writers {
+            writer.peer.expect_close().await;
+        }
+        load::settle(&writers, &mut ledger);
+        server.set_prefix(&[]);
+        server.restart().await;
+        assert_eq!(check(&server, 0, &ledger).await, 0, "sync {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_disturbs_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("offset");
+    let setting = format!("SHIM_CLOCK={}", file.to_str().unwrap());
+    let Some(prefix) = shim::prefix(&[&setting]) else {
+        return;
+    };
+    let mut server = Server::in_dir(&folder.path().join("data"), &FLAGS, &words(&prefix)).await;
+    let writer = Connect::to(server.socket("d")).coscribe().join().await;
+    let reader = Peer::join(&server, "d").await;
+    let mut written = Vec::new();
+    let day = 24 * 60 * 60;
+    // An hour and a day to and fro, five minutes back, 1970 and 2040 as seen from the year 2026.
+    for offset in [
+        0,
+        3_600,
+        -3_600,
+        day,
+        -day,
+        -300,
+        -1_780_000_000,
+        420_000_000,
+        0,
+    ] {
+        std::fs::write(&file, offset.to_string()).unwrap();
+        for number in 0..15 {
+            let token = token(&format!("{}.{number}", written.len()));
+            writer.append(&token);
+            written.push(token);
+        }
+        tokio::time::timeout(PATIENCE, writer.saved())
+            .await
+            .unwrap();
+        let last = written.last().unwrap().clone();
+        reader.wait(&last, |view| view.text().contains(&last)).await;
+        assert_eq!(server.readiness().await.0, 200, "after {offset} s");
+    }
+    let before = server.cpu();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let busy = server.cpu() - before;
+    assert!(
+        busy < Duration::from_millis(250),
+        "it keeps the processor busy: {busy:?}"
+    );
+    assert_eq!(server.stop().await, 0);
+    server.restart().await;
+    let text = Peer::join(&server, "d").await.text();
+    assert!(
+        tokens(&text).eq(written.iter().map(String::as_str)),
+        "{text}"
+    );
+    let (code, said) = run(&["check", "--data-dir", server.dir().to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{said}");
+}

@@ -1,0 +1,34 @@
+//! A library that is loaded in front of the server's C library: see `shim.c`.
+
+use std::{path::PathBuf, process::Command, sync::OnceLock};
+
+/// The words in front of the server that load the library with these settings. `None`, having said why, where there is
+/// no C compiler.
+pub fn prefix(settings: &[&str]) -> Option<Vec<String>> {
+    static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let Some(library) = LIBRARY.get_or_init(build) else {
+        super::skip("there is no C compiler that builds shared libraries");
+        return None;
+    };
+    let mut words = vec![
+        "env".to_owned(),
+        format!("LD_PRELOAD={}", library.display()),
+    ];
+    words.extend(settings.iter().map(ToString::to_string));
+    Some(words)
+}
+
+/// The library lies beside the test's own binary, one for each process, and is built in a second.
+fn build() -> Option<PathBuf> {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/harness/shim.c");
+    let library =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("shim-{}.so", std::process::id()));
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+        .arg(&library)
+        .args([source, "-ldl"])
+        .status();
+    built
+        .is_ok_and(|status| status.success())
+        .then_some(library)
+}
