@@ -100,7 +100,8 @@ pub fn settle(writers: &[Writer], ledger: &mut Ledger) {
     }
 }
 
-fn name(round: u64, number: usize) -> String {
+/// A document of a round.
+pub fn name(round: u64, number: usize) -> String {
     format!("doc-{}-{number}", round / ROUNDS_PER_DOC)
 }
 
