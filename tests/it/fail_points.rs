@@ -124,6 +124,32 @@ async fn being_killed_while_it_starts_loses_nothing() {
     assert!(ledger.promises() > 0, "nothing was tested");
 }
 
+/// A database that was made by halves is finished, or made again, by the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn being_killed_in_the_first_start_is_no_harm() {
+    for number in 1..count("COSCRIBE_POINTS", 12) * 2 {
+        let folder = tempfile::tempdir().unwrap();
+        let point = format!("SHIM_KILL=pwrite64:{number}");
+        let Some(prefix) = shim::prefix(&[&point]) else {
+            return;
+        };
+        let mut server = Server::in_dir(folder.path(), &[], &[]).await;
+        server.kill_9().await;
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        server.set_prefix(&words(&prefix));
+        if server.try_restart().await {
+            server.kill_9().await;
+        }
+        server.set_prefix(&[]);
+        server.restart().await;
+        let peer = Peer::join(&server, "d").await;
+        peer.append("words");
+        peer.echoed().await;
+    }
+}
+
 /// After a sync that failed nobody knows what is on the disk, and the next one may say that all is well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails_ends_the_process_before_anything_false_is_said() {

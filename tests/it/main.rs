@@ -47,6 +47,8 @@ mod storing;
 mod storm;
 /// What is said on the wire.
 mod sync;
+/// Data directories of earlier versions.
+mod upgrade;
 /// Values that must not change on the way.
 mod values;
 /// Edits that can not be integrated yet, or never.
