@@ -74,6 +74,7 @@ impl State {
             renames: batch.renames,
         });
         self.leak_planted();
+        planted::place_for_a_panic();
     }
 
     /// What the planted bugs do too early.

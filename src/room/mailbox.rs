@@ -94,7 +94,7 @@ impl Mailbox {
     }
 
     /// Waits for events and moves some of those that are there to `into`.
-    pub async fn receive(&self, into: &mut Vec<Event>) {
+    pub async fn receive(&self, into: &mut VecDeque<Event>) {
         std::future::poll_fn(|cx| {
             let mut queue = self.lock();
             if queue.events.is_empty() {
@@ -106,7 +106,7 @@ impl Mailbox {
             }
             let mut freed = 0;
             for (event, permits) in queue.drain_some() {
-                into.push(event);
+                into.push_back(event);
                 freed += permits as usize;
             }
             if queue.events.is_empty() && queue.events.capacity() > 16 {

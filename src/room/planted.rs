@@ -22,6 +22,7 @@ pub enum Bug {
 thread_local! {
     static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
     static FORGETS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static PANIC_IN: std::cell::Cell<Option<u32>> = const { std::cell::Cell::new(None) };
 }
 
 /// Plants a bug on this thread, or pulls it out.
@@ -35,6 +36,27 @@ pub fn plant(bug: Option<Bug>) {
 pub fn forget_a_row(forgets: bool) {
     FORGETS.set(forgets);
 }
+
+/// Lets one of the next steps of rooms on this thread panic.
+#[cfg(test)]
+pub fn panic_in(steps: Option<u32>) {
+    PANIC_IN.set(steps);
+}
+
+/// A place at which a step may panic. Without a message, as nobody is to be alarmed.
+#[cfg(test)]
+pub(super) fn place_for_a_panic() {
+    match PANIC_IN.get() {
+        Some(0) => {
+            PANIC_IN.set(None);
+            std::panic::resume_unwind(Box::new("planted"));
+        }
+        steps => PANIC_IN.set(steps.map(|steps| steps - 1)),
+    }
+}
+
+#[cfg(not(test))]
+pub(super) const fn place_for_a_panic() {}
 
 /// Whether this bug is planted.
 #[cfg(test)]

@@ -27,6 +27,7 @@ use super::{
     event::{Command, Effect, Event, Join, Now, PeerId},
     limits::RoomLimits,
     peer::{Peer, Peers},
+    planted,
     presence::Presence,
 };
 use crate::{
@@ -204,6 +205,7 @@ impl State {
             self.deferred.push(event);
             return;
         }
+        planted::place_for_a_panic();
         match event {
             Event::Join(join) => self.join(*join),
             Event::Messages { peer, messages } => self.messages(peer, messages, now),
@@ -260,10 +262,6 @@ impl State {
 
     pub fn has_uncommitted(&self) -> bool {
         self.in_flight.is_some() || self.pending.has_rows()
-    }
-
-    pub fn has_batch_in_flight(&self) -> bool {
-        self.in_flight.is_some()
     }
 
     pub fn has_peers(&self) -> bool {

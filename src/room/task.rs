@@ -1,6 +1,7 @@
 //! The loop of one room: the only place that waits for the room's sake, and the only one that reads a clock for it.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -13,6 +14,7 @@ use super::{
     event::{Effect, Event, Now},
     heavy,
     mailbox::Mailbox,
+    outbox::Outbox,
     registry::Registry,
     state::State,
 };
@@ -20,7 +22,7 @@ use crate::{
     document::{id::DocId, replica::Replica},
     metrics::as_seconds,
     protocol::close::{Close, CloseCode},
-    store::{Loaded, StoreError, Stored},
+    store::{Append, Loaded, StoreError, Stored},
 };
 
 /// Stored bytes above which building a replica leaves the async threads.
@@ -33,6 +35,39 @@ pub(super) struct Room {
     doc: DocId,
     mailbox: Arc<Mailbox>,
     registry: Arc<Registry>,
+}
+
+/// What one step of a room is about, kept apart from the state: it outlives a panic of the step.
+#[derive(Default)]
+struct Work {
+    events: VecDeque<Event>,
+    effects: Vec<Effect>,
+    /// A batch is with the writer, or its answer is among the events.
+    awaits_answer: bool,
+    /// Of the peer whose join is being handled.
+    joining: Option<Arc<Outbox>>,
+}
+
+impl Work {
+    fn step(&mut self, state: &mut State, now: Now) {
+        while let Some(event) = self.next() {
+            if let Event::Join(join) = &event {
+                self.joining = Some(join.outbox.clone());
+            }
+            state.handle(event, now, &mut self.effects);
+            self.joining = None;
+            state.flush(now, &mut self.effects);
+        }
+        state.flush(now, &mut self.effects);
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if matches!(event, Event::Committed(_)) {
+            self.awaits_answer = false;
+        }
+        Some(event)
+    }
 }
 
 impl Room {
@@ -55,8 +90,7 @@ impl Room {
     }
 
     async fn live(&self, mut state: Box<State>) {
-        let mut events = Vec::new();
-        let mut effects = Vec::new();
+        let mut work = Work::default();
         let mut idle_since = Some(Instant::now());
         let alarm = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(alarm);
@@ -70,26 +104,18 @@ impl Room {
             }
             tokio::select! {
                 biased;
-                () = self.mailbox.receive(&mut events) => {}
+                () = self.mailbox.receive(&mut work.events) => {}
                 () = &mut alarm, if deadline.is_some() => {}
             }
             let now = self.now();
-            let heavy = events.iter().map(Event::bytes).sum::<usize>() > HEAVY;
-            let mut step = || {
-                catch_unwind(AssertUnwindSafe(|| {
-                    for event in events.drain(..) {
-                        state.handle(event, now, &mut effects);
-                        state.flush(now, &mut effects);
-                    }
-                    state.flush(now, &mut effects);
-                }))
-            };
+            let heavy = work.events.iter().map(Event::bytes).sum::<usize>() > HEAVY;
+            let mut step = || catch_unwind(AssertUnwindSafe(|| work.step(&mut state, now)));
             // What may take long must not keep the other rooms of this thread waiting.
             let stepped = if heavy { heavy::in_place(step) } else { step() };
             // Before the effects, as reading a document again takes its time, and after it.
             self.registry.services().bells.ring();
-            if stepped.is_err() || !self.perform(&mut state, &mut effects).await {
-                return self.panicked(state, effects).await;
+            if stepped.is_err() || !self.perform(&mut state, &mut work).await {
+                return self.panicked(state, work).await;
             }
             self.registry.services().bells.ring();
             if self.may_end(&mut state, &mut idle_since).await {
@@ -101,21 +127,26 @@ impl Room {
     }
 
     /// Does what the state asked for. Answers false when the state panicked meanwhile.
-    async fn perform(&self, state: &mut State, effects: &mut Vec<Effect>) -> bool {
-        let services = self.registry.services();
-        while let Some(effect) = effects.pop() {
+    async fn perform(&self, state: &mut State, work: &mut Work) -> bool {
+        while let Some(effect) = work.effects.pop() {
             match effect {
-                Effect::Append(append) => services.writer.submit(*append, self.mailbox.clone()),
+                Effect::Append(append) => self.append(*append, work),
                 Effect::LoadCommitted => self.load_committed(),
                 Effect::Compact => self.compact(),
                 Effect::Rebuild => {
-                    if !self.rebuild(state, effects).await {
+                    if !self.rebuild(state, &mut work.effects).await {
                         return false;
                     }
                 }
             }
         }
         true
+    }
+
+    fn append(&self, append: Append, work: &mut Work) {
+        work.awaits_answer = true;
+        let writer = &self.registry.services().writer;
+        writer.submit(append, self.mailbox.clone());
     }
 
     /// Whether the room is over: nobody in it for long enough, or told to end, and nothing left to save.
@@ -257,7 +288,7 @@ impl Room {
 
     /// A fault in the room's own code: everybody reconnects to a fresh room. A batch that is with the writer is waited
     /// for, as the next room must read a log that does not change behind its back.
-    async fn panicked(&self, mut state: Box<State>, effects: Vec<Effect>) {
+    async fn panicked(&self, mut state: Box<State>, mut work: Work) {
         self.registry.services().metrics.room_restarts.inc();
         tracing::error!("a room ended by a panic; its document is read again");
         let close = Close::new(
@@ -265,26 +296,25 @@ impl Room {
             "the document had to be read again; please reconnect",
         );
         state.close_all(&close);
-        for effect in effects {
+        if let Some(outbox) = work.joining.take() {
+            outbox.close(close.clone());
+        }
+        for effect in std::mem::take(&mut work.effects) {
             // It was accepted before the panic, and its answer is waited for below.
             if let Effect::Append(append) = effect {
-                self.registry
-                    .services()
-                    .writer
-                    .submit(*append, self.mailbox.clone());
+                self.append(*append, &mut work);
             }
         }
-        let mut events = Vec::new();
-        let mut waits = state.has_batch_in_flight();
-        while waits {
-            self.mailbox.receive(&mut events).await;
-            for event in events.drain(..) {
-                match event {
-                    Event::Committed(_) => waits = false,
-                    Event::Join(join) => join.outbox.close(close.clone()),
-                    _ => {}
+        loop {
+            while let Some(event) = work.next() {
+                if let Event::Join(join) = event {
+                    join.outbox.close(close.clone());
                 }
             }
+            if !work.awaits_answer {
+                break;
+            }
+            self.mailbox.receive(&mut work.events).await;
         }
         state.give_up();
         self.refuse_everyone(&close);

@@ -52,6 +52,8 @@ struct Inner {
     /// and what is written into something deleted.
     durable: BTreeMap<DocId, Replica>,
     full: bool,
+    /// Of a hundred loads, so many fail.
+    failing_loads: u64,
     /// The next sync fails.
     sync_fails: bool,
     /// Steps of the store until the machine stops.
@@ -80,6 +82,7 @@ impl Disk {
                 view: Arc::default(),
                 durable: BTreeMap::new(),
                 full: false,
+                failing_loads: scenario.failing_loads,
                 sync_fails: false,
                 halt_in: None,
             }),
@@ -103,7 +106,13 @@ impl Disk {
         inner.halt_in = Some(inner.random.below(6));
     }
 
-    /// No more trouble.
+    /// No more trouble at all.
+    pub fn settle(&self) {
+        self.heal();
+        self.lock().failing_loads = 0;
+    }
+
+    /// The next process, or one that stops, has no trouble to begin with.
     pub fn heal(&self) {
         let mut inner = self.lock();
         inner.full = false;
@@ -149,6 +158,12 @@ impl Disk {
     /// The documents as the next process would find them.
     pub fn view(&self) -> Arc<MemoryStore> {
         self.lock().view.clone()
+    }
+
+    fn load_fails(&self) -> bool {
+        let mut inner = self.lock();
+        let failing = inner.failing_loads;
+        inner.random.below(100) < failing
     }
 
     /// Lets time pass; the machine may stop here.
@@ -296,6 +311,9 @@ impl Store for DiskStore {
 
     async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError> {
         self.0.step(READ).await;
+        if self.0.load_fails() {
+            return Err(StoreError::Busy("somebody else reads".into()));
+        }
         let view = self.0.view();
         let loaded = view.load(doc).await;
         self.0.step(READ).await;

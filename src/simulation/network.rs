@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{server::Server, world::World};
+use super::{person::Person, server::Server, world::World};
 use crate::{
     converge::token::contents,
     document::id_set::IdRange,
@@ -28,6 +28,8 @@ const SLOW_WINDOW: usize = 1;
 const WINDOW: usize = 64;
 /// Frames that a person may have on the way to the server.
 const MOST_SAID: usize = 10_000;
+/// How long a socket whose room is gone waits to hear why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The longest that a slow person takes for a frame, in milliseconds.
 const SLOW_READ: u64 = 400;
 
@@ -140,7 +142,9 @@ impl Wire {
                 messages,
             };
             if self.mailbox.send(event, frame.len()).await.is_err() {
-                return;
+                // The room has ended. Sockets wait so long for its last words.
+                sleep(LAST_WORDS).await;
+                return self.hang_up(&mut self.world.person(self.person));
             }
         }
     }
@@ -191,8 +195,7 @@ impl Wire {
             }
             let mut person = self.world.person(self.person);
             let Down::Frame(frame) = down else {
-                person.line = None;
-                return;
+                return self.hang_up(&mut person);
             };
             self.world
                 .note(|| format!("{} hears {}", self.person, heard(&frame)));
@@ -202,6 +205,17 @@ impl Wire {
                     line.send(&self.world, answer);
                 }
             }
+        }
+    }
+
+    /// The person sees that this line is closed.
+    fn hang_up(&self, person: &mut Person) {
+        if person
+            .line
+            .as_ref()
+            .is_some_and(|line| line.peer == self.peer)
+        {
+            person.line = None;
         }
     }
 

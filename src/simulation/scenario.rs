@@ -44,6 +44,10 @@ pub struct Scenario {
     pub disk_trouble: bool,
     /// The encoder of snapshots forgets a row.
     pub forgets_a_row: bool,
+    /// Now and then a step of a room panics.
+    pub panics: bool,
+    /// Of a hundred loads, so many fail.
+    pub failing_loads: u64,
 }
 
 impl Scenario {
@@ -56,6 +60,8 @@ impl Scenario {
             if chance(60) { 8 } else { 1 },
         );
         let (disk_trouble, forgets_a_row) = (chance(20), chance(15));
+        let panics = chance(15);
+        let failing_loads = if chance(15) { 20 } else { 0 };
         let small_outbox = chance(50);
         let little_uncommitted = chance(10);
         let compacts_often = chance(70);
@@ -116,6 +122,8 @@ impl Scenario {
             latency: [2, 20, 200][random.below(3) as usize],
             disk_trouble,
             forgets_a_row,
+            panics,
+            failing_loads,
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     },
     document::id::DocId,
     protocol::Dialect,
-    room::event::Command,
+    room::{event::Command, planted},
 };
 
 /// The longest pause between two things that people do, in milliseconds.
@@ -189,6 +189,11 @@ impl World {
                 self.note(|| "the next sync fails".into());
                 self.disk.fail_next_sync();
             }
+            52 if self.scenario.panics => {
+                let steps = self.below(10) as u32;
+                self.note(|| format!("a step panics after {steps}"));
+                planted::panic_in(Some(steps));
+            }
             27 => {
                 let jump = self.below(2 * DAY as u64) as i64 - DAY;
                 self.clock.jump(jump);
@@ -283,7 +288,8 @@ impl World {
     /// Nothing breaks any more, and nobody who is connected connects again: all must become equal.
     async fn settle(self: &Arc<Self>, server: &Server) -> Ended {
         self.note(|| "all is done".into());
-        self.disk.heal();
+        planted::panic_in(None);
+        self.disk.settle();
         let started = Instant::now();
         let difference = loop {
             for who in 0..self.people.len() {
@@ -314,6 +320,7 @@ impl World {
 
     /// The process has ended: the next one must find everything that anybody is sure of.
     fn crashed(&self, crash: Crash) {
+        planted::panic_in(None);
         // Without a runtime there is no virtual time.
         self.log().set_start(None);
         let lost = self.disk.reopen_after(crash);
