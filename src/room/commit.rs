@@ -151,6 +151,11 @@ impl State {
         self.tail_bytes += batch.bytes as u64;
         self.metrics.updates_committed.inc_by(batch.row_count);
         self.metrics.bytes_committed.inc_by(batch.bytes as u64);
+        // First the answers: the difference that a slow peer gets fills the gap before which it could not use the batch, and
+        // clients on yrs 0.28 may not survive an update that comes too early (docs/testing.md).
+        for (ask, bytes) in batch.answers {
+            self.deliver(ask, bytes);
+        }
         for (id, frame) in batch.echoes {
             if let Some(peer) = self.peers.get(id) {
                 peer.outbox.push_control(frame);
@@ -161,9 +166,6 @@ impl State {
         }
         for (id, count) in batch.acks {
             self.acknowledge(id, count);
-        }
-        for (ask, bytes) in batch.answers {
-            self.deliver(ask, bytes);
         }
         for reply in batch.renames {
             // Whoever asked may have gone away meanwhile.

@@ -200,6 +200,12 @@ impl Wire {
             self.world
                 .note(|| format!("{} hears {}", self.person, heard(&frame)));
             let answers = person.take(&frame);
+            if person.has_gap() {
+                self.world.fail(format!(
+                    "{} was sent something before what it refers to",
+                    self.person
+                ));
+            }
             if let Some(line) = &mut person.line {
                 for answer in answers {
                     line.send(&self.world, answer);

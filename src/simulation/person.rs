@@ -48,7 +48,7 @@ pub struct Person {
     heard: usize,
     /// The answer to the greeting has come on this line.
     synced: bool,
-    /// Updates that came before it. Yjs would keep them itself; yrs 0.28 can keep them for ever, see `tests/yrs_defects.rs`.
+    /// Updates that came before it. Yjs would keep them itself; yrs 0.28 can keep them for ever, see `docs/testing.md`.
     early: Vec<Bytes>,
 }
 
@@ -142,6 +142,11 @@ impl Person {
             let mut txn = self.replica.transact_mut();
             txn.apply_update(update).expect("yrs applies it");
         }
+    }
+
+    /// Whether something that came can not be used, as what it refers to is missing. On one line that never happens.
+    pub fn has_gap(&self) -> bool {
+        self.replica.transact().has_missing_updates()
     }
 
     /// Everything that this person is sure of: what came from the server, and what it said is saved.
