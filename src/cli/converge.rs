@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Verdict, runtime};
 use crate::config::Flags;
 use crate::converge::{
+    check::Verify,
     plan::{Plan, Shape, What, Workload},
     report::Report,
     script,
     server::Server,
     session::{self, Conduct, Outcome, Target},
     shrink::{self, Shrunk},
+    wire::{Acknowledgement, Protocol},
 };
 
 const WORKLOADS: [&str; 6] = ["text", "rich", "map", "array", "nested", "tree"];
@@ -30,6 +32,17 @@ pub(super) struct ConvergeArgs {
     /// Where documents are, without their name, such as ws://localhost:1234; a server of our own is started without it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// What the server at --url speaks
+    #[arg(long, value_name = "NAME", default_value = Protocol::YWebsocket.name(), value_parser = Protocol::NAMES, requires = "url")]
+    protocol: String,
+    /// The server at --url sends an update back to its sender only when it is stored, as Coscribe does; without this
+    /// flag such an echo acknowledges nothing
+    #[arg(long, requires = "url")]
+    echo_acknowledges: bool,
+    /// What has to hold in the end. equal: all replicas, a fresh client and the export are equal. durable: the server is
+    /// killed in the end, nobody comes back, and a fresh client finds all that was acknowledged or seen by another
+    #[arg(long, value_name = "WHAT", default_value = "equal", value_parser = ["equal", "durable"])]
+    verify: String,
     /// Shell command that starts the server at --url, so that it can be killed and started again
     #[arg(long, value_name = "COMMAND", requires = "url")]
     server_cmd: Option<String>,
@@ -128,6 +141,7 @@ impl ConvergeArgs {
         let stop = interrupted_by_ctrl_c();
         let target = self.target().await?;
         let kills = plan.steps.iter().any(|step| step.what == What::KillServer);
+        let kills = kills || self.verify() == Verify::Durable;
         if kills && target.server.is_none() {
             bail!("to kill the server it has to be started by us: give --server-cmd, or no --url");
         }
@@ -139,6 +153,7 @@ impl ConvergeArgs {
         };
         let conduct = Conduct {
             settle: Duration::from_secs_f64(self.settle),
+            verify: self.verify(),
             stop: stop.clone(),
             progress: &progress,
         };
@@ -181,6 +196,7 @@ impl ConvergeArgs {
         );
         let conduct = Conduct {
             settle: Duration::from_secs_f64((self.settle / 3.0).max(0.3)),
+            verify: self.verify(),
             stop,
             progress: &|_, _| {},
         };
@@ -200,12 +216,21 @@ impl ConvergeArgs {
         shrunk
     }
 
+    fn verify(&self) -> Verify {
+        match self.verify.as_str() {
+            "durable" => Verify::Durable,
+            _ => Verify::Equal,
+        }
+    }
+
     async fn target(&self) -> anyhow::Result<Target> {
         let Some(url) = &self.url else {
             let server = Server::own().await?;
             let address = server.own_address().unwrap_or_default();
             return Ok(Target {
                 url: format!("ws://{address}/ws"),
+                protocol: Protocol::YWebsocket,
+                acknowledges: Acknowledgement::Echo,
                 export: Some(format!(
                     "http://{address}/api/docs/{{document}}/content?as=yjs"
                 )),
@@ -213,6 +238,12 @@ impl ConvergeArgs {
             });
         };
         let address = address_of(url)?;
+        let protocol = Protocol::of(&self.protocol).unwrap_or(Protocol::YWebsocket);
+        let acknowledges = match protocol {
+            Protocol::Hocuspocus => Acknowledgement::Status,
+            Protocol::YWebsocket if self.echo_acknowledges => Acknowledgement::Echo,
+            Protocol::YWebsocket => Acknowledgement::Nothing,
+        };
         if let Some(export) = &self.export
             && !(export.starts_with("http://") && export.contains("{document}"))
         {
@@ -224,6 +255,8 @@ impl ConvergeArgs {
         };
         Ok(Target {
             url: url.clone(),
+            protocol,
+            acknowledges,
             export: self.export.clone(),
             server,
         })

@@ -123,13 +123,15 @@ impl Link {
         }
     }
 
-    /// Puts a frame under way to the server.
-    pub fn send(&mut self, frame: &Bytes, weather: &Weather) {
+    /// Puts a frame under way to the server; returns how often.
+    pub fn send(&mut self, frame: &Bytes, weather: &Weather) -> usize {
         let now = Instant::now();
-        for _ in 0..weather.copies(now) {
+        let copies = weather.copies(now);
+        for _ in 0..copies {
             self.outgoing
                 .push(weather.arrival(now, true), frame.clone());
         }
+        copies
     }
 
     /// Gives the socket what has waited long enough.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{report::Report, session::Fate};
+use super::{fate::Fate, report::Report};
 
 const WIDTH: f64 = 960.0;
 const LANE: f64 = 26.0;
@@ -35,6 +35,9 @@ fn write_page(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>coscribe converge: {headline}</title><style>{STYLE}</style>\n<h1 class=\"{class}\">{headline}</h1>\n"
     )?;
+    if let Some(kept) = &report.outcome.kept {
+        writeln!(out, "<p>{}</p>", escape(&kept.sentence()))?;
+    }
     if !report.outcome.findings.is_empty() {
         writeln!(out, "<h2>What is wrong</h2><ul>")?;
         for finding in report.outcome.findings.iter().take(50) {
@@ -139,7 +142,7 @@ fn people(fates: &[Fate], out: &mut String) -> std::fmt::Result {
         Fate::COLUMNS.join("<th>")
     )?;
     for fate in fates {
-        let cells = fate.cells().map(|cell| cell.to_string()).join("<td>");
+        let cells = fate.cells().join("<td>");
         writeln!(out, "<tr><td>{cells}<td>{}</tr>", fate.remark())?;
     }
     writeln!(out, "</table></div>")

@@ -1,7 +1,7 @@
 //! A simulated person: a real replica, its steps of the plan, and a connection that comes and goes.
 //!
-//! Speaks y-websocket as stock clients do: asks on every connection, answers what it is asked, sends each edit as it is
-//! made, and never asks again while the connection lasts.
+//! Does as stock clients do: asks on every connection, answers what it is asked, sends each edit as it is made, and never
+//! asks again while the connection lasts.
 
 use std::{
     collections::VecDeque,
@@ -23,17 +23,13 @@ use super::{
     link::{Link, LinkError, Weather},
     plan::{Action, Edit, Step, What},
     script::words,
-    token,
+    token::{self, Contents},
+    wire::{Heard, Wire},
 };
-use crate::{
-    document::replica::doc_with,
-    protocol::{ClientMessage, ServerMessage, y_websocket},
-};
+use crate::document::replica::doc_with;
 
 /// Between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(50);
-/// The y-websocket message by which a server refuses something.
-const DENIED: u8 = 2;
 
 /// Something on the time line, in milliseconds after the start.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -69,6 +65,14 @@ pub struct State {
     pub happenings: Vec<Happening>,
     pub last_error: Option<String>,
     begun: Option<Instant>,
+    /// What was sent on this connection and the server has not spoken of yet, the oldest first.
+    unanswered: VecDeque<Contents>,
+}
+
+/// A frame of ours, and what a status of the server will be about.
+struct Sent {
+    frame: Bytes,
+    contents: Option<Contents>,
 }
 
 /// The state, shared between the person and those who watch.
@@ -93,6 +97,7 @@ impl Shared {
             happenings: Vec::new(),
             last_error: None,
             begun: None,
+            unanswered: VecDeque::new(),
         })))
     }
 
@@ -120,21 +125,20 @@ impl State {
     }
 
     /// Does an edit, notes it, and returns its frames.
-    fn edit(&mut self, edit: Edit, step: u32) -> Vec<Bytes> {
+    fn edit(&mut self, edit: Edit, step: u32, wire: &Wire) -> Vec<Sent> {
         let updates = self.roots.apply(edit, self.number, step);
         let known = self.ledger.written.len();
+        let at = self.now();
         for update in &updates {
             match token::contents(update, true) {
-                Ok(contents) => self.ledger.wrote(contents),
+                Ok(contents) => self.ledger.wrote(contents, step, at),
                 Err(error) => self.broken.push(format!("an edit of its own: {error}")),
             }
         }
         self.note_order(edit, known);
         self.activity += 1;
-        updates
-            .iter()
-            .filter_map(|update| y_websocket::encode(ServerMessage::Update(update), false))
-            .collect()
+        let sent = |update: &Vec<u8>| Sent::new(wire.change(update), update, wire);
+        updates.iter().map(sent).collect()
     }
 
     /// Remembers between which tokens the new ones were written.
@@ -153,33 +157,51 @@ impl State {
     }
 
     /// Takes a frame from the server; returns what is to be answered.
-    fn take(&mut self, frame: &Bytes) -> Vec<Bytes> {
+    fn take(&mut self, frame: &Bytes, wire: &Wire) -> Result<Vec<Sent>, LinkError> {
         self.activity += 1;
+        let heard = match wire.read(frame) {
+            Ok(heard) => heard,
+            Err(error) => {
+                self.broken.push(error.to_string());
+                return Ok(Vec::new());
+            }
+        };
         let mut answers = Vec::new();
-        if frame.first() == Some(&DENIED) {
-            let reason = String::from_utf8_lossy(frame.get(3..).unwrap_or_default()).into_owned();
-            self.refused.push(reason);
-            return answers;
-        }
-        let mut messages = Vec::new();
-        if let Err(error) = y_websocket::decode(frame, |message| messages.push(message)) {
-            self.broken.push(error.to_string());
-        }
-        for message in messages {
-            match message {
-                ClientMessage::SyncStep1(vector) => answers.extend(self.answer(&vector)),
-                ClientMessage::SyncStep2(update) => {
+        for heard in heard {
+            match heard {
+                Heard::Question(vector) => answers.extend(self.answer(&vector, wire)),
+                Heard::Answer(update) => {
                     self.apply(&update);
                     self.synced = true;
                 }
-                ClientMessage::Update(update) => self.apply(&update),
-                ClientMessage::Awareness(_) | ClientMessage::QueryAwareness => {}
+                Heard::Change(update) => self.apply(&update),
+                Heard::Status(taken) => self.settle_oldest(taken),
+                Heard::Denied(reason) => self.refused.push(reason),
+                // Nothing more would come on this connection.
+                Heard::Closed(reason) => {
+                    return Err(LinkError(format!("the document was closed: {reason}")));
+                }
+                Heard::Reply(frame) => answers.push(Sent {
+                    frame,
+                    contents: None,
+                }),
             }
         }
-        answers
+        Ok(answers)
     }
 
-    fn answer(&mut self, vector: &[u8]) -> Option<Bytes> {
+    fn settle_oldest(&mut self, taken: bool) {
+        match (self.unanswered.pop_front(), taken) {
+            (Some(contents), true) => self.ledger.confirm(&contents),
+            (Some(_), false) => self.refused.push("it did not take an edit".to_owned()),
+            (None, _) => {
+                let what = "it speaks of more edits than it was sent";
+                self.broken.push(what.to_owned());
+            }
+        }
+    }
+
+    fn answer(&mut self, vector: &[u8], wire: &Wire) -> Option<Sent> {
         let vector = match yrs::StateVector::decode_v1(vector) {
             Ok(vector) => vector,
             Err(error) => {
@@ -188,7 +210,7 @@ impl State {
             }
         };
         let update = self.doc.transact().encode_diff_v1(&vector);
-        y_websocket::encode(ServerMessage::SyncStep2(&update), false)
+        Some(Sent::new(wire.answer(&update), &update, wire))
     }
 
     fn apply(&mut self, update: &[u8]) {
@@ -207,9 +229,18 @@ impl State {
         }
     }
 
-    fn question(&self) -> Option<Bytes> {
-        let vector = self.doc.transact().state_vector().encode_v1();
-        y_websocket::encode(ServerMessage::SyncStep1(&vector), false)
+    fn vector(&self) -> Vec<u8> {
+        self.doc.transact().state_vector().encode_v1()
+    }
+}
+
+impl Sent {
+    fn new(frame: Bytes, update: &[u8], wire: &Wire) -> Self {
+        // The update was made here, so it can be read.
+        let contents = wire
+            .has_status()
+            .then(|| token::contents(update, false).unwrap_or_default());
+        Self { frame, contents }
     }
 }
 
@@ -217,6 +248,7 @@ impl State {
 pub struct Person {
     state: Shared,
     url: String,
+    wire: Wire,
     steps: VecDeque<Step>,
     link: Option<Link>,
     weather: Weather,
@@ -225,10 +257,12 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn new(state: Shared, url: String, steps: VecDeque<Step>) -> Self {
+    /// `server` is the address that documents are found at.
+    pub fn new(state: Shared, server: &str, wire: Wire, steps: VecDeque<Step>) -> Self {
         Self {
             state,
-            url,
+            url: wire.url(server),
+            wire,
             steps,
             link: None,
             weather: Weather::default(),
@@ -311,13 +345,21 @@ impl Person {
         let Some(link) = &mut self.link else {
             return;
         };
+        let mut ended = Ok(());
         while let Some(frame) = link.arrived() {
-            let answers = self.state.lock().take(&frame);
-            for answer in &answers {
-                link.send(answer, &self.weather);
+            let mut state = self.state.lock();
+            match state.take(&frame, &self.wire) {
+                Ok(answers) => send(link, &self.weather, &mut state, answers),
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
             }
         }
-        if let Err(error) = link.flush().await {
+        if ended.is_ok() {
+            ended = link.flush().await;
+        }
+        if let Err(error) = ended {
             self.disconnect(error, Instant::now() + RETRY);
         }
     }
@@ -329,8 +371,9 @@ impl Person {
                 state.connections += 1;
                 state.activity += 1;
                 state.last_error = None;
-                if let Some(question) = state.question() {
-                    link.send(&question, &self.weather);
+                state.unanswered.clear();
+                for frame in self.wire.hello(&state.vector()) {
+                    link.send(&frame, &self.weather);
                 }
                 self.link = Some(link);
             }
@@ -367,10 +410,9 @@ impl Person {
         state.happened(words(action), lasts, is_edit);
         match action {
             Action::Edit(edit) => {
-                for frame in state.edit(edit, id) {
-                    if let Some(link) = &mut self.link {
-                        link.send(&frame, &self.weather);
-                    }
+                let frames = state.edit(edit, id, &self.wire);
+                if let Some(link) = &mut self.link {
+                    send(link, &self.weather, &mut state, frames);
                 }
             }
             Action::Cut | Action::Offline { .. } => {
@@ -387,6 +429,15 @@ impl Person {
                 state.dead = true;
             }
         }
+    }
+}
+
+/// Puts frames under way, and notes what is to be answered for.
+fn send(link: &mut Link, weather: &Weather, state: &mut State, frames: Vec<Sent>) {
+    for Sent { frame, contents } in frames {
+        let copies = link.send(&frame, weather);
+        let contents = contents.into_iter().flat_map(|one| vec![one; copies]);
+        state.unanswered.extend(contents);
     }
 }
 

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    check::{Finding, Kind},
+    check::{Finding, Kept, Kind},
+    fate::Fate,
     page,
     plan::{Action, Plan, Step, What},
     script,
-    session::{Fate, Outcome},
+    session::Outcome,
     shrink::Shrunk,
 };
 
@@ -112,6 +113,9 @@ impl<'a> Report<'a> {
             outcome.compared.join(", "),
             outcome.settled_after
         )?;
+        if let Some(kept) = &outcome.kept {
+            writeln!(out, "\n{}", kept.sentence())?;
+        }
         self.write_time_line(out)?;
         self.write_findings(out)?;
         match &self.shrunk {
@@ -174,6 +178,28 @@ impl<'a> Report<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Kept {
+    /// One sentence for people.
+    pub fn sentence(&self) -> String {
+        if self.lost == 0 {
+            return format!(
+                "After the last kill nobody came back: of {} edits that were acknowledged or seen by another, the \
+                 server kept all.",
+                self.promised
+            );
+        }
+        let first = self.first.iter().map(u32::to_string);
+        format!(
+            "After the last kill nobody came back: of {} edits that were acknowledged or seen by another, {} are LOST, \
+             {:.1} s of work. The first are steps {}.",
+            self.promised,
+            self.lost,
+            f64::from(self.work_lost) / 1000.0,
+            first.collect::<Vec<_>>().join(", ")
+        )
     }
 }
 

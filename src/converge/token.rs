@@ -96,7 +96,7 @@ fn tokens_in(text: &str, out: &mut Vec<Token>) {
 }
 
 /// What an update brings.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Contents {
     /// Every struct, deleted or not.
     pub structs: Vec<IdRange>,
