@@ -434,6 +434,7 @@ mod tests {
         let waiting = Print::of("three", &replica_of(&[&two]));
         assert!(waiting.pending);
     }
+
     #[test]
     fn of_what_the_server_alone_has_to_keep_only_promises_count() {
         let (writer, other) = (Shared::new(0, 7), Shared::new(1, 8));

@@ -99,10 +99,11 @@ impl Ledger {
     /// What the server has to keep by what it told this person: structs and deletions. An echo of the person's own
     /// edits is a promise only where servers mean it as one.
     pub fn promised(&self, by: Acknowledgement) -> (IdSet, IdSet) {
-        if by == Acknowledgement::Echo {
-            return (self.arrived.clone(), self.arrived_deletes.clone());
-        }
-        let (mut structs, mut deletes) = (self.confirmed.clone(), self.confirmed_deletes.clone());
+        let (mut structs, mut deletes) = match by {
+            Acknowledgement::Echo => return (self.arrived.clone(), self.arrived_deletes.clone()),
+            Acknowledgement::Status => (self.confirmed.clone(), self.confirmed_deletes.clone()),
+            Acknowledgement::Nothing => Default::default(),
+        };
         for (arrived, own, promised) in [
             (&self.arrived, &self.own, &mut structs),
             (&self.arrived_deletes, &self.own_deletes, &mut deletes),

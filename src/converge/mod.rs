@@ -24,4 +24,5 @@ pub mod server;
 pub mod session;
 pub mod shrink;
 pub mod token;
+mod undo;
 pub mod wire;

@@ -24,6 +24,7 @@ use super::{
     plan::{Action, Edit, Step, What},
     script::words,
     token::{self, Contents},
+    undo::Undo,
     wire::{Heard, Wire},
 };
 use crate::document::replica::doc_with;
@@ -47,6 +48,8 @@ pub struct Happening {
 /// What others may look at while the person lives.
 pub struct State {
     pub number: u16,
+    /// Before the document, which it watches.
+    undo: Undo,
     pub doc: Doc,
     roots: Roots,
     pub ledger: Ledger,
@@ -82,9 +85,11 @@ pub struct Shared(Arc<Mutex<State>>);
 impl Shared {
     pub fn new(number: u16, client: u64) -> Self {
         let doc = doc_with(client);
+        let roots = Roots::of(&doc);
         Self(Arc::new(Mutex::new(State {
             number,
-            roots: Roots::of(&doc),
+            undo: Undo::of(&doc, &roots.branches()),
+            roots,
             doc,
             ledger: Ledger::default(),
             synced: false,
@@ -124,10 +129,18 @@ impl State {
         });
     }
 
-    /// Does an edit, notes it, and returns its frames.
-    fn edit(&mut self, edit: Edit, step: u32, wire: &Wire) -> Vec<Sent> {
-        let updates = self.roots.apply(edit, self.number, step);
+    /// Edits, undoes or redoes; notes it, and returns its frames.
+    fn change(&mut self, action: Action, step: u32, wire: &Wire) -> Vec<Sent> {
         let known = self.ledger.written.len();
+        let updates = match action {
+            Action::Edit(edit) => {
+                self.undo.begin_edit();
+                self.roots.apply(edit, self.number, step)
+            }
+            Action::Undo => self.undo.undo(),
+            Action::Redo => self.undo.redo(),
+            _ => Vec::new(),
+        };
         let at = self.now();
         for update in &updates {
             match token::contents(update, true) {
@@ -135,7 +148,9 @@ impl State {
                 Err(error) => self.broken.push(format!("an edit of its own: {error}")),
             }
         }
-        self.note_order(edit, known);
+        if let Action::Edit(edit) = action {
+            self.note_order(edit, known);
+        }
         self.activity += 1;
         let sent = |update: &Vec<u8>| Sent::new(wire.change(update), update, wire);
         updates.iter().map(sent).collect()
@@ -403,14 +418,13 @@ impl Person {
             | Action::Lag { ms, .. }
             | Action::Hold { ms }
             | Action::Twice { ms } => u32::from(ms),
-            Action::Edit(_) | Action::Cut | Action::Die => 0,
+            _ => 0,
         };
         let until = now + milliseconds(lasts);
-        let is_edit = matches!(action, Action::Edit(_));
-        state.happened(words(action), lasts, is_edit);
+        state.happened(words(action), lasts, action.is_edit());
         match action {
-            Action::Edit(edit) => {
-                let frames = state.edit(edit, id, &self.wire);
+            Action::Edit(_) | Action::Undo | Action::Redo => {
+                let frames = state.change(action, id, &self.wire);
                 if let Some(link) = &mut self.link {
                     send(link, &self.weather, &mut state, frames);
                 }

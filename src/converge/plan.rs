@@ -9,6 +9,8 @@ use super::random::Random;
 const EDITS_PER_SECOND: u64 = 150;
 /// One fault for so many edits.
 const EDITS_PER_FAULT: u32 = 12;
+/// One edit of so many is an undo; half as many are a redo.
+const EDITS_PER_UNDO: u64 = 12;
 /// The last fault ends so long before the last edit, at least, that people still write afterwards.
 const LONGEST_FAULT_MS: u64 = 900;
 
@@ -127,6 +129,10 @@ pub struct Edit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Edit(Edit),
+    /// Takes the person's own last edit back.
+    Undo,
+    /// Does again what was undone last, unless something was edited since.
+    Redo,
     /// The connection is gone without a word; a new one follows at once.
     Cut,
     /// No network for so many milliseconds. Edits go on.
@@ -148,6 +154,13 @@ pub enum Action {
     },
     /// Gone for good, without a word.
     Die,
+}
+
+impl Action {
+    /// Whether it changes the document; anything else is a fault.
+    pub fn is_edit(self) -> bool {
+        matches!(self, Self::Edit(_) | Self::Undo | Self::Redo)
+    }
 }
 
 /// To whom a step happens.
@@ -200,10 +213,12 @@ impl Plan {
         for _ in 0..shape.ops {
             let at = random.below(length);
             let who = random.below(u64::from(shape.clients)) as u16;
-            steps.push((
-                at,
-                What::Client(who, Action::Edit(edit(shape, &mut random))),
-            ));
+            let action = match random.below(EDITS_PER_UNDO) {
+                0 => Action::Undo,
+                1 if random.below(2) == 0 => Action::Redo,
+                _ => Action::Edit(edit(shape, &mut random)),
+            };
+            steps.push((at, What::Client(who, action)));
         }
         if shape.faults {
             faults(shape, length, &mut random, &mut steps);

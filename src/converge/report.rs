@@ -8,7 +8,7 @@ use super::{
     check::{Finding, Kept, Kind},
     fate::Fate,
     page,
-    plan::{Action, Plan, Step, What},
+    plan::{Plan, Step, What},
     script,
     session::Outcome,
     shrink::Shrunk,
@@ -245,7 +245,7 @@ fn lead(plan: &Plan, about: &[u32]) -> Vec<String> {
             match (step.what, edit.what) {
                 _ if step.id == edit.id => true,
                 (What::KillServer, _) => in_time,
-                (What::Client(_, Action::Edit(_)), _) => false,
+                (What::Client(_, action), _) if action.is_edit() => false,
                 (What::Client(who, _), What::Client(writer, _)) => who == writer && in_time,
                 (What::Client(..), What::KillServer) => false,
             }

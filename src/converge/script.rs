@@ -58,6 +58,8 @@ pub fn words(action: Action) -> String {
         }) => {
             format!("{} {} {place} {span}", verb.name(), on.name())
         }
+        Action::Undo => "undo".to_owned(),
+        Action::Redo => "redo".to_owned(),
         Action::Cut => "cut".to_owned(),
         Action::Offline { ms } => format!("offline {ms}"),
         Action::Lag { by, ms } => format!("lag {by} {ms}"),
@@ -146,6 +148,8 @@ fn what(words: &mut Words<'_>) -> Result<What, String> {
 
 fn action(words: &mut Words<'_>) -> Result<Action, String> {
     Ok(match words.word()? {
+        "undo" => Action::Undo,
+        "redo" => Action::Redo,
         "cut" => Action::Cut,
         "offline" => Action::Offline {
             ms: words.number()?,
