@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     ledger::{Before, Made, Written, contains},
-    person::State,
     print::{Print, reach},
+    state::State,
     token::Token,
     wire::Acknowledgement,
 };
@@ -314,7 +314,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        converge::{person::Shared, token},
+        converge::{state::Shared, token},
         document::replica::doc_with,
     };
 

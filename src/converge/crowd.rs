@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     check::{Finding, Kind},
-    person::{Happening, Person, Shared},
+    person::Person,
     plan::{Plan, Step, What},
     print::{Print, reach},
     session::{CannotRun, Conduct, Target, milliseconds},
+    state::{Happening, Shared},
     wire::Wire,
 };
 
@@ -185,7 +186,7 @@ pub async fn settle(people: &[Shared], conduct: &Conduct<'_>) {
         for person in people {
             let state = person.lock();
             now += state.activity;
-            home &= state.dead || (state.synced && state.idle);
+            home &= state.dead || (state.synced && state.idle && state.line.is_idle());
         }
         if now != activity {
             (activity, moved) = (now, Instant::now());

@@ -2,8 +2,8 @@
 
 use super::{
     ledger::{Written, contains},
-    person::State,
     plan::{Plan, What},
+    state::State,
     wire::Acknowledgement,
 };
 

@@ -148,6 +148,18 @@ pub enum Action {
     Hold {
         ms: u16,
     },
+    /// For `ms` milliseconds only so many bytes a second pass, in each direction.
+    Throttle {
+        rate: u16,
+        ms: u16,
+    },
+    /// The next bytes to the server end half way, in the middle of a message, and the connection with them.
+    Tear,
+    /// What is sent on this connection from now on arrives after `ms` milliseconds only; after half of that a new
+    /// connection overtakes it.
+    Late {
+        ms: u16,
+    },
     /// For `ms` milliseconds each frame leaves twice.
     Twice {
         ms: u16,
@@ -157,6 +169,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// For how many milliseconds, where it does not happen at once.
+    pub fn lasts(self) -> u32 {
+        match self {
+            Self::Offline { ms }
+            | Self::Lag { ms, .. }
+            | Self::Hold { ms }
+            | Self::Throttle { ms, .. }
+            | Self::Late { ms }
+            | Self::Twice { ms } => u32::from(ms),
+            _ => 0,
+        }
+    }
+
     /// Whether it changes the document; anything else is a fault.
     pub fn is_edit(self) -> bool {
         matches!(self, Self::Edit(_) | Self::Undo | Self::Redo)
@@ -280,7 +305,7 @@ fn faults(shape: &Shape, length: u64, random: &mut Random, steps: &mut Vec<(u64,
     for _ in 0..shape.ops / EDITS_PER_FAULT {
         let who = random.below(u64::from(shape.clients)) as u16;
         let ms = 50 + random.below(LONGEST_FAULT_MS - 100) as u16;
-        let action = match random.below(5) {
+        let action = match random.below(8) {
             0 => Action::Cut,
             1 => Action::Offline { ms },
             2 => Action::Lag {
@@ -288,6 +313,12 @@ fn faults(shape: &Shape, length: u64, random: &mut Random, steps: &mut Vec<(u64,
                 ms,
             },
             3 => Action::Hold { ms },
+            4 => Action::Throttle {
+                rate: 500 + random.below(20_000) as u16,
+                ms,
+            },
+            5 => Action::Tear,
+            6 => Action::Late { ms },
             _ => Action::Twice { ms },
         };
         steps.push((random.below(window), What::Client(who, action)));

@@ -64,6 +64,9 @@ pub fn words(action: Action) -> String {
         Action::Offline { ms } => format!("offline {ms}"),
         Action::Lag { by, ms } => format!("lag {by} {ms}"),
         Action::Hold { ms } => format!("hold {ms}"),
+        Action::Throttle { rate, ms } => format!("throttle {rate} {ms}"),
+        Action::Tear => "tear".to_owned(),
+        Action::Late { ms } => format!("late {ms}"),
         Action::Twice { ms } => format!("twice {ms}"),
         Action::Die => "die".to_owned(),
     }
@@ -159,6 +162,14 @@ fn action(words: &mut Words<'_>) -> Result<Action, String> {
             ms: words.number()?,
         },
         "hold" => Action::Hold {
+            ms: words.number()?,
+        },
+        "throttle" => Action::Throttle {
+            rate: words.number()?,
+            ms: words.number()?,
+        },
+        "tear" => Action::Tear,
+        "late" => Action::Late {
             ms: words.number()?,
         },
         "twice" => Action::Twice {

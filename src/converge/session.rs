@@ -14,10 +14,10 @@ use super::{
     crowd::{Crowd, killed, settle, settle_newcomer},
     export,
     fate::{Fate, fates},
-    person::{Happening, Shared, State},
     plan::Plan,
     print::Print,
     server::Server,
+    state::{Happening, Shared, State},
     wire::{Acknowledgement, Protocol},
 };
 use crate::document::replica::doc_with;
