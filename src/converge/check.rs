@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_is_there_once_is_fine_and_what_is_not_is_lost() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
         assert_eq!(kinds(&replica_of(&[&update]), &[&writer]), []);
         assert_eq!(kinds(&replica_of(&[]), &[&writer]), [Kind::Lost]);
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_dead_may_take_along_what_nobody_received_and_nothing_else() {
-        let (writer, other) = (Shared::new(0, 7), Shared::new(1, 8));
+        let (writer, other) = (Shared::new(0, 7, None), Shared::new(1, 8, None));
         let update = write(&writer, &A.to_string());
         writer.lock().dead = true;
         assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), []);
@@ -380,9 +380,9 @@ mod tests {
 
     #[test]
     fn a_copy_that_nobody_made_is_a_duplicate() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
-        let stranger = Shared::new(1, 8);
+        let stranger = Shared::new(1, 8, None);
         let copy = write(&stranger, &A.to_string());
         assert_eq!(
             kinds(&replica_of(&[&update, &copy]), &[&writer]),
@@ -392,7 +392,7 @@ mod tests {
 
     #[test]
     fn what_was_deleted_for_somebody_stays_deleted() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
         let contents = token::contents(&update, false).unwrap();
         let reference = replica_of(&[&update]);
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn the_order_in_which_something_was_written_is_kept() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &format!("{A}{B}"));
         let reference = replica_of(&[&update]);
         writer.lock().ledger.order.push(Before(A, B));
@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn replicas_that_differ_are_named_with_the_first_token_that_does() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let (one, two) = (
             write(&writer, &A.to_string()),
             write(&writer, &B.to_string()),
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn of_what_the_server_alone_has_to_keep_only_promises_count() {
-        let (writer, other) = (Shared::new(0, 7), Shared::new(1, 8));
+        let (writer, other) = (Shared::new(0, 7, None), Shared::new(1, 8, None));
         let update = write(&writer, &A.to_string());
         let contents = token::contents(&update, true).unwrap();
         let lost = |by| {
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_deletion_that_is_lost_with_what_it_deleted_is_no_resurrection() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
         let contents = token::contents(&update, false).unwrap();
         let mut state = writer.lock();

@@ -1,6 +1,6 @@
 //! The people of one run: they come, live through the plan, come to rest, and leave.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     check::{Finding, Kind},
+    history::Recording,
     person::Person,
     plan::{Plan, Step, What},
     print::{Print, reach},
@@ -30,6 +31,7 @@ const CALM: Duration = Duration::from_millis(45);
 /// The people of one run and their tasks.
 pub struct Crowd {
     pub people: Vec<Shared>,
+    recording: Option<Arc<Recording>>,
     tasks: JoinSet<()>,
     start: watch::Sender<Option<Instant>>,
     stop: CancellationToken,
@@ -37,8 +39,22 @@ pub struct Crowd {
 
 impl Crowd {
     /// Everybody of the plan, on their way to the document.
-    pub fn gather(target: &Target, plan: &Plan, document: &str) -> Self {
+    pub fn gather(
+        target: &Target,
+        plan: &Plan,
+        document: &str,
+        recording: Option<Arc<Recording>>,
+    ) -> Self {
+        let replays = plan.steps.iter().filter_map(Step::replays);
+        let closed = recording.as_ref().map(|all| all.closed(replays));
+        let possible = |step: &&Step| {
+            let number = step.replays().map(|number| number as usize);
+            number.is_none_or(|number| {
+                closed.as_ref().and_then(|closed| closed.get(number)) == Some(&true)
+            })
+        };
         let mut crowd = Self {
+            recording,
             people: Vec::new(),
             tasks: JoinSet::new(),
             start: watch::channel(None).0,
@@ -46,7 +62,8 @@ impl Crowd {
         };
         for number in 0..plan.clients {
             let mine = |step: &&Step| matches!(step.what, What::Client(who, _) if who == number);
-            let steps = plan.steps.iter().filter(mine).copied().collect();
+            let steps = plan.steps.iter().filter(mine).filter(possible);
+            let steps = steps.copied().collect();
             let shared = crowd.add(target, plan, document, number, steps);
             crowd.people.push(shared);
         }
@@ -67,7 +84,7 @@ impl Crowd {
         steps: VecDeque<Step>,
     ) -> Shared {
         let wire = Wire::new(target.protocol, document);
-        let shared = Shared::new(number, plan.client_id(number));
+        let shared = Shared::new(number, plan.client_id(number), self.recording.clone());
         let person = Person::new(shared.clone(), &target.url, wire, steps);
         self.tasks
             .spawn(person.live(self.start.subscribe(), self.stop.clone()));

@@ -10,6 +10,7 @@ mod crowd;
 mod edit;
 mod export;
 mod fate;
+pub mod history;
 mod hocuspocus;
 pub mod ledger;
 mod link;

@@ -37,13 +37,13 @@ pub struct Person {
 enum Connection {
     /// None before this time.
     Away(Instant),
-    Opening(BoxFuture<'static, Result<Link, LinkError>>),
+    Opening(BoxFuture<'static, Result<Box<Link>, LinkError>>),
     Open(Box<Link>),
 }
 
 /// What a connection brings.
 enum News {
-    Opened(Result<Link, LinkError>),
+    Opened(Result<Box<Link>, LinkError>),
     Received(Result<Option<Bytes>, LinkError>),
 }
 
@@ -116,11 +116,15 @@ impl Person {
     fn tell_idle(&mut self, begun: Option<Instant>) {
         let link = self.connection.link();
         let link_idle = link.is_some_and(|link| !link.has_outgoing());
-        self.state.lock().idle = begun.is_some() && self.steps.is_empty() && link_idle;
+        let waiting = self.steps.front().filter(|step| !self.is_ready(step));
+        let waiting = waiting.map(|step| step.id);
+        let mut state = self.state.lock();
+        state.waiting = waiting;
+        state.idle = begun.is_some() && self.steps.is_empty() && link_idle;
     }
 
     fn next_wake(&self, begun: Option<Instant>) -> Instant {
-        let step = begun.zip(self.steps.front());
+        let step = begun.zip(self.steps.front().filter(|step| self.is_ready(step)));
         let step = step.map(|(begun, step)| begun + milliseconds(step.at));
         let connection = match &self.connection {
             Connection::Away(until) => Some(*until),
@@ -141,13 +145,23 @@ impl Person {
         if self.let_go_at.is_some_and(|at| at <= now) {
             self.let_go(now);
         }
-        let due = |step: &mut Step| begun.is_some_and(|begun| begun + milliseconds(step.at) <= now);
-        if let Some(step) = self.steps.pop_front_if(due)
-            && let What::Client(_, action) = step.what
-        {
-            self.step(step.id, action);
+        let due = |step: &&Step| begun.is_some_and(|begun| begun + milliseconds(step.at) <= now);
+        let first = self.steps.front().filter(due).copied();
+        if let Some(step) = first.filter(|step| self.is_ready(step)) {
+            self.steps.pop_front();
+            if let What::Client(_, action) = step.what {
+                self.step(step.id, action);
+            }
         }
         self.flush().await;
+    }
+
+    /// A recorded edit waits for what its writer had seen.
+    fn is_ready(&self, step: &Step) -> bool {
+        match step.what {
+            What::Client(_, Action::Replay { number }) => self.state.lock().has_seen(number),
+            _ => true,
+        }
     }
 
     async fn flush(&mut self) {
@@ -162,7 +176,8 @@ impl Person {
         let (url, proxy) = (self.url.clone(), self.proxy.clone());
         self.connection = Connection::Opening(Box::pin(async move {
             let stream = Link::dial(&url).await?;
-            Link::open(&url, proxy.pass_on(stream)).await
+            let link = Link::open(&url, proxy.pass_on(stream)).await?;
+            Ok(Box::new(link))
         }));
     }
 
@@ -174,7 +189,7 @@ impl Person {
                 for frame in self.wire.hello(&state.vector()) {
                     link.send(frame);
                 }
-                self.connection = Connection::Open(Box::new(link));
+                self.connection = Connection::Open(link);
             }
             News::Opened(Err(error)) => {
                 self.connection = Connection::Away(Instant::now() + RETRY);
@@ -240,7 +255,7 @@ impl Person {
         let until = now + milliseconds(lasts);
         let line = self.note(id, action, lasts).line.clone();
         match action {
-            Action::Edit(_) | Action::Undo | Action::Redo => {
+            Action::Edit(_) | Action::Undo | Action::Redo | Action::Replay { .. } => {
                 let frames = self.state.lock().change(action, id, &self.wire);
                 self.send(frames);
             }

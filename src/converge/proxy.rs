@@ -310,7 +310,7 @@ impl<'a> Direction<'a> {
     /// A person who let go reads no more, and what is on its way to the server still arrives.
     async fn nobody_reads(&self) {
         if self.way == Way::FromServer && self.late().is_some() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

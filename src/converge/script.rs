@@ -60,6 +60,7 @@ pub fn words(action: Action) -> String {
         }
         Action::Undo => "undo".to_owned(),
         Action::Redo => "redo".to_owned(),
+        Action::Replay { number } => format!("replay {number}"),
         Action::Cut => "cut".to_owned(),
         Action::Offline { ms } => format!("offline {ms}"),
         Action::Lag { by, ms } => format!("lag {by} {ms}"),
@@ -153,6 +154,9 @@ fn action(words: &mut Words<'_>) -> Result<Action, String> {
     Ok(match words.word()? {
         "undo" => Action::Undo,
         "redo" => Action::Redo,
+        "replay" => Action::Replay {
+            number: words.number()?,
+        },
         "cut" => Action::Cut,
         "offline" => Action::Offline {
             ms: words.number()?,

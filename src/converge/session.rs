@@ -1,20 +1,21 @@
 //! One run of a plan against a server: everybody lives, the dust settles, a newcomer looks, and the end is checked.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use yrs::Update;
+use yrs::{Doc, GetString as _, Transact as _, Update};
 
 use super::{
     check::{Evidence, Finding, Kept, Kind, Verify, check},
     crowd::{Crowd, killed, settle, settle_newcomer},
     export,
     fate::{Fate, fates},
-    plan::Plan,
+    history::Recording,
+    plan::{Plan, Step, Workload},
     print::Print,
     server::Server,
     state::{Happening, Shared, State},
@@ -64,6 +65,8 @@ pub struct Conduct<'a> {
     /// Without any message for so long, what has not come will not come.
     pub settle: Duration,
     pub verify: Verify,
+    /// What replayed steps are taken from.
+    pub recording: Option<Arc<Recording>>,
     /// Ends the run early.
     pub stop: CancellationToken,
     /// Told how many milliseconds of how many have passed.
@@ -114,7 +117,7 @@ pub async fn run(
     conduct: &Conduct<'_>,
 ) -> Result<Outcome, CannotRun> {
     let document = format!("converge-{}-{:016x}", plan.seed, rand::random::<u64>());
-    let mut crowd = Crowd::gather(target, plan, &document);
+    let mut crowd = Crowd::gather(target, plan, &document, conduct.recording.clone());
     crowd.wait_until_joined(target, conduct).await?;
     let begun = crowd.begin();
     let mut kills = crowd.live(target, plan, conduct, begun).await?;
@@ -147,6 +150,7 @@ pub async fn run(
             findings.push(Finding::new(Kind::Unreachable, what));
         }
         prints.push(Print::of("a fresh client", &fresh.doc));
+        findings.extend(unlike_the_recording(conduct, plan, &fresh.doc));
     }
     let interrupted = conduct.stop.is_cancelled();
     let settled_after = milliseconds(ended.elapsed());
@@ -170,6 +174,7 @@ pub async fn run(
             let survivors = states.iter().filter(|state| !state.dead);
             prints.extend(survivors.map(|state| print_of(state)));
         }
+        findings.extend(states.iter().filter_map(|state| stuck(state)));
         findings.extend(check(&prints, &states, &evidence));
     }
     let kept = prints.first().zip(killed_at);
@@ -228,6 +233,38 @@ fn most(people: &[Shared]) -> Print {
     )
 }
 
+/// Whether a history that was replayed to its end did not end in its text.
+fn unlike_the_recording(conduct: &Conduct<'_>, plan: &Plan, doc: &Doc) -> Option<Finding> {
+    let recording = conduct.recording.as_ref()?;
+    let end = recording.end.as_ref()?;
+    let replayed = plan.steps.iter().filter_map(Step::replays);
+    let whole = replayed.count() == recording.transactions.len();
+    let text = doc.get_or_insert_text(Workload::Text.name());
+    let text = text.get_string(&doc.transact());
+    (whole && text != *end).then(|| {
+        let mut letters = text.chars().zip(end.chars());
+        let same = letters.by_ref().take_while(|(a, b)| a == b).count();
+        let what = format!(
+            "the recorded text has {} characters, a fresh client's {}; they differ from character {same} on",
+            end.chars().count(),
+            text.chars().count()
+        );
+        Finding::new(Kind::Different, what)
+    })
+}
+
+/// A recorded edit that could not be made, because what it follows never came.
+fn stuck(state: &State) -> Option<Finding> {
+    let step = state.waiting?;
+    let what = format!(
+        "client {} can not go on with step {step}: what its writer had seen never came",
+        state.number
+    );
+    let mut finding = Finding::new(Kind::Lost, what);
+    finding.steps.push(step);
+    Some(finding)
+}
+
 fn unreachable(states: &[&State]) -> Vec<Finding> {
     let away = states.iter().filter(|state| !state.dead && !state.synced);
     away.map(|state| {
@@ -244,7 +281,7 @@ async fn exported(
     wanted: Option<&Print>,
     settle: Duration,
 ) -> Result<Print, String> {
-    use yrs::{Transact as _, updates::decoder::Decode as _};
+    use yrs::updates::decoder::Decode as _;
     let deadline = Instant::now() + settle;
     loop {
         let update = export::get(address).await?;

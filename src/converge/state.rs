@@ -17,6 +17,7 @@ use yrs::{
 
 use super::{
     edit::Roots,
+    history::Recording,
     ledger::{Before, Ledger},
     link::LinkError,
     plan::{Action, Edit},
@@ -53,6 +54,8 @@ pub struct State {
     pub dead: bool,
     /// All steps are done, and nothing waits for the connection.
     pub idle: bool,
+    /// The step that waits for what its writer had seen.
+    pub waiting: Option<u32>,
     /// Grows with every frame and edit.
     pub activity: u64,
     pub connections: u32,
@@ -63,6 +66,7 @@ pub struct State {
     pub happenings: Vec<Happening>,
     pub last_error: Option<String>,
     begun: Option<Instant>,
+    recording: Option<Arc<Recording>>,
     /// The network to the server.
     pub line: Line,
     /// What was sent on this connection and the server has not spoken of yet, the oldest first.
@@ -80,7 +84,8 @@ pub(super) struct Sent {
 pub struct Shared(Arc<Mutex<State>>);
 
 impl Shared {
-    pub fn new(number: u16, client: u64) -> Self {
+    /// `recording` is what replayed steps are taken from.
+    pub fn new(number: u16, client: u64, recording: Option<Arc<Recording>>) -> Self {
         let doc = doc_with(client);
         let roots = Roots::of(&doc);
         Self(Arc::new(Mutex::new(State {
@@ -92,6 +97,7 @@ impl Shared {
             synced: false,
             dead: false,
             idle: false,
+            waiting: None,
             activity: 0,
             connections: 0,
             refused: Vec::new(),
@@ -100,6 +106,7 @@ impl Shared {
             last_error: None,
             begun: None,
             line: Line::default(),
+            recording,
             unanswered: VecDeque::new(),
         })))
     }
@@ -161,6 +168,7 @@ impl State {
             }
             Action::Undo => self.undo.undo(),
             Action::Redo => self.undo.redo(),
+            Action::Replay { number } => self.replay(number),
             _ => Vec::new(),
         };
         let at = self.now();
@@ -176,6 +184,33 @@ impl State {
         self.activity += 1;
         let sent = |update: &Vec<u8>| Sent::new(wire.change(update), update, wire);
         updates.iter().map(sent).collect()
+    }
+
+    /// Makes a recorded edit.
+    fn replay(&mut self, number: u32) -> Vec<Vec<u8>> {
+        let recording = self.recording.clone();
+        let recorded = recording.and_then(|all| {
+            let recorded = all.transactions.get(number as usize)?;
+            Some(recorded.update.clone())
+        });
+        if let Some(update) = &recorded {
+            self.integrate(update);
+        }
+        recorded.into_iter().collect()
+    }
+
+    /// Whether all is here that a recorded edit follows.
+    pub(super) fn has_seen(&self, number: u32) -> bool {
+        let Some(recorded) = self
+            .recording
+            .as_ref()
+            .and_then(|all| all.transactions.get(number as usize))
+        else {
+            return true;
+        };
+        let vector = self.doc.transact().state_vector();
+        let mut needs = recorded.needs.iter();
+        needs.all(|(client, clock)| vector.get(&yrs::block::ClientID::new(client)) >= clock)
     }
 
     /// Remembers between which tokens the new ones were written.
@@ -255,6 +290,10 @@ impl State {
             Ok(contents) => self.ledger.received(&contents),
             Err(error) => return self.broken.push(error),
         }
+        self.integrate(update);
+    }
+
+    fn integrate(&mut self, update: &[u8]) {
         let applied = Update::decode_v1(update)
             .map_err(|error| error.to_string())
             .and_then(|update| {
