@@ -12,7 +12,7 @@ use super::{
     token::Token,
     wire::Acknowledgement,
 };
-use crate::document::id_set::{IdRange, IdSet};
+use crate::document::id_set::IdSet;
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -151,12 +151,11 @@ impl<'a> Evidence<'a> {
 
     /// Counts what is missing in what a newcomer found after a kill at this time, in milliseconds after the start.
     pub fn kept(&self, reference: &Print, killed_at: u32) -> Kept {
-        let all = |set: &IdSet, ranges: &[IdRange]| ranges.iter().all(|ids| contains(set, *ids));
-        let promised =
-            |made: &&Made| all(&self.required, &made.structs) && all(&self.deleted, &made.deletes);
+        let promised = |made: &&Made| made.is_in(&self.required, &self.deleted);
         let is_there = |made: &Made| {
+            let deletes = &mut made.deletes.iter();
             made.structs.iter().all(|ids| reference.holds(*ids))
-                && all(&reference.deletes, &made.deletes)
+                && deletes.all(|ids| contains(&reference.deletes, *ids))
         };
         let made = self.people.iter().flat_map(|state| &state.ledger.made);
         let promised: Vec<&Made> = made.filter(promised).collect();
@@ -214,9 +213,8 @@ impl<'a> Evidence<'a> {
                 return contains(&ledger.arrived, written.ids)
                     .then(|| format!("client {} received it", state.number));
             }
-            ledger
-                .is_acknowledged(self.by, written.ids)
-                .then(|| "it was acknowledged".to_owned())
+            let (structs, _) = ledger.acknowledged(self.by)?;
+            contains(structs, written.ids).then(|| "it was acknowledged".to_owned())
         };
         let words: Vec<_> = self.people.iter().filter_map(words).collect();
         match words.is_empty() {
@@ -374,7 +372,7 @@ mod tests {
         writer.lock().dead = true;
         assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), []);
         let contents = token::contents(&update, false).unwrap();
-        other.lock().ledger.received(&contents);
+        other.lock().ledger.received(&contents, 0);
         assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), [Kind::Lost]);
     }
 
@@ -457,14 +455,14 @@ mod tests {
         };
         use Acknowledgement::{Echo, Nothing, Status};
         assert_eq!([Echo, Status, Nothing].map(lost), [(0, 0); 3]);
-        writer.lock().ledger.received(&contents);
+        writer.lock().ledger.received(&contents, 0);
         assert_eq!(
             [Echo, Status, Nothing].map(lost),
             [(1, 900), (0, 0), (0, 0)]
         );
         writer.lock().ledger.confirm(&contents);
         assert_eq!([Status, Nothing].map(lost), [(1, 900), (0, 0)]);
-        other.lock().ledger.received(&contents);
+        other.lock().ledger.received(&contents, 0);
         assert_eq!(lost(Nothing), (1, 900));
     }
 

@@ -1,7 +1,7 @@
 //! What became of each person, as the table of a report shows it.
 
 use super::{
-    ledger::{Written, contains},
+    ledger::Made,
     plan::{Plan, What},
     state::State,
     wire::Acknowledgement,
@@ -12,8 +12,8 @@ use super::{
 pub struct Fate {
     pub client: u16,
     pub steps: usize,
-    /// Tokens that it wrote.
-    pub written: usize,
+    /// Steps that changed something.
+    pub edits: usize,
     /// Of these, how many the server acknowledged; absent where it never does.
     pub acknowledged: Option<usize>,
     /// Of these, how many reached somebody else.
@@ -27,7 +27,7 @@ impl Fate {
     pub const COLUMNS: [&str; 6] = [
         "client",
         "steps",
-        "tokens",
+        "edits",
         "acknowledged",
         "seen by others",
         "connections",
@@ -38,7 +38,7 @@ impl Fate {
         [
             self.client.to_string(),
             self.steps.to_string(),
-            self.written.to_string(),
+            self.edits.to_string(),
             self.acknowledged
                 .map_or_else(|| "–".to_owned(), |count| count.to_string()),
             self.seen.to_string(),
@@ -55,10 +55,14 @@ impl Fate {
 /// What became of everybody, where servers acknowledge in this way.
 pub fn fates(plan: &Plan, states: &[&State], by: Acknowledgement) -> Vec<Fate> {
     let fate = |state: &&State| {
-        let seen = state.ledger.written.iter().filter(|written| {
-            states.iter().any(|other| {
-                other.number != state.number && contains(&other.ledger.arrived, written.ids)
-            })
+        let made = &state.ledger.made;
+        let seen = made.iter().filter(|made| {
+            let mut others = states.iter().filter(|other| other.number != state.number);
+            others.any(|other| made.is_in(&other.ledger.arrived, &other.ledger.arrived_deletes))
+        });
+        let acknowledged = state.ledger.acknowledged(by).map(|(structs, deletes)| {
+            let is_back = |made: &&Made| made.is_in(structs, deletes);
+            made.iter().filter(is_back).count()
         });
         Fate {
             client: state.number,
@@ -67,12 +71,8 @@ pub fn fates(plan: &Plan, states: &[&State], by: Acknowledgement) -> Vec<Fate> {
                 .iter()
                 .filter(|step| matches!(step.what, What::Client(who, _) if who == state.number))
                 .count(),
-            written: state.ledger.written.len(),
-            acknowledged: (by != Acknowledgement::Nothing).then(|| {
-                let ledger = &state.ledger;
-                let is_back = |written: &&Written| ledger.is_acknowledged(by, written.ids);
-                ledger.written.iter().filter(is_back).count()
-            }),
+            edits: made.len(),
+            acknowledged,
             seen: seen.count(),
             connections: state.connections,
             dead: state.dead,

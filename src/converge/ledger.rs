@@ -3,13 +3,16 @@
 //! Everything is kept by id (client and clock), so it does not matter in which frame a server sends something, or
 //! merged with what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     token::{Contents, Token},
     wire::Acknowledgement,
 };
-use crate::document::id_set::{IdRange, IdSet};
+use crate::document::{
+    ClientId, Clock,
+    id_set::{IdRange, IdSet},
+};
 
 /// One token as it was written.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,14 @@ pub struct Made {
     pub deletes: Vec<IdRange>,
 }
 
+impl Made {
+    /// Whether these sets hold all of it.
+    pub fn is_in(&self, structs: &IdSet, deletes: &IdSet) -> bool {
+        self.structs.iter().all(|ids| contains(structs, *ids))
+            && self.deletes.iter().all(|ids| contains(deletes, *ids))
+    }
+}
+
 /// The evidence of one person.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -46,6 +57,8 @@ pub struct Ledger {
     pub arrived: IdSet,
     /// Deletions that came from the server.
     pub arrived_deletes: IdSet,
+    /// By client id: up to which clock something had arrived, and when, in milliseconds after the start.
+    pub arrivals: HashMap<ClientId, Vec<(Clock, u32)>>,
     /// What the server said it took, where it says so by a status.
     pub confirmed: IdSet,
     pub confirmed_deletes: IdSet,
@@ -75,8 +88,14 @@ impl Ledger {
             .extend(tokens.map(|(token, ids)| Written { token, ids }));
     }
 
-    /// Notes an update from the server.
-    pub fn received(&mut self, contents: &Contents) {
+    /// Notes an update from the server, and when it came, in milliseconds after the start.
+    pub fn received(&mut self, contents: &Contents, at: u32) {
+        for range in &contents.structs {
+            let arrivals = self.arrivals.entry(range.client).or_default();
+            if arrivals.last().is_none_or(|(end, _)| *end < range.end) {
+                arrivals.push((range.end, at));
+            }
+        }
         add(&mut self.arrived, &contents.structs);
         add(&mut self.arrived_deletes, &contents.deletes);
     }
@@ -87,23 +106,22 @@ impl Ledger {
         add(&mut self.confirmed_deletes, &contents.deletes);
     }
 
-    /// Whether the server acknowledged all these ids of this person.
-    pub fn is_acknowledged(&self, by: Acknowledgement, ids: IdRange) -> bool {
+    /// What the server acknowledged to this person: structs and deletions. None where it never does.
+    pub fn acknowledged(&self, by: Acknowledgement) -> Option<(&IdSet, &IdSet)> {
         match by {
-            Acknowledgement::Echo => contains(&self.arrived, ids),
-            Acknowledgement::Status => contains(&self.confirmed, ids),
-            Acknowledgement::Nothing => false,
+            Acknowledgement::Echo => Some((&self.arrived, &self.arrived_deletes)),
+            Acknowledgement::Status => Some((&self.confirmed, &self.confirmed_deletes)),
+            Acknowledgement::Nothing => None,
         }
     }
 
     /// What the server has to keep by what it told this person: structs and deletions. An echo of the person's own
     /// edits is a promise only where servers mean it as one.
     pub fn promised(&self, by: Acknowledgement) -> (IdSet, IdSet) {
-        let (mut structs, mut deletes) = match by {
-            Acknowledgement::Echo => return (self.arrived.clone(), self.arrived_deletes.clone()),
-            Acknowledgement::Status => (self.confirmed.clone(), self.confirmed_deletes.clone()),
-            Acknowledgement::Nothing => Default::default(),
-        };
+        let acknowledged = self.acknowledged(by);
+        let (mut structs, mut deletes) = acknowledged
+            .map(|(structs, deletes)| (structs.clone(), deletes.clone()))
+            .unwrap_or_default();
         for (arrived, own, promised) in [
             (&self.arrived, &self.own, &mut structs),
             (&self.arrived_deletes, &self.own_deletes, &mut deletes),

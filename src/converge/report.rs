@@ -113,6 +113,9 @@ impl<'a> Report<'a> {
             outcome.compared.join(", "),
             outcome.settled_after
         )?;
+        if let Some(words) = self.seen_words() {
+            writeln!(out, "{words}")?;
+        }
         if let Some(kept) = &outcome.kept {
             writeln!(out, "\n{}", kept.sentence())?;
         }
@@ -122,6 +125,15 @@ impl<'a> Report<'a> {
             Some(small) => small.write(out),
             None => Ok(()),
         }
+    }
+
+    /// How long edits took to reach everybody.
+    pub fn seen_words(&self) -> Option<String> {
+        let measures = &self.outcome.measures;
+        let (half, most) = (measures.seen_within(0.5)?, measures.seen_within(0.99)?);
+        Some(format!(
+            "until all survivors had an edit: half within {half} ms, 99 of 100 within {most} ms"
+        ))
     }
 
     /// The verdict in one line.

@@ -15,6 +15,7 @@ use super::{
     export,
     fate::{Fate, fates},
     history::Recording,
+    measure::Measures,
     plan::{Plan, Step, Workload},
     print::Print,
     server::Server,
@@ -90,6 +91,7 @@ pub struct Outcome {
     /// Present when the server was killed in the end and nobody came back.
     pub kept: Option<Kept>,
     pub fates: Vec<Fate>,
+    pub measures: Measures,
     pub happenings: Vec<Happening>,
     /// Milliseconds from the last step until all were equal or nothing moved any more.
     pub settled_after: u32,
@@ -185,6 +187,7 @@ pub async fn run(
         verify: conduct.verify,
         acknowledged_by: target.acknowledges,
         fates: fates(plan, &states, target.acknowledges),
+        measures: Measures::of(&states),
         happenings: happenings(&states, kills),
         settled_after,
         duration: milliseconds(begun.elapsed()),

@@ -287,7 +287,10 @@ impl State {
 
     fn apply(&mut self, update: &[u8]) {
         match token::contents(update, false) {
-            Ok(contents) => self.ledger.received(&contents),
+            Ok(contents) => {
+                let at = self.now();
+                self.ledger.received(&contents, at);
+            }
             Err(error) => return self.broken.push(error),
         }
         self.integrate(update);
