@@ -22,7 +22,7 @@ h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.good{color:var(--good)}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid var(--line)}\
 pre{background:color-mix(in srgb,var(--line) 40%,transparent);padding:.8rem;overflow:auto}li{overflow-wrap:anywhere}\
 .wide{overflow-x:auto}svg{width:100%;min-width:640px;height:auto}\
-svg text{fill:var(--soft);font-size:12px}.edit{fill:var(--edit)}.fault{fill:var(--fault);opacity:.75}.lane{stroke:var(--line)}\
+svg text{fill:var(--soft);font-size:12px}.edit{fill:var(--edit)}.fault{fill:var(--fault);opacity:.45}.lane{stroke:var(--line)}\
 .key{color:var(--soft)}\
 svg polyline,svg path,svg line[class^=s]{fill:none;stroke-width:1.6}.dots{stroke:var(--edit);stroke-width:3!important;stroke-linecap:round;opacity:.55}\
 .s0{stroke:var(--edit)}.s1{stroke:var(--fault)}.s2{stroke:var(--good)}.s3{stroke:var(--bad)}\
@@ -101,7 +101,9 @@ fn pre(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
 fn end(report: &Report<'_>) -> f64 {
     let happenings = report.outcome.happenings.iter();
     let end = happenings.map(|one| one.at + one.lasts).max();
-    f64::from(end.unwrap_or(0).max(1))
+    let measures = &report.outcome.measures;
+    let measured = measures.bin_ms * measures.traffic.len() as u32;
+    f64::from(end.unwrap_or(0).max(measured).max(1))
 }
 
 fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
@@ -129,6 +131,10 @@ fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
             y + 4.0
         )?;
     }
+    for one in report.outcome.happenings.iter().filter(|one| !one.is_edit) {
+        let width = (x(one.lasts) - LEFT).max(3.0);
+        bar(out, "fault", (x(one.at), y(one), width, 18.0), one, "")?;
+    }
     // Edits that would stand on each other are one mark.
     let mut edits: BTreeMap<(Option<u16>, u32), (&Happening, u32)> = BTreeMap::new();
     for one in report.outcome.happenings.iter().filter(|one| one.is_edit) {
@@ -141,10 +147,6 @@ fn time_line(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
             count => format!(" and {} more", count - 1),
         };
         bar(out, "edit", (x(one.at), y(one), 1.5, 12.0), one, &more)?;
-    }
-    for one in report.outcome.happenings.iter().filter(|one| !one.is_edit) {
-        let width = (x(one.lasts) - LEFT).max(3.0);
-        bar(out, "fault", (x(one.at), y(one), width, 18.0), one, "")?;
     }
     writeln!(
         out,
@@ -192,17 +194,14 @@ fn plots(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     });
     let seen = measures.seen.iter();
     let seen = seen.map(|seen| (f64::from(seen.at), f64::from(seen.after)));
-    let plot = |label, unit, scale, mark, series: Vec<Series>| {
-        let points = series.iter().filter_map(|one| one.points.last());
-        let last = points.map(|(ms, _)| *ms).fold(end(report), f64::max);
-        Plot {
-            label,
-            unit,
-            scale,
-            mark,
-            end: last,
-            series,
-        }
+    let end = end(report);
+    let plot = |label, unit, scale, mark, series: Vec<Series>| Plot {
+        label,
+        unit,
+        scale,
+        mark,
+        end,
+        series,
     };
     writeln!(out, "<h2>Bytes on the way</h2>")?;
     let series = vec![

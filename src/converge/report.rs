@@ -132,7 +132,7 @@ impl<'a> Report<'a> {
         let measures = &self.outcome.measures;
         let (half, most) = (measures.seen_within(0.5)?, measures.seen_within(0.99)?);
         Some(format!(
-            "until all survivors had an edit: half within {half} ms, 99 of 100 within {most} ms"
+            "Until all survivors had an edit: half within {half} ms, 99 of 100 within {most} ms."
         ))
     }
 
