@@ -5,7 +5,8 @@
 //! clients 3
 //! 17 at 120 client 2 insert text 31250 2
 //! 18 at 131 client 1 offline 400
-//! 19 at 300 server kill
+//! 19 at 140 client 2 undo
+//! 20 at 300 server kill
 //! ```
 //!
 //! The first number names the step, `at` is in milliseconds; an edit is followed by its place (in 65536ths of what is
