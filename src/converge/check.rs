@@ -12,7 +12,7 @@ use super::{
     token::Token,
     wire::Acknowledgement,
 };
-use crate::document::id_set::IdSet;
+use crate::document::id_set::{IdRange, IdSet};
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -190,16 +190,20 @@ impl<'a> Evidence<'a> {
             })
             .collect();
         if findings.is_empty() {
-            let short = self
-                .required
-                .iter()
-                .filter(|range| !reference.holds(*range));
-            findings.extend(short.map(|range| {
-                let what = format!(
-                    "ids {}..{} of client id {}",
-                    range.start, range.end, range.client
-                );
-                Finding::new(Kind::Lost, what)
+            // Edits without tokens: marks, and what was recorded.
+            let people = self.people.iter();
+            let made =
+                people.flat_map(|state| state.ledger.made.iter().map(|made| (state.number, made)));
+            let gone = made.filter(|(_, made)| {
+                let is_gone =
+                    |ids: &IdRange| contains(&self.required, *ids) && !reference.holds(*ids);
+                made.structs.iter().any(is_gone)
+            });
+            findings.extend(gone.map(|(client, made)| {
+                let what = format!("what client {client} wrote in step {} is gone", made.step);
+                let mut finding = Finding::new(Kind::Lost, what);
+                finding.steps.push(made.step);
+                finding
             }));
         }
         findings
