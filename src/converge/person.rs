@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     link::{Link, LinkError},
     plan::{Action, Step, What},
-    proxy::Proxy,
+    proxy::{Line, Proxy},
     script::words,
-    state::{Sent, Shared, State},
+    state::{Sent, Shared},
     wire::Wire,
 };
 
@@ -27,6 +27,7 @@ pub struct Person {
     steps: VecDeque<Step>,
     connection: Connection,
     proxy: Proxy,
+    line: Line,
     /// Each frame leaves twice until then.
     twice: Option<Instant>,
     /// When the present connection is left with what is under way.
@@ -75,7 +76,8 @@ impl Person {
             wire,
             steps,
             connection: Connection::Away(Instant::now()),
-            proxy: Proxy::new(line),
+            proxy: Proxy::new(line.clone()),
+            line,
             twice: None,
             let_go_at: None,
         }
@@ -253,7 +255,8 @@ impl Person {
         let now = Instant::now();
         let lasts = action.lasts();
         let until = now + milliseconds(lasts);
-        let line = self.note(id, action, lasts).line.clone();
+        self.note(id, action, lasts);
+        let line = &self.line;
         match action {
             Action::Edit(_) | Action::Undo | Action::Redo | Action::Replay { .. } => {
                 let frames = self.state.lock().change(action, id, &self.wire);
@@ -278,12 +281,11 @@ impl Person {
         }
     }
 
-    fn note(&self, id: u32, action: Action, lasts: u32) -> std::sync::MutexGuard<'_, State> {
+    fn note(&self, id: u32, action: Action, lasts: u32) {
         let mut state = self.state.lock();
         let at = state.now();
         state.ledger.done.insert(id, at);
         state.happened(words(action), lasts, action.is_edit());
-        state
     }
 }
 
