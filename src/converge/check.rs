@@ -177,6 +177,7 @@ impl<'a> Evidence<'a> {
             .flat_map(|state| state.ledger.written.iter())
     }
 
+    /// The first that was written comes first.
     fn lost(&self, reference: &Print) -> Vec<Finding> {
         let gone = |written: &&Written| {
             contains(&self.required, written.ids) && !reference.holds(written.ids)
@@ -206,6 +207,7 @@ impl<'a> Evidence<'a> {
                 finding
             }));
         }
+        findings.sort_by_key(|finding| finding.steps.first().copied());
         findings
     }
 

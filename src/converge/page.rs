@@ -10,6 +10,8 @@ use super::{
     state::Happening,
 };
 
+/// Of the findings, so many are shown.
+const SHOWN: usize = 20;
 const WIDTH: f64 = 960.0;
 const LANE: f64 = 26.0;
 const LEFT: f64 = 80.0;
@@ -49,12 +51,19 @@ fn write_page(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     }
     if !report.outcome.findings.is_empty() {
         writeln!(out, "<h2>What is wrong</h2><ul>")?;
-        for finding in report.outcome.findings.iter().take(50) {
+        for finding in report.outcome.findings.iter().take(SHOWN) {
             writeln!(
                 out,
                 "<li><b>{}</b>: {}</li>",
                 finding.kind.name(),
                 escape(&finding.what)
+            )?;
+        }
+        let more = report.outcome.findings.len().saturating_sub(SHOWN);
+        if more > 0 {
+            writeln!(
+                out,
+                "<li>… and {more} more, all of them in the JSON report</li>"
             )?;
         }
         writeln!(out, "</ul>")?;
