@@ -17,7 +17,10 @@ use std::{
 
 use bytes::Bytes;
 use coscribe::{
-    document::replica::doc_with,
+    document::{
+        replica::doc_with,
+        varint::{Reader, write_bytes},
+    },
     protocol::{ClientMessage, ServerMessage, y_websocket},
 };
 use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
@@ -144,6 +147,154 @@ async fn a_relay_that_loses_nothing_converges() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_forgets_is_found_by_a_newcomer_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let url = format!("ws://{address}/ws");
+    let data = directory.path().join("data");
+    let serve = format!(
+        "exec {} serve --listen {address} --data-dir {}",
+        env!("CARGO_BIN_EXE_coscribe"),
+        data.display()
+    );
+    // The same server, but its disk is empty whenever it starts.
+    let forgetful = format!("rm -rf {}; {serve}", data.display());
+    let common = [
+        "--url",
+        &url,
+        "--echo-acknowledges",
+        "--seed",
+        "5",
+        "--ops",
+        "150",
+        "--settle",
+        "1",
+    ];
+    let with = |more: &[&'static str], command: &str| {
+        let mut all: Vec<String> = common.iter().map(|one| (*one).to_owned()).collect();
+        all.extend(more.iter().map(|one| (*one).to_owned()));
+        all.extend(["--server-cmd".to_owned(), command.to_owned()]);
+        all
+    };
+    let run = async |arguments: Vec<String>| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        converge(&arguments).await
+    };
+    let durable = ["--verify", "durable", "--kills", "0", "--shrink", "5"];
+    let (code, out, err) = run(with(&durable, &forgetful)).await;
+    assert_eq!(code, 1, "{out}\n{err}");
+    assert!(out.contains("are LOST"), "{out}");
+    assert!(out.contains("it was acknowledged"), "{out}");
+    assert!(out.contains("the smallest history"), "{out}");
+    // Whoever comes back brings what the server forgot.
+    let (code, out, err) = run(with(&["--kills", "1", "--no-faults"], &forgetful)).await;
+    assert_eq!(code, 0, "{out}\n{err}");
+    let (code, out, err) = run(with(&durable, &serve)).await;
+    assert_eq!(code, 0, "{out}\n{err}");
+    assert!(out.contains("the server kept all"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_history_ends_in_its_text_whatever_the_network_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("history.json");
+    let (rounds, mut transactions) = (200, Vec::new());
+    for round in 0..rounds {
+        // Both write at the same time, and have seen all of the round before.
+        let parents: Vec<usize> = match round {
+            0 => vec![],
+            round => vec![2 * round - 2, 2 * round - 1],
+        };
+        for (agent, place) in [(0, 0), (1, 2 * round)] {
+            let text = if agent == 0 { "<" } else { ">" };
+            transactions.push(serde_json::json!({
+                "parents": parents, "agent": agent, "patches": [[place, 0, text]],
+            }));
+        }
+    }
+    let mut history = serde_json::json!({
+        "kind": "concurrent",
+        "numAgents": 2,
+        "endContent": "<".repeat(rounds) + &">".repeat(rounds),
+        "txns": transactions,
+    });
+    std::fs::write(&file, history.to_string()).unwrap();
+    let history_file = file.to_str().unwrap().to_owned();
+    let replay = [
+        "--workload",
+        "recorded",
+        "--history",
+        &history_file,
+        "--seed",
+        "3",
+    ];
+    let (code, out, err) = converge(&replay).await;
+    assert_eq!(code, 0, "{out}\n{err}");
+    // A text that it does not end in is noticed.
+    history["endContent"] = "something else".into();
+    std::fs::write(&file, history.to_string()).unwrap();
+    let (code, out, err) = converge(&[&replay[..], &["--shrink", "0"]].concat()).await;
+    assert_eq!(code, 1, "{out}\n{err}");
+    assert!(out.contains("the recorded text has"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hocuspocus_server_is_held_to_its_statuses() {
+    let url = Relay::start_as(Speaks::Hocuspocus, false).await;
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("report.json");
+    let arguments = [
+        "--url",
+        &url,
+        "--protocol",
+        "hocuspocus",
+        "--seed",
+        "8",
+        "--ops",
+        "150",
+        "--json",
+        json.to_str().unwrap(),
+    ];
+    let (code, out, err) = converge(&arguments).await;
+    assert_eq!(code, 0, "{out}\n{err}");
+    let report = read_json(&json);
+    assert_eq!(report["acknowledged_by"], "status");
+    let acknowledged = |fate: &serde_json::Value| fate["acknowledged"].as_u64() > Some(0);
+    let fates = report["fates"].as_array().unwrap();
+    assert!(fates.iter().all(acknowledged), "{out}");
+    // This one says that it took what it drops.
+    let url = Relay::start_as(Speaks::Hocuspocus, true).await;
+    let (code, out, err) = converge(&[
+        "--url",
+        &url,
+        "--protocol",
+        "hocuspocus",
+        "--seed",
+        "8",
+        "--ops",
+        "80",
+        "--no-faults",
+        "--settle",
+        "1",
+        "--shrink",
+        "0",
+        "--json",
+        json.to_str().unwrap(),
+    ])
+    .await;
+    assert_eq!(code, 1, "{out}\n{err}");
+    let report = read_json(&json);
+    let findings = report["findings"].as_array().unwrap();
+    let broken_promise = |finding: &serde_json::Value| {
+        let what = finding["what"].as_str().unwrap();
+        finding["kind"] == "lost" && what.contains("it was acknowledged")
+    };
+    assert!(findings.iter().any(broken_promise), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_run_ends_with_2_and_says_what_to_do() {
     let started = Instant::now();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -159,6 +310,12 @@ async fn what_can_not_run_ends_with_2_and_says_what_to_do() {
         (&["--workload", "poems"], "nested"),
         (&["--clients", "0"], "1..=200"),
         (&["--server-cmd", "true"], "--url"),
+        (&["--protocol", "hocuspocus"], "--url"),
+        (&["--url", &url, "--protocol", "nonsense"], "hocuspocus"),
+        (&["--url", &url, "--verify", "durable"], "--server-cmd"),
+        (&["--url", "wss://localhost:1"], "TLS"),
+        (&["--workload", "recorded"], "--history"),
+        (&["--history", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--url", &url, "--kills", "1"], "--server-cmd"),
         (&["--script", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--json", "/nowhere/at/all"], "/nowhere/at/all"),
@@ -202,6 +359,50 @@ async fn an_interrupted_run_reports_what_it_has_and_gives_no_verdict() {
     assert!(text.starts_with("INTERRUPTED"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_interrupts_again_and_again_leaves_no_server_and_no_directory_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut running = Command::new(env!("CARGO_BIN_EXE_coscribe"))
+        .args(["converge", "--ops", "20000", "--seed", "3"])
+        .env("TMPDIR", temporary.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = rustix::process::Pid::from_raw(running.id().unwrap().cast_signed()).unwrap();
+    let ended = async {
+        while stored_bytes(temporary.path()) < 100_000 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        loop {
+            // Until it has been waited for, the number is its own.
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            let pause = tokio::time::sleep(Duration::from_millis(5));
+            tokio::select! {
+                status = running.wait() => return status.unwrap(),
+                () = pause => {}
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(60), ended)
+        .await
+        .unwrap();
+    assert_eq!(status.code(), Some(2));
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    #[cfg(target_os = "linux")]
+    for process in std::fs::read_dir("/proc").unwrap() {
+        // What ends meanwhile has no command line any more.
+        let command = std::fs::read(process.unwrap().path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        assert!(
+            !command.contains(temporary.path().to_str().unwrap()),
+            "{command}"
+        );
+    }
+}
+
 /// Bytes in the log of the server that was started in this directory.
 fn stored_bytes(temporary: &Path) -> u64 {
     let servers = std::fs::read_dir(temporary).unwrap();
@@ -217,11 +418,20 @@ fn read_json(file: &Path) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// A small y-websocket server in memory. One that loses drops one update in six, chosen by its bytes so that it does
+/// A small server in memory. One that loses drops one update in six, chosen by its bytes so that it does
 /// the same to the same update again.
 struct Relay {
+    speaks: Speaks,
     loses: bool,
     rooms: Mutex<HashMap<String, Arc<Mutex<Room>>>>,
+}
+
+/// In whose words.
+#[derive(Clone, Copy, PartialEq)]
+enum Speaks {
+    YWebsocket,
+    /// One document for each name within the frames; every socket names only one.
+    Hocuspocus,
 }
 
 struct Room {
@@ -232,7 +442,12 @@ struct Room {
 impl Relay {
     /// Starts it and returns its address.
     async fn start(loses: bool) -> String {
+        Self::start_as(Speaks::YWebsocket, loses).await
+    }
+
+    async fn start_as(speaks: Speaks, loses: bool) -> String {
         let relay = Arc::new(Self {
+            speaks,
             loses,
             rooms: Mutex::default(),
         });
@@ -263,35 +478,69 @@ impl Relay {
         let Ok((mut sink, mut stream)) = socket.map(|socket| socket.split()) else {
             return;
         };
-        let (sender, mut queue) = mpsc::unbounded_channel();
-        let room = {
-            let mut rooms = self.rooms.lock().unwrap();
-            let room = rooms.entry(path).or_insert_with(|| {
-                Arc::new(Mutex::new(Room {
-                    doc: doc_with(1),
-                    people: Vec::new(),
-                }))
-            });
-            room.clone()
-        };
-        room.lock().unwrap().greet(&sender);
+        let (sender, mut queue) = mpsc::unbounded_channel::<Bytes>();
+        let name = Arc::new(std::sync::OnceLock::<String>::new());
+        let (speaks, addressed) = (self.speaks, name.clone());
         tokio::spawn(async move {
             while let Some(frame) = queue.recv().await {
+                let frame = match (speaks, addressed.get()) {
+                    (Speaks::Hocuspocus, Some(name)) => with_name(name, &frame),
+                    _ => frame,
+                };
                 if sink.send(Message::Binary(frame)).await.is_err() {
                     return;
                 }
             }
         });
+        if self.speaks == Speaks::YWebsocket {
+            name.set(path).unwrap();
+            self.room(name.get().unwrap())
+                .lock()
+                .unwrap()
+                .greet(&sender);
+        }
         while let Some(Ok(message)) = stream.next().await {
-            if let Message::Binary(frame) = message {
-                let mut room = room.lock().unwrap();
-                y_websocket::decode(&frame, |message| self.take(&mut room, &sender, message))
-                    .unwrap();
-            }
+            let Message::Binary(frame) = message else {
+                continue;
+            };
+            let frame = match self.speaks {
+                Speaks::YWebsocket => frame,
+                Speaks::Hocuspocus => {
+                    let mut reader = Reader::new(&frame);
+                    let document = reader.var_str().unwrap();
+                    let message = frame.slice(reader.position()..);
+                    if message.starts_with(&[HOCUSPOCUS_AUTH]) {
+                        name.set(document.to_owned()).unwrap();
+                        let granted = b"\x02\x02\x0aread-write";
+                        sender.send(Bytes::from_static(granted)).ok();
+                        self.room(document).lock().unwrap().greet(&sender);
+                        continue;
+                    }
+                    message
+                }
+            };
+            let room = self.room(name.get().expect("it is said before anything else"));
+            let mut room = room.lock().unwrap();
+            y_websocket::decode(&frame, |message| self.take(&mut room, &sender, message)).unwrap();
         }
     }
 
+    fn room(&self, name: &str) -> Arc<Mutex<Room>> {
+        let mut rooms = self.rooms.lock().unwrap();
+        let room = rooms.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(Mutex::new(Room {
+                doc: doc_with(1),
+                people: Vec::new(),
+            }))
+        });
+        room.clone()
+    }
+
     fn take(&self, room: &mut Room, sender: &mpsc::UnboundedSender<Bytes>, message: ClientMessage) {
+        let changes = matches!(
+            message,
+            ClientMessage::SyncStep2(_) | ClientMessage::Update(_)
+        );
         match message {
             ClientMessage::SyncStep1(vector) => {
                 let vector = StateVector::decode_v1(&vector).unwrap();
@@ -303,6 +552,10 @@ impl Relay {
                 room.spread(&update);
             }
             _ => {}
+        }
+        if changes && self.speaks == Speaks::Hocuspocus {
+            let taken = [HOCUSPOCUS_STATUS, 1];
+            sender.send(Bytes::copy_from_slice(&taken)).ok();
         }
     }
 }
@@ -321,6 +574,16 @@ impl Room {
         self.people
             .retain(|person| person.send(frame.clone()).is_ok());
     }
+}
+
+const HOCUSPOCUS_AUTH: u8 = 2;
+const HOCUSPOCUS_STATUS: u8 = 8;
+
+fn with_name(name: &str, message: &[u8]) -> Bytes {
+    let mut frame = Vec::new();
+    write_bytes(&mut frame, name.as_bytes());
+    frame.extend_from_slice(message);
+    frame.into()
 }
 
 fn frame(message: ServerMessage<'_>) -> Bytes {

@@ -3,6 +3,7 @@
 use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,15 +15,21 @@ use tokio_util::sync::CancellationToken;
 use super::{Verdict, runtime};
 use crate::config::Flags;
 use crate::converge::{
-    plan::{Plan, Shape, What, Workload},
+    check::Verify,
+    history::Recording,
+    plan::{Plan, Shape, What, Workload, client_id},
     report::Report,
     script,
     server::Server,
     session::{self, Conduct, Outcome, Target},
     shrink::{self, Shrunk},
+    wire::{Acknowledgement, Protocol},
 };
 
-const WORKLOADS: [&str; 6] = ["text", "rich", "map", "array", "nested", "tree"];
+const RECORDED: &str = "recorded";
+const WORKLOADS: [&str; 7] = ["text", "rich", "map", "array", "nested", "tree", RECORDED];
+/// Edits without --ops, where people make them up.
+const OPS: u32 = 400;
 const BAR: usize = 30;
 
 #[derive(Debug, Args)]
@@ -30,6 +37,17 @@ pub(super) struct ConvergeArgs {
     /// Where documents are, without their name, such as ws://localhost:1234; a server of our own is started without it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// What the server at --url speaks
+    #[arg(long, value_name = "NAME", default_value = Protocol::YWebsocket.name(), value_parser = Protocol::NAMES, requires = "url")]
+    protocol: String,
+    /// The server at --url sends an update back to its sender only when it is stored, as Coscribe does; without this
+    /// flag such an echo acknowledges nothing
+    #[arg(long, requires = "url")]
+    echo_acknowledges: bool,
+    /// What has to hold in the end. equal: all replicas, a fresh client and the export are equal. durable: the server is
+    /// killed in the end, nobody comes back, and a fresh client finds all that was acknowledged or seen by another
+    #[arg(long, value_name = "WHAT", default_value = "equal", value_parser = ["equal", "durable"])]
+    verify: String,
     /// Shell command that starts the server at --url, so that it can be killed and started again
     #[arg(long, value_name = "COMMAND", requires = "url")]
     server_cmd: Option<String>,
@@ -39,15 +57,19 @@ pub(super) struct ConvergeArgs {
     /// How many people
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
     clients: u16,
-    /// How many edits, of all people together
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    ops: u32,
+    /// How many edits, of all people together; 400 without it, or the whole history
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    ops: Option<u32>,
     /// The plan's seed; a random one is chosen and printed without it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// What is edited, comma-separated; all of them without it
+    /// What is edited, comma-separated; all but `recorded` without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = WORKLOADS)]
     workload: Vec<String>,
+    /// The concurrent history that `--workload recorded` replays, with a person for each of its agents: a file as in
+    /// github.com/josephg/editing-traces, gzipped or not
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Leave the network alone: nobody is cut off, delayed, repeated or dies
     #[arg(long)]
     no_faults: bool,
@@ -84,25 +106,30 @@ pub(super) fn run(args: &ConvergeArgs, flags: &Flags) -> anyhow::Result<Verdict>
             "settings of the server mean nothing to converge; give them in --server-cmd, together with --url"
         );
     }
-    let plan = args.plan()?;
+    let (plan, recording) = args.plan()?;
     // A report that can not be written is no reason to work for minutes first.
     for file in [&args.json, &args.html].into_iter().flatten() {
         write(file, "")?;
     }
-    runtime()?.block_on(args.carry_out(&plan))
+    runtime()?.block_on(args.carry_out(&plan, recording))
 }
 
 impl ConvergeArgs {
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn plan(&self) -> anyhow::Result<(Plan, Option<Arc<Recording>>)> {
         if let Some(file) = &self.script {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("{} can not be read", file.display()))?;
-            return script::parse(&text).with_context(|| file.display().to_string());
+            let plan = script::parse(&text).with_context(|| file.display().to_string())?;
+            if self.history.is_none() && plan.steps.iter().any(|step| step.replays().is_some()) {
+                bail!(
+                    "{} replays a history; give it with --history",
+                    file.display()
+                );
+            }
+            let recording = self.recording(plan.seed, None)?;
+            return Ok((plan, recording));
         }
         let may_kill = self.url.is_none() || self.server_cmd.is_some();
-        let kills = self
-            .kills
-            .unwrap_or_else(|| u32::from(may_kill && !self.no_faults));
         let mut workloads: Vec<_> = self
             .workload
             .iter()
@@ -111,23 +138,67 @@ impl ConvergeArgs {
         if workloads.is_empty() {
             workloads = Workload::ALL.to_vec();
         }
-        Ok(Plan::new(&Shape {
+        let mut shape = Shape {
             seed: self
                 .seed
                 .unwrap_or_else(|| u64::from(rand::random::<u32>())),
             clients: self.clients,
-            ops: self.ops,
+            ops: self.ops.unwrap_or(OPS),
             workloads,
             faults: !self.no_faults,
-            kills,
-        }))
+            kills: self
+                .kills
+                .unwrap_or_else(|| u32::from(may_kill && !self.no_faults)),
+        };
+        let replay = self.workload.iter().any(|name| name == RECORDED);
+        match self.recording(shape.seed, self.ops)? {
+            Some(recording) if replay && self.workload.len() == 1 => {
+                shape.clients = recording.agents;
+                let agents = recording.transactions.iter().map(|one| one.agent);
+                Ok((Plan::recorded(&shape, agents), Some(recording)))
+            }
+            None if !replay => Ok((Plan::new(&shape), None)),
+            _ => bail!(
+                "a history is replayed by `--workload recorded --history FILE`, and nothing else beside it"
+            ),
+        }
     }
 
-    async fn carry_out(&self, plan: &Plan) -> anyhow::Result<Verdict> {
+    fn recording(&self, seed: u64, limit: Option<u32>) -> anyhow::Result<Option<Arc<Recording>>> {
+        let Some(file) = &self.history else {
+            return Ok(None);
+        };
+        let bytes =
+            std::fs::read(file).with_context(|| format!("{} can not be read", file.display()))?;
+        let limit = limit.map(|limit| limit as usize);
+        let recording = Recording::read(&bytes, limit, |number| client_id(seed, number))
+            .with_context(|| file.display().to_string())?;
+        Ok(Some(Arc::new(recording)))
+    }
+
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        recording: Option<Arc<Recording>>,
+    ) -> anyhow::Result<Verdict> {
         // Before a server is started, which would outlive us.
-        let stop = interrupted_by_ctrl_c();
+        let interrupt = Interrupt::listen();
+        tokio::select! {
+            verdict = self.work(plan, recording, &interrupt.stop) => verdict,
+            // What was started ends with what is dropped here.
+            () = interrupt.at_once.cancelled() => bail!("interrupted twice; nothing is reported"),
+        }
+    }
+
+    async fn work(
+        &self,
+        plan: &Plan,
+        recording: Option<Arc<Recording>>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Verdict> {
         let target = self.target().await?;
         let kills = plan.steps.iter().any(|step| step.what == What::KillServer);
+        let kills = kills || self.verify() == Verify::Durable;
         if kills && target.server.is_none() {
             bail!("to kill the server it has to be started by us: give --server-cmd, or no --url");
         }
@@ -139,6 +210,8 @@ impl ConvergeArgs {
         };
         let conduct = Conduct {
             settle: Duration::from_secs_f64(self.settle),
+            verify: self.verify(),
+            recording,
             stop: stop.clone(),
             progress: &progress,
         };
@@ -148,7 +221,7 @@ impl ConvergeArgs {
         }
         let mut shrunk = None;
         if !outcome.findings.is_empty() && self.shrink > 0 && !outcome.interrupted {
-            shrunk = self.smaller(&target, plan, &outcome, stop.clone()).await;
+            shrunk = self.smaller(&target, plan, &outcome, &conduct).await;
         }
         let report = Report::new(&target.url, plan, &outcome, shrunk.as_ref());
         print!("{}", report.text());
@@ -173,7 +246,7 @@ impl ConvergeArgs {
         target: &Target,
         plan: &Plan,
         failed: &Outcome,
-        stop: CancellationToken,
+        conduct: &Conduct<'_>,
     ) -> Option<Shrunk> {
         eprintln!(
             "coscribe: it failed; looking for a smaller history that fails, for at most {} s",
@@ -181,7 +254,9 @@ impl ConvergeArgs {
         );
         let conduct = Conduct {
             settle: Duration::from_secs_f64((self.settle / 3.0).max(0.3)),
-            stop,
+            verify: conduct.verify,
+            recording: conduct.recording.clone(),
+            stop: conduct.stop.clone(),
             progress: &|_, _| {},
         };
         let shrunk = shrink::shrink(
@@ -200,12 +275,21 @@ impl ConvergeArgs {
         shrunk
     }
 
+    fn verify(&self) -> Verify {
+        match self.verify.as_str() {
+            "durable" => Verify::Durable,
+            _ => Verify::Equal,
+        }
+    }
+
     async fn target(&self) -> anyhow::Result<Target> {
         let Some(url) = &self.url else {
             let server = Server::own().await?;
             let address = server.own_address().unwrap_or_default();
             return Ok(Target {
                 url: format!("ws://{address}/ws"),
+                protocol: Protocol::YWebsocket,
+                acknowledges: Acknowledgement::Echo,
                 export: Some(format!(
                     "http://{address}/api/docs/{{document}}/content?as=yjs"
                 )),
@@ -213,6 +297,12 @@ impl ConvergeArgs {
             });
         };
         let address = address_of(url)?;
+        let protocol = Protocol::of(&self.protocol).unwrap_or(Protocol::YWebsocket);
+        let acknowledges = match protocol {
+            Protocol::Hocuspocus => Acknowledgement::Status,
+            Protocol::YWebsocket if self.echo_acknowledges => Acknowledgement::Echo,
+            Protocol::YWebsocket => Acknowledgement::Nothing,
+        };
         if let Some(export) = &self.export
             && !(export.starts_with("http://") && export.contains("{document}"))
         {
@@ -224,6 +314,8 @@ impl ConvergeArgs {
         };
         Ok(Target {
             url: url.clone(),
+            protocol,
+            acknowledges,
             export: self.export.clone(),
             server,
         })
@@ -252,21 +344,31 @@ fn address_of(text: &str) -> anyhow::Result<String> {
     ))
 }
 
-/// Cancelled by the first Ctrl-C; the second ends the process.
-fn interrupted_by_ctrl_c() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let waiting = async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stopped.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(2);
-        }
-    };
-    // It ends with the process.
-    drop(tokio::runtime::Handle::current().spawn(waiting));
-    stop
+/// Ctrl-C: the first ends the run and reports what there is, the second ends everything at once.
+#[derive(Debug, Clone)]
+struct Interrupt {
+    stop: CancellationToken,
+    at_once: CancellationToken,
+}
+
+impl Interrupt {
+    fn listen() -> Self {
+        let interrupt = Self {
+            stop: CancellationToken::new(),
+            at_once: CancellationToken::new(),
+        };
+        let told = interrupt.clone();
+        let waiting = async move {
+            for token in [told.stop, told.at_once] {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    token.cancel();
+                }
+            }
+        };
+        // It ends with the process.
+        drop(tokio::runtime::Handle::current().spawn(waiting));
+        interrupt
+    }
 }
 
 fn draw(done: u32, of: u32) {

@@ -46,7 +46,7 @@ enum Command {
     /// Print the settings in force and where each came from, or the reference of all settings
     Config(config::ConfigArgs),
     /// Prove that all replicas end equal: simulated people edit on a bad network, on our server or any other
-    Converge(converge::ConvergeArgs),
+    Converge(Box<converge::ConvergeArgs>),
 }
 
 /// What a command found.

@@ -3,35 +3,16 @@
 //! Compared is what replicas, a fresh client and the server's export hold; and against the ledgers: what came to anyone
 //! over the wire, and what a survivor wrote or deleted, is in the end there (or deleted) for everyone, once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use serde_json::Value as Json;
-use yrs::{Doc, ReadTxn as _, Transact as _, updates::encoder::Encode as _};
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    ledger::{Before, Written, contains},
-    person::State,
-    token::{self, Token, tokens_of},
+    ledger::{Before, Made, Written, contains},
+    print::{Print, reach},
+    state::State,
+    token::Token,
+    wire::Acknowledgement,
 };
-use crate::document::{
-    id_set::IdSet,
-    state_vector::StateVector,
-    tree::{roots, to_json},
-};
-
-/// What one replica holds, in a form that can be compared.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Print {
-    /// Whose replica it is, in words.
-    pub who: String,
-    pub content: BTreeMap<String, Json>,
-    pub vector: StateVector,
-    pub deletes: IdSet,
-    /// Something arrived that refers to something that did not.
-    pub pending: bool,
-    /// By root type, in the order of the document.
-    pub tokens: BTreeMap<String, Vec<Token>>,
-}
+use crate::document::id_set::{IdRange, IdSet};
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -75,149 +56,42 @@ impl Finding {
         }
     }
 
-    fn about(mut self, tokens: impl IntoIterator<Item = Token>) -> Self {
+    pub fn about(mut self, tokens: impl IntoIterator<Item = Token>) -> Self {
         self.steps
             .extend(tokens.into_iter().map(|token| token.step));
         self
     }
 }
 
-impl Print {
-    pub fn of(who: impl Into<String>, doc: &Doc) -> Self {
-        let roots = roots(doc);
-        let tokens = roots.iter().map(|(name, node)| {
-            let mut tokens = Vec::new();
-            tokens_of(node, &mut tokens);
-            (name.clone(), tokens)
-        });
-        let (vector, deletes) = reach(doc);
-        Self {
-            who: who.into(),
-            tokens: tokens.filter(|(_, tokens)| !tokens.is_empty()).collect(),
-            // A root that was only looked at is the same as none.
-            content: roots
-                .iter()
-                .map(|(name, node)| (name.clone(), to_json(node)))
-                .filter(|(_, json)| !is_empty(json))
-                .collect(),
-            vector,
-            deletes,
-            pending: doc.transact().has_missing_updates(),
-        }
-    }
+/// So many of the first lost edits are named.
+const FIRST: usize = 5;
 
-    /// What differs between two replicas, if anything does.
-    fn difference(&self, other: &Self) -> Option<Finding> {
-        let mut fields = Vec::new();
-        let mut about = Vec::new();
-        if self.content != other.content {
-            let (words, tokens) = self.first_divergence(other);
-            fields.push(words);
-            about = tokens;
-        }
-        if self.vector != other.vector {
-            fields.push(format!("state vectors: {}", behind(self, other)));
-        }
-        if self.deletes != other.deletes {
-            fields.push("delete sets".to_owned());
-        }
-        (!fields.is_empty()).then(|| {
-            let what = format!(
-                "{} and {} differ in {}",
-                self.who,
-                other.who,
-                fields.join("; ")
-            );
-            Finding::new(Kind::Different, what).about(about)
-        })
-    }
-
-    fn first_divergence(&self, other: &Self) -> (String, Vec<Token>) {
-        let empty = Vec::new();
-        let names: BTreeSet<_> = self.content.keys().chain(other.content.keys()).collect();
-        for name in names {
-            if self.content.get(name) == other.content.get(name) {
-                continue;
-            }
-            let ours = self.tokens.get(name).unwrap_or(&empty);
-            let theirs = other.tokens.get(name).unwrap_or(&empty);
-            let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
-            let (here, there) = (ours.get(same), theirs.get(same));
-            let say = |token: Option<&Token>| {
-                token.map_or_else(|| "nothing more".to_owned(), Token::to_string)
-            };
-            if here.is_none() && there.is_none() {
-                return (
-                    format!("`{name}` (marks, attributes or words between equal tokens)"),
-                    Vec::new(),
-                );
-            }
-            let words = format!(
-                "`{name}` from token {same} on: {} against {}",
-                say(here),
-                say(there)
-            );
-            return (words, here.into_iter().chain(there).copied().collect());
-        }
-        ("content".to_owned(), Vec::new())
-    }
-
-    fn counts(&self) -> HashMap<Token, usize> {
-        let mut counts = HashMap::new();
-        for token in self.tokens.values().flatten() {
-            *counts.entry(*token).or_insert(0) += 1;
-        }
-        counts
-    }
-}
-
-fn is_empty(json: &Json) -> bool {
-    match json {
-        Json::Array(items) => items.is_empty(),
-        Json::Object(entries) => entries.is_empty(),
-        Json::String(text) => text.is_empty(),
-        Json::Null => true,
-        _ => false,
-    }
-}
-
-fn behind(one: &Print, other: &Print) -> String {
-    let clients: BTreeSet<_> = [one, other]
-        .iter()
-        .flat_map(|print| print.vector.iter().map(|(client, _)| client))
-        .collect();
-    let differing = clients.into_iter().filter_map(|client| {
-        let (a, b) = (one.vector.get(client), other.vector.get(client));
-        (a != b).then(|| format!("client id {client} up to {a} against {b}"))
-    });
-    differing.take(3).collect::<Vec<_>>().join(", ")
-}
-
-/// Which structs and deletions a replica holds.
-pub fn reach(doc: &Doc) -> (StateVector, IdSet) {
-    let txn = doc.transact();
-    let vector = StateVector::decode(&txn.state_vector().encode_v1(), usize::MAX);
-    let state = txn.encode_state_as_update_v1(&yrs::StateVector::default());
-    let deletes = token::contents(&state, false).map(|contents| contents.deletes);
-    (
-        vector.unwrap_or_default(),
-        deletes.unwrap_or_default().into_iter().collect(),
-    )
+/// What is compared in the end, and what has to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// All replicas, a newcomer and the server end equal. Who survives brings what the server forgot.
+    Equal,
+    /// The server is killed in the end, nobody comes back, and only a newcomer looks: what did the server keep of what
+    /// it acknowledged, or passed on to somebody?
+    Durable,
 }
 
 /// Compares the replicas with each other and with what the ledgers say. The first print is the one that the ledgers are
 /// held against.
-pub fn check(prints: &[Print], people: &[&State]) -> Vec<Finding> {
+pub fn check(prints: &[Print], people: &[&State], evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let Some(reference) = prints.first() else {
+    let Some((reference, others)) = prints.split_first() else {
         return findings;
     };
-    for print in prints {
-        findings.extend(reference.difference(print));
-        if print.pending {
-            let what = format!("{} waits for something that never came", print.who);
-            findings.push(Finding::new(Kind::Pending, what));
-        }
+    findings.extend(
+        others
+            .iter()
+            .filter_map(|print| reference.difference(print)),
+    );
+    for print in prints.iter().filter(|print| print.pending) {
+        let what = format!("{} waits for something that never came", print.who);
+        findings.push(Finding::new(Kind::Pending, what));
     }
     for state in people {
         let who = |what: &str| format!("client {}: {what}", state.number);
@@ -226,7 +100,6 @@ pub fn check(prints: &[Print], people: &[&State]) -> Vec<Finding> {
         let broken = state.broken.iter().take(3);
         findings.extend(broken.map(|why| Finding::new(Kind::Broken, who(why))));
     }
-    let evidence = Evidence::of(people);
     findings.extend(evidence.lost(reference));
     findings.extend(evidence.undeleted(reference));
     findings.extend(evidence.miscounted(reference));
@@ -234,29 +107,67 @@ pub fn check(prints: &[Print], people: &[&State]) -> Vec<Finding> {
     findings
 }
 
+/// What the server alone kept of what it had promised, in numbers.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Kept {
+    /// Edits that were acknowledged or reached another.
+    pub promised: usize,
+    /// Of these, edits of which something is missing.
+    pub lost: usize,
+    /// Milliseconds from the first lost edit to the kill.
+    pub work_lost: u32,
+    /// The steps of the first lost edits.
+    pub first: Vec<u32>,
+}
+
 /// What has to be there.
-struct Evidence<'a> {
+pub struct Evidence<'a> {
     people: &'a [&'a State],
+    by: Acknowledgement,
     required: IdSet,
     deleted: IdSet,
 }
 
 impl<'a> Evidence<'a> {
-    /// A dead person's edits count as far as they came back to anyone.
-    fn of(people: &'a [&'a State]) -> Self {
+    /// What was promised; and where survivors bring what they have, all that is theirs.
+    pub fn of(people: &'a [&'a State], by: Acknowledgement, verify: Verify) -> Self {
         let (mut required, mut deleted) = (IdSet::new(), IdSet::new());
         for state in people {
-            required.union(&state.ledger.arrived);
-            deleted.union(&state.ledger.arrived_deletes);
-            if !state.dead {
+            let (structs, deletes) = state.ledger.promised(by);
+            required.union(&structs);
+            deleted.union(&deletes);
+            if !state.dead && verify == Verify::Equal {
                 required.union(&state.ledger.own);
                 deleted.union(&reach(&state.doc).1);
             }
         }
         Self {
             people,
+            by,
             required,
             deleted,
+        }
+    }
+
+    /// Counts what is missing in what a newcomer found after a kill at this time, in milliseconds after the start.
+    pub fn kept(&self, reference: &Print, killed_at: u32) -> Kept {
+        let promised = |made: &&Made| made.is_in(&self.required, &self.deleted);
+        let is_there = |made: &Made| {
+            let deletes = &mut made.deletes.iter();
+            made.structs.iter().all(|ids| reference.holds(*ids))
+                && deletes.all(|ids| contains(&reference.deletes, *ids))
+        };
+        let made = self.people.iter().flat_map(|state| &state.ledger.made);
+        let promised: Vec<&Made> = made.filter(promised).collect();
+        let mut lost: Vec<_> = promised.iter().filter(|made| !is_there(made)).collect();
+        lost.sort_by_key(|made| made.at);
+        Kept {
+            promised: promised.len(),
+            lost: lost.len(),
+            work_lost: lost
+                .first()
+                .map_or(0, |made| killed_at.saturating_sub(made.at)),
+            first: lost.iter().take(FIRST).map(|made| made.step).collect(),
         }
     }
 
@@ -266,10 +177,10 @@ impl<'a> Evidence<'a> {
             .flat_map(|state| state.ledger.written.iter())
     }
 
+    /// The first that was written comes first.
     fn lost(&self, reference: &Print) -> Vec<Finding> {
         let gone = |written: &&Written| {
-            contains(&self.required, written.ids)
-                && written.ids.end > reference.vector.get(written.ids.client)
+            contains(&self.required, written.ids) && !reference.holds(written.ids)
         };
         let mut findings: Vec<_> = self
             .written()
@@ -280,42 +191,49 @@ impl<'a> Evidence<'a> {
             })
             .collect();
         if findings.is_empty() {
-            let short = self
-                .required
-                .iter()
-                .filter(|range| range.end > reference.vector.get(range.client));
-            findings.extend(short.map(|range| {
-                let what = format!(
-                    "ids {}..{} of client id {}",
-                    range.start, range.end, range.client
-                );
-                Finding::new(Kind::Lost, what)
+            // Edits without tokens: marks, and what was recorded.
+            let people = self.people.iter();
+            let made =
+                people.flat_map(|state| state.ledger.made.iter().map(|made| (state.number, made)));
+            let gone = made.filter(|(_, made)| {
+                let is_gone =
+                    |ids: &IdRange| contains(&self.required, *ids) && !reference.holds(*ids);
+                made.structs.iter().any(is_gone)
+            });
+            findings.extend(gone.map(|(client, made)| {
+                let what = format!("what client {client} wrote in step {} is gone", made.step);
+                let mut finding = Finding::new(Kind::Lost, what);
+                finding.steps.push(made.step);
+                finding
             }));
         }
+        findings.sort_by_key(|finding| finding.steps.first().copied());
         findings
     }
 
     /// Who has had it.
     fn fate(&self, written: &Written) -> String {
-        let had = |state: &&&State| contains(&state.ledger.arrived, written.ids);
-        let names: Vec<_> = self
-            .people
-            .iter()
-            .filter(had)
-            .map(|state| match state.number == written.token.client {
-                true => "it was acknowledged".to_owned(),
-                false => format!("client {} received it", state.number),
-            })
-            .collect();
-        match names.is_empty() {
+        let words = |state: &&State| {
+            let ledger = &state.ledger;
+            if !contains(&ledger.own, written.ids) {
+                return contains(&ledger.arrived, written.ids)
+                    .then(|| format!("client {} received it", state.number));
+            }
+            let (structs, _) = ledger.acknowledged(self.by)?;
+            contains(structs, written.ids).then(|| "it was acknowledged".to_owned())
+        };
+        let words: Vec<_> = self.people.iter().filter_map(words).collect();
+        match words.is_empty() {
             true => "nobody ever received it".to_owned(),
-            false => names.join(", "),
+            false => words.join(", "),
         }
     }
 
     fn undeleted(&self, reference: &Print) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for range in self.deleted.iter() {
+        for mut range in self.deleted.iter() {
+            // What is gone altogether is not back.
+            range.end = range.end.min(reference.vector.get(range.client));
             for gap in reference.deletes.missing_from(range) {
                 let tokens: Vec<_> = self
                     .written()
@@ -343,8 +261,7 @@ impl<'a> Evidence<'a> {
     fn miscounted(&self, reference: &Print) -> Vec<Finding> {
         let mut expected: HashMap<Token, usize> = HashMap::new();
         for written in self.written() {
-            let there = written.ids.end <= reference.vector.get(written.ids.client)
-                && !contains(&reference.deletes, written.ids);
+            let there = reference.holds(written.ids) && !contains(&reference.deletes, written.ids);
             *expected.entry(written.token).or_insert(0) += usize::from(there);
         }
         let counts = reference.counts();
@@ -397,10 +314,13 @@ impl<'a> Evidence<'a> {
 
 #[cfg(test)]
 mod tests {
-    use yrs::{Text as _, updates::decoder::Decode as _};
+    use yrs::{Doc, Text as _, Transact as _, updates::decoder::Decode as _};
 
     use super::*;
-    use crate::{converge::person::Shared, document::replica::doc_with};
+    use crate::{
+        converge::{state::Shared, token},
+        document::replica::doc_with,
+    };
 
     const A: Token = token(0);
     const B: Token = token(1);
@@ -416,7 +336,8 @@ mod tests {
     fn kinds(reference: &Doc, people: &[&Shared]) -> Vec<Kind> {
         let states: Vec<_> = people.iter().map(|person| person.lock()).collect();
         let states: Vec<&State> = states.iter().map(|state| &**state).collect();
-        let findings = check(&[Print::of("reference", reference)], &states);
+        let evidence = Evidence::of(&states, Acknowledgement::Echo, Verify::Equal);
+        let findings = check(&[Print::of("reference", reference)], &states, &evidence);
         findings.iter().map(|finding| finding.kind).collect()
     }
 
@@ -428,7 +349,8 @@ mod tests {
         root.push(&mut txn, text);
         let update = txn.encode_update_v1();
         drop(txn);
-        state.ledger.wrote(token::contents(&update, true).unwrap());
+        let contents = token::contents(&update, true).unwrap();
+        state.ledger.wrote(contents, 0, 0);
         update
     }
 
@@ -443,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_is_there_once_is_fine_and_what_is_not_is_lost() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
         assert_eq!(kinds(&replica_of(&[&update]), &[&writer]), []);
         assert_eq!(kinds(&replica_of(&[]), &[&writer]), [Kind::Lost]);
@@ -451,20 +373,20 @@ mod tests {
 
     #[test]
     fn the_dead_may_take_along_what_nobody_received_and_nothing_else() {
-        let (writer, other) = (Shared::new(0, 7), Shared::new(1, 8));
+        let (writer, other) = (Shared::new(0, 7, None), Shared::new(1, 8, None));
         let update = write(&writer, &A.to_string());
         writer.lock().dead = true;
         assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), []);
         let contents = token::contents(&update, false).unwrap();
-        other.lock().ledger.received(&contents);
+        other.lock().ledger.received(&contents, 0);
         assert_eq!(kinds(&replica_of(&[]), &[&writer, &other]), [Kind::Lost]);
     }
 
     #[test]
     fn a_copy_that_nobody_made_is_a_duplicate() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
-        let stranger = Shared::new(1, 8);
+        let stranger = Shared::new(1, 8, None);
         let copy = write(&stranger, &A.to_string());
         assert_eq!(
             kinds(&replica_of(&[&update, &copy]), &[&writer]),
@@ -474,7 +396,7 @@ mod tests {
 
     #[test]
     fn what_was_deleted_for_somebody_stays_deleted() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &A.to_string());
         let contents = token::contents(&update, false).unwrap();
         let reference = replica_of(&[&update]);
@@ -491,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_order_in_which_something_was_written_is_kept() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let update = write(&writer, &format!("{A}{B}"));
         let reference = replica_of(&[&update]);
         writer.lock().ledger.order.push(Before(A, B));
@@ -502,7 +424,7 @@ mod tests {
 
     #[test]
     fn replicas_that_differ_are_named_with_the_first_token_that_does() {
-        let writer = Shared::new(0, 7);
+        let writer = Shared::new(0, 7, None);
         let (one, two) = (
             write(&writer, &A.to_string()),
             write(&writer, &B.to_string()),
@@ -515,5 +437,54 @@ mod tests {
         assert_eq!(whole.difference(&whole), None);
         let waiting = Print::of("three", &replica_of(&[&two]));
         assert!(waiting.pending);
+    }
+
+    #[test]
+    fn of_what_the_server_alone_has_to_keep_only_promises_count() {
+        let (writer, other) = (Shared::new(0, 7, None), Shared::new(1, 8, None));
+        let update = write(&writer, &A.to_string());
+        let contents = token::contents(&update, true).unwrap();
+        let lost = |by| {
+            let (writer, other) = (writer.lock(), other.lock());
+            let people: [&State; 2] = [&writer, &other];
+            let evidence = Evidence::of(&people, by, Verify::Durable);
+            let nothing = Print::of("a newcomer", &replica_of(&[]));
+            let kept = evidence.kept(&nothing, 900);
+            assert_eq!(kept.lost, evidence.lost(&nothing).len());
+            assert_eq!(
+                evidence
+                    .kept(&Print::of("", &replica_of(&[&update])), 900)
+                    .lost,
+                0
+            );
+            (kept.lost, kept.work_lost)
+        };
+        use Acknowledgement::{Echo, Nothing, Status};
+        assert_eq!([Echo, Status, Nothing].map(lost), [(0, 0); 3]);
+        writer.lock().ledger.received(&contents, 0);
+        assert_eq!(
+            [Echo, Status, Nothing].map(lost),
+            [(1, 900), (0, 0), (0, 0)]
+        );
+        writer.lock().ledger.confirm(&contents);
+        assert_eq!([Status, Nothing].map(lost), [(1, 900), (0, 0)]);
+        other.lock().ledger.received(&contents, 0);
+        assert_eq!(lost(Nothing), (1, 900));
+    }
+
+    #[test]
+    fn a_deletion_that_is_lost_with_what_it_deleted_is_no_resurrection() {
+        let writer = Shared::new(0, 7, None);
+        let update = write(&writer, &A.to_string());
+        let contents = token::contents(&update, false).unwrap();
+        let mut state = writer.lock();
+        for range in contents.structs {
+            let length = range.end - range.start;
+            let deletes = &mut state.ledger.arrived_deletes;
+            deletes.insert(range.client, range.start, length);
+        }
+        let people: [&State; 1] = [&state];
+        let evidence = Evidence::of(&people, Acknowledgement::Echo, Verify::Durable);
+        assert_eq!(evidence.undeleted(&Print::of("", &replica_of(&[]))), []);
     }
 }

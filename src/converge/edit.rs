@@ -7,12 +7,14 @@ use yrs::{
     Any, Array, ArrayPrelim, ArrayRef, Doc, Map, MapPrelim, MapRef, Out, ReadTxn, Text, TextPrelim,
     TextRef, Transact, TransactionMut, Xml, XmlElementPrelim, XmlElementRef, XmlFragment,
     XmlFragmentRef, XmlOut, XmlTextPrelim, XmlTextRef,
+    branch::{Branch, BranchPtr},
     types::{Attrs, text::YChange, xml::XmlIn},
 };
 
 use super::{
     plan::{Edit, Verb, Workload},
     token::{Token, find},
+    undo::OWN,
 };
 
 /// Words between the tokens: one and two bytes, an emoji of two UTF-16 units, and nothing.
@@ -53,6 +55,18 @@ impl Roots {
         }
     }
 
+    /// The branches of all of them.
+    pub fn branches(&self) -> [BranchPtr; 6] {
+        [
+            branch(&self.text),
+            branch(&self.rich),
+            branch(&self.map),
+            branch(&self.array),
+            branch(&self.nested),
+            branch(&self.tree),
+        ]
+    }
+
     /// Does the edit and returns its updates, one for each transaction. None when there was nothing to do it to.
     pub fn apply(&self, edit: Edit, client: u16, step: u32) -> Vec<Vec<u8>> {
         let stroke = Stroke { edit, client, step };
@@ -63,7 +77,7 @@ impl Roots {
         let mut updates = Vec::new();
         let mut at = None;
         for part in 0..parts {
-            let mut txn = self.doc.transact_mut();
+            let mut txn = self.doc.transact_mut_with(OWN);
             match edit.on {
                 Workload::Text => on_text(&self.text, &mut txn, &stroke, part, &mut at),
                 Workload::Rich => on_text(&self.rich, &mut txn, &stroke, part, &mut at),
@@ -134,6 +148,10 @@ impl Stroke {
         };
         Attrs::from([(mark.into(), value)])
     }
+}
+
+fn branch(shared: &impl AsRef<Branch>) -> BranchPtr {
+    BranchPtr::from(shared.as_ref())
 }
 
 /// Tokens and characters with their place and length in UTF-16 units.

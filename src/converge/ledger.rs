@@ -3,10 +3,16 @@
 //! Everything is kept by id (client and clock), so it does not matter in which frame a server sends something, or
 //! merged with what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::token::{Contents, Token};
-use crate::document::id_set::{IdRange, IdSet};
+use super::{
+    token::{Contents, Token},
+    wire::Acknowledgement,
+};
+use crate::document::{
+    ClientId, Clock,
+    id_set::{IdRange, IdSet},
+};
 
 /// One token as it was written.
 #[derive(Debug, Clone, Copy)]
@@ -19,49 +25,118 @@ pub struct Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Before(pub Token, pub Token);
 
+/// One step that changed something.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    pub step: u32,
+    /// Milliseconds after the start.
+    pub at: u32,
+    pub structs: Vec<IdRange>,
+    pub deletes: Vec<IdRange>,
+}
+
+impl Made {
+    /// Whether these sets hold all of it.
+    pub fn is_in(&self, structs: &IdSet, deletes: &IdSet) -> bool {
+        self.structs.iter().all(|ids| contains(structs, *ids))
+            && self.deletes.iter().all(|ids| contains(deletes, *ids))
+    }
+}
+
 /// The evidence of one person.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub written: Vec<Written>,
     pub order: Vec<Before>,
+    pub made: Vec<Made>,
     /// All ids that this person made.
     pub own: IdSet,
-    /// Structs that came from the server. Own ones among them are acknowledged, others' were seen.
+    /// All that this person deleted.
+    pub own_deletes: IdSet,
+    /// Structs that came from the server; own ones among them are an echo.
     pub arrived: IdSet,
     /// Deletions that came from the server.
     pub arrived_deletes: IdSet,
+    /// By client id: up to which clock something had arrived, and when, in milliseconds after the start.
+    pub arrivals: HashMap<ClientId, Vec<(Clock, u32)>>,
+    /// What the server said it took, where it says so by a status.
+    pub confirmed: IdSet,
+    pub confirmed_deletes: IdSet,
     /// When a step was carried out, in milliseconds.
     pub done: BTreeMap<u32, u32>,
 }
 
 impl Ledger {
-    /// Notes an edit of this person.
-    pub fn wrote(&mut self, contents: Contents) {
-        for range in &contents.structs {
-            self.own
-                .insert(range.client, range.start, range.end - range.start);
+    /// Notes a transaction of this person: in which step, how many milliseconds after the start.
+    pub fn wrote(&mut self, contents: Contents, step: u32, at: u32) {
+        add(&mut self.own, &contents.structs);
+        add(&mut self.own_deletes, &contents.deletes);
+        if self.made.last().is_none_or(|made| made.step != step) {
+            let made = Made {
+                step,
+                at,
+                ..Made::default()
+            };
+            self.made.push(made);
+        }
+        if let Some(made) = self.made.last_mut() {
+            made.structs.extend(contents.structs);
+            made.deletes.extend(contents.deletes);
         }
         let tokens = contents.tokens.into_iter();
         self.written
             .extend(tokens.map(|(token, ids)| Written { token, ids }));
     }
 
-    /// Notes an update from the server.
-    pub fn received(&mut self, contents: &Contents) {
+    /// Notes an update from the server, and when it came, in milliseconds after the start.
+    pub fn received(&mut self, contents: &Contents, at: u32) {
         for range in &contents.structs {
-            self.arrived
-                .insert(range.client, range.start, range.end - range.start);
+            let arrivals = self.arrivals.entry(range.client).or_default();
+            if arrivals.last().is_none_or(|(end, _)| *end < range.end) {
+                arrivals.push((range.end, at));
+            }
         }
-        for range in &contents.deletes {
-            self.arrived_deletes
-                .insert(range.client, range.start, range.end - range.start);
+        add(&mut self.arrived, &contents.structs);
+        add(&mut self.arrived_deletes, &contents.deletes);
+    }
+
+    /// Notes that the server took something.
+    pub fn confirm(&mut self, contents: &Contents) {
+        add(&mut self.confirmed, &contents.structs);
+        add(&mut self.confirmed_deletes, &contents.deletes);
+    }
+
+    /// What the server acknowledged to this person: structs and deletions. None where it never does.
+    pub fn acknowledged(&self, by: Acknowledgement) -> Option<(&IdSet, &IdSet)> {
+        match by {
+            Acknowledgement::Echo => Some((&self.arrived, &self.arrived_deletes)),
+            Acknowledgement::Status => Some((&self.confirmed, &self.confirmed_deletes)),
+            Acknowledgement::Nothing => None,
         }
     }
 
-    /// How many of this person's tokens came back from the server.
-    pub fn acknowledged(&self) -> usize {
-        let back = |written: &&Written| contains(&self.arrived, written.ids);
-        self.written.iter().filter(back).count()
+    /// What the server has to keep by what it told this person: structs and deletions. An echo of the person's own
+    /// edits is a promise only where servers mean it as one.
+    pub fn promised(&self, by: Acknowledgement) -> (IdSet, IdSet) {
+        let acknowledged = self.acknowledged(by);
+        let (mut structs, mut deletes) = acknowledged
+            .map(|(structs, deletes)| (structs.clone(), deletes.clone()))
+            .unwrap_or_default();
+        for (arrived, own, promised) in [
+            (&self.arrived, &self.own, &mut structs),
+            (&self.arrived_deletes, &self.own_deletes, &mut deletes),
+        ] {
+            for part in arrived.iter().flat_map(|range| own.missing_from(range)) {
+                promised.insert(part.client, part.start, part.end - part.start);
+            }
+        }
+        (structs, deletes)
+    }
+}
+
+fn add(set: &mut IdSet, ranges: &[IdRange]) {
+    for range in ranges {
+        set.insert(range.client, range.start, range.end - range.start);
     }
 }
 

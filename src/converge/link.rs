@@ -1,83 +1,34 @@
-//! One connection, and the bad network that it goes through: delays and repeats on the way, order kept.
+//! One connection of a person: a WebSocket through the person's proxy.
 
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    io::DuplexStream,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    WebSocketStream, client_async_with_config,
     tungstenite::{Message, protocol::WebSocketConfig},
 };
+
+use super::proxy::Tap;
 
 /// A connection that is not made by then counts as refused.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// A frame that is not taken by then ends the connection.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the network of one person does at the moment. It outlives connections.
-#[derive(Debug, Default)]
-pub struct Weather {
-    lag: Option<(Instant, Duration)>,
-    hold: Option<Instant>,
-    twice: Option<Instant>,
-}
-
-impl Weather {
-    pub fn lag(&mut self, by: Duration, until: Instant) {
-        self.lag = Some((until, by));
-    }
-
-    pub fn hold(&mut self, until: Instant) {
-        self.hold = Some(until);
-    }
-
-    pub fn twice(&mut self, until: Instant) {
-        self.twice = Some(until);
-    }
-
-    /// When a frame that sets out now arrives.
-    fn arrival(&self, now: Instant, outgoing: bool) -> Instant {
-        let lagged = match self.lag {
-            Some((until, by)) if now < until => now + by,
-            _ => now,
-        };
-        match self.hold {
-            Some(until) if outgoing => lagged.max(until),
-            _ => lagged,
-        }
-    }
-
-    fn copies(&self, now: Instant) -> usize {
-        1 + usize::from(self.twice.is_some_and(|until| now < until))
-    }
-}
-
-/// Frames under way, each with the time at which it arrives. Bounded by what one person sends in a plan.
-#[derive(Debug, Default)]
-struct Queue(VecDeque<(Instant, Bytes)>);
-
-impl Queue {
-    /// Frames do not overtake each other.
-    fn push(&mut self, at: Instant, frame: Bytes) {
-        let at = self.0.back().map_or(at, |(last, _)| at.max(*last));
-        self.0.push_back((at, frame));
-    }
-
-    fn pop(&mut self, now: Instant) -> Option<Bytes> {
-        let (at, _) = self.0.front()?;
-        if *at > now {
-            return None;
-        }
-        self.0.pop_front().map(|(_, frame)| frame)
-    }
-}
+/// The server may take so long to say goodbye.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// An open connection.
 pub struct Link {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    outgoing: Queue,
-    incoming: Queue,
+    socket: WebSocketStream<DuplexStream>,
+    /// Frames that the socket has not been given. Bounded by what one person sends in a plan.
+    outgoing: VecDeque<Bytes>,
+    tap: Tap,
 }
 
 /// Why a connection ended or was not made.
@@ -86,57 +37,63 @@ pub struct Link {
 pub struct LinkError(pub String);
 
 impl Link {
-    pub async fn open(url: &str) -> Result<Self, LinkError> {
+    /// Connects to a host and port, as `url` has it.
+    pub async fn dial(url: &str) -> Result<TcpStream, LinkError> {
+        let address = url::Url::parse(url).map_err(|error| LinkError(error.to_string()))?;
+        let host = address.host_str().unwrap_or_default();
+        let port = address.port_or_known_default().unwrap_or(80);
+        let dialling = TcpStream::connect((host.trim_matches(['[', ']']), port));
+        let stream = match timeout(CONNECT_PATIENCE, dialling).await {
+            Ok(stream) => stream.map_err(|error| LinkError(error.to_string()))?,
+            Err(_) => return Err(too_slow()),
+        };
+        // An edit is small, and waits for no other.
+        stream
+            .set_nodelay(true)
+            .map_err(|error| LinkError(error.to_string()))?;
+        Ok(stream)
+    }
+
+    /// Opens a WebSocket on a connection of the proxy.
+    pub async fn open(url: &str, (stream, tap): (DuplexStream, Tap)) -> Result<Self, LinkError> {
         let config = WebSocketConfig::default()
             .max_message_size(None)
             .max_frame_size(None);
-        let connecting = tokio_tungstenite::connect_async_with_config(url, Some(config), true);
-        match tokio::time::timeout(CONNECT_PATIENCE, connecting).await {
+        let opening = client_async_with_config(url, stream, Some(config));
+        match timeout(CONNECT_PATIENCE, opening).await {
             Ok(Ok((socket, _))) => Ok(Self {
                 socket,
-                outgoing: Queue::default(),
-                incoming: Queue::default(),
+                outgoing: VecDeque::new(),
+                tap,
             }),
             Ok(Err(error)) => Err(LinkError(error.to_string())),
-            Err(_) => Err(LinkError(format!(
-                "no answer within {} s",
-                CONNECT_PATIENCE.as_secs()
-            ))),
+            Err(_) => Err(too_slow()),
         }
     }
 
-    /// Waits for a frame and puts it under way to the replica. Loses nothing when it is dropped before its end.
-    pub async fn receive(&mut self, weather: &Weather) -> Result<(), LinkError> {
+    /// Waits for a frame; none when something else came. Loses nothing when it is dropped before its end.
+    pub async fn receive(&mut self) -> Result<Option<Bytes>, LinkError> {
         match self.socket.next().await {
-            Some(Ok(Message::Binary(frame))) => {
-                let now = Instant::now();
-                self.incoming.push(weather.arrival(now, false), frame);
-                Ok(())
-            }
+            Some(Ok(Message::Binary(frame))) => Ok(Some(frame)),
             Some(Ok(Message::Close(close))) => Err(LinkError(match close {
                 Some(close) => format!("closed with {} {}", u16::from(close.code), close.reason),
                 None => "closed".to_owned(),
             })),
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => Ok(None),
             Some(Err(error)) => Err(LinkError(error.to_string())),
             None => Err(LinkError("the connection ended".to_owned())),
         }
     }
 
-    /// Puts a frame under way to the server.
-    pub fn send(&mut self, frame: &Bytes, weather: &Weather) {
-        let now = Instant::now();
-        for _ in 0..weather.copies(now) {
-            self.outgoing
-                .push(weather.arrival(now, true), frame.clone());
-        }
+    /// Keeps a frame for the next [`flush`](Self::flush).
+    pub fn send(&mut self, frame: Bytes) {
+        self.outgoing.push_back(frame);
     }
 
-    /// Gives the socket what has waited long enough.
+    /// Gives the socket all that was kept for it.
     pub async fn flush(&mut self) -> Result<(), LinkError> {
-        while let Some(frame) = self.outgoing.pop(Instant::now()) {
-            let sending = self.socket.send(Message::Binary(frame));
-            match tokio::time::timeout(SEND_PATIENCE, sending).await {
+        while let Some(frame) = self.outgoing.pop_front() {
+            match timeout(SEND_PATIENCE, self.socket.send(Message::Binary(frame))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(LinkError(error.to_string())),
                 Err(_) => return Err(LinkError("the server does not read".to_owned())),
@@ -145,21 +102,32 @@ impl Link {
         Ok(())
     }
 
-    /// A frame that has arrived.
-    pub fn arrived(&mut self) -> Option<Bytes> {
-        self.incoming.pop(Instant::now())
+    /// Whether something is kept for the socket.
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
     }
 
-    /// When the next frame under way arrives at either end.
-    pub fn next_due(&self) -> Option<Instant> {
-        let fronts = [self.outgoing.0.front(), self.incoming.0.front()];
-        fronts.into_iter().flatten().map(|(at, _)| *at).min()
+    /// What is sent from now on reaches the server no earlier than then, even when the link is let go before.
+    pub fn late(&self, until: Instant) {
+        self.tap.late(until);
+    }
+
+    /// Leaves the connection without a word; what is under way arrives all the same.
+    pub fn let_go(self) {
+        self.tap.let_go();
     }
 
     /// Says goodbye as a client does that ends in order.
     pub async fn close(mut self) {
-        // Whether the server hears it is its affair.
-        let _closed =
-            tokio::time::timeout(Duration::from_millis(200), self.socket.close(None)).await;
+        let goodbye = async {
+            // Whether the server hears it is its affair.
+            let _closed = self.socket.close(None).await;
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        let _ended = timeout(CLOSE_PATIENCE, goodbye).await;
     }
+}
+
+fn too_slow() -> LinkError {
+    LinkError(format!("no answer within {} s", CONNECT_PATIENCE.as_secs()))
 }

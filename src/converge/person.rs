@@ -1,238 +1,85 @@
-//! A simulated person: a real replica, its steps of the plan, and a connection that comes and goes.
-//!
-//! Speaks y-websocket as stock clients do: asks on every connection, answers what it is asked, sends each edit as it is
-//! made, and never asks again while the connection lasts.
+//! A simulated person: does its steps of the plan, on a connection that comes and goes.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, future::pending, time::Duration};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use yrs::{
-    Doc, ReadTxn as _, Transact as _, Update,
-    updates::{decoder::Decode as _, encoder::Encode as _},
-};
 
 use super::{
-    edit::Roots,
-    ledger::{Before, Ledger},
-    link::{Link, LinkError, Weather},
-    plan::{Action, Edit, Step, What},
+    link::{Link, LinkError},
+    plan::{Action, Step, What},
+    proxy::{Line, Proxy},
     script::words,
-    token,
-};
-use crate::{
-    document::replica::doc_with,
-    protocol::{ClientMessage, ServerMessage, y_websocket},
+    state::{Sent, Shared},
+    wire::Wire,
 };
 
 /// Between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(50);
-/// The y-websocket message by which a server refuses something.
-const DENIED: u8 = 2;
-
-/// Something on the time line, in milliseconds after the start.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Happening {
-    pub at: u32,
-    /// Absent for the server.
-    pub client: Option<u16>,
-    pub what: String,
-    /// How long it lasts, in milliseconds.
-    pub lasts: u32,
-    /// An edit, or something that goes wrong.
-    pub is_edit: bool,
-}
-
-/// What others may look at while the person lives.
-pub struct State {
-    pub number: u16,
-    pub doc: Doc,
-    roots: Roots,
-    pub ledger: Ledger,
-    /// The connection is open and the server has answered the first question.
-    pub synced: bool,
-    pub dead: bool,
-    /// All steps are done, and nothing is under way in the tool itself.
-    pub idle: bool,
-    /// Grows with every frame and edit.
-    pub activity: u64,
-    pub connections: u32,
-    /// What the server refused, in its words.
-    pub refused: Vec<String>,
-    /// What the server sent and nobody can apply.
-    pub broken: Vec<String>,
-    pub happenings: Vec<Happening>,
-    pub last_error: Option<String>,
-    begun: Option<Instant>,
-}
-
-/// The state, shared between the person and those who watch.
-#[derive(Clone)]
-pub struct Shared(Arc<Mutex<State>>);
-
-impl Shared {
-    pub fn new(number: u16, client: u64) -> Self {
-        let doc = doc_with(client);
-        Self(Arc::new(Mutex::new(State {
-            number,
-            roots: Roots::of(&doc),
-            doc,
-            ledger: Ledger::default(),
-            synced: false,
-            dead: false,
-            idle: false,
-            activity: 0,
-            connections: 0,
-            refused: Vec::new(),
-            broken: Vec::new(),
-            happenings: Vec::new(),
-            last_error: None,
-            begun: None,
-        })))
-    }
-
-    /// A panic elsewhere does not make what was seen untrue.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn now(&self) -> u32 {
-        self.begun
-            .map_or(0, |begun| begun.elapsed().as_millis() as u32)
-    }
-
-    fn happened(&mut self, what: String, lasts: u32, is_edit: bool) {
-        let (at, client) = (self.now(), Some(self.number));
-        self.happenings.push(Happening {
-            at,
-            client,
-            what,
-            lasts,
-            is_edit,
-        });
-    }
-
-    /// Does an edit, notes it, and returns its frames.
-    fn edit(&mut self, edit: Edit, step: u32) -> Vec<Bytes> {
-        let updates = self.roots.apply(edit, self.number, step);
-        let known = self.ledger.written.len();
-        for update in &updates {
-            match token::contents(update, true) {
-                Ok(contents) => self.ledger.wrote(contents),
-                Err(error) => self.broken.push(format!("an edit of its own: {error}")),
-            }
-        }
-        self.note_order(edit, known);
-        self.activity += 1;
-        updates
-            .iter()
-            .filter_map(|update| y_websocket::encode(ServerMessage::Update(update), false))
-            .collect()
-    }
-
-    /// Remembers between which tokens the new ones were written.
-    fn note_order(&mut self, edit: Edit, known: usize) {
-        let new: Vec<_> = self.ledger.written.iter().skip(known).collect();
-        let sequence = self.roots.sequence(edit.on);
-        for pair in sequence.windows(2) {
-            if let &[left, right] = pair
-                && new
-                    .iter()
-                    .any(|new| new.token == left || new.token == right)
-            {
-                self.ledger.order.push(Before(left, right));
-            }
-        }
-    }
-
-    /// Takes a frame from the server; returns what is to be answered.
-    fn take(&mut self, frame: &Bytes) -> Vec<Bytes> {
-        self.activity += 1;
-        let mut answers = Vec::new();
-        if frame.first() == Some(&DENIED) {
-            let reason = String::from_utf8_lossy(frame.get(3..).unwrap_or_default()).into_owned();
-            self.refused.push(reason);
-            return answers;
-        }
-        let mut messages = Vec::new();
-        if let Err(error) = y_websocket::decode(frame, |message| messages.push(message)) {
-            self.broken.push(error.to_string());
-        }
-        for message in messages {
-            match message {
-                ClientMessage::SyncStep1(vector) => answers.extend(self.answer(&vector)),
-                ClientMessage::SyncStep2(update) => {
-                    self.apply(&update);
-                    self.synced = true;
-                }
-                ClientMessage::Update(update) => self.apply(&update),
-                ClientMessage::Awareness(_) | ClientMessage::QueryAwareness => {}
-            }
-        }
-        answers
-    }
-
-    fn answer(&mut self, vector: &[u8]) -> Option<Bytes> {
-        let vector = match yrs::StateVector::decode_v1(vector) {
-            Ok(vector) => vector,
-            Err(error) => {
-                self.broken.push(error.to_string());
-                return None;
-            }
-        };
-        let update = self.doc.transact().encode_diff_v1(&vector);
-        y_websocket::encode(ServerMessage::SyncStep2(&update), false)
-    }
-
-    fn apply(&mut self, update: &[u8]) {
-        match token::contents(update, false) {
-            Ok(contents) => self.ledger.received(&contents),
-            Err(error) => return self.broken.push(error),
-        }
-        let applied = Update::decode_v1(update)
-            .map_err(|error| error.to_string())
-            .and_then(|update| {
-                let mut txn = self.doc.transact_mut();
-                txn.apply_update(update).map_err(|error| error.to_string())
-            });
-        if let Err(error) = applied {
-            self.broken.push(error);
-        }
-    }
-
-    fn question(&self) -> Option<Bytes> {
-        let vector = self.doc.transact().state_vector().encode_v1();
-        y_websocket::encode(ServerMessage::SyncStep1(&vector), false)
-    }
-}
 
 /// The one who acts.
 pub struct Person {
     state: Shared,
     url: String,
+    wire: Wire,
     steps: VecDeque<Step>,
-    link: Option<Link>,
-    weather: Weather,
-    /// No connection before.
-    retry_at: Instant,
+    connection: Connection,
+    proxy: Proxy,
+    line: Line,
+    /// Each frame leaves twice until then.
+    twice: Option<Instant>,
+    /// When the present connection is left with what is under way.
+    let_go_at: Option<Instant>,
+}
+
+/// Where the connection stands. A person goes on editing in each of these.
+enum Connection {
+    /// None before this time.
+    Away(Instant),
+    Opening(BoxFuture<'static, Result<Box<Link>, LinkError>>),
+    Open(Box<Link>),
+}
+
+/// What a connection brings.
+enum News {
+    Opened(Result<Box<Link>, LinkError>),
+    Received(Result<Option<Bytes>, LinkError>),
+}
+
+impl Connection {
+    /// Waits for ever where there is none. Loses nothing when it is dropped before its end.
+    async fn news(&mut self) -> News {
+        match self {
+            Self::Away(_) => pending().await,
+            Self::Opening(opening) => News::Opened(opening.await),
+            Self::Open(link) => News::Received(link.receive().await),
+        }
+    }
+
+    fn link(&mut self) -> Option<&mut Link> {
+        match self {
+            Self::Open(link) => Some(link),
+            _ => None,
+        }
+    }
 }
 
 impl Person {
-    pub fn new(state: Shared, url: String, steps: VecDeque<Step>) -> Self {
+    /// `server` is the address that documents are found at.
+    pub fn new(state: Shared, server: &str, wire: Wire, steps: VecDeque<Step>) -> Self {
+        let line = state.lock().line.clone();
         Self {
             state,
-            url,
+            url: wire.url(server),
+            wire,
             steps,
-            link: None,
-            weather: Weather::default(),
-            retry_at: Instant::now(),
+            connection: Connection::Away(Instant::now()),
+            proxy: Proxy::new(line.clone()),
+            line,
+            twice: None,
+            let_go_at: None,
         }
     }
 
@@ -244,7 +91,7 @@ impl Person {
     ) {
         loop {
             let begun = *start.borrow_and_update();
-            self.state.lock().begun = begun;
+            self.state.lock().begin(begun);
             self.tell_idle(begun);
             let wake = self.next_wake(begun);
             tokio::select! {
@@ -254,11 +101,7 @@ impl Person {
                         break;
                     }
                 }
-                received = receive(&mut self.link, &self.weather) => {
-                    if let Err(error) = received {
-                        self.disconnect(error, Instant::now() + RETRY);
-                    }
-                }
+                news = self.connection.news() => self.hear(news).await,
                 () = tokio::time::sleep_until(wake) => {
                     self.carry_out(begun).await;
                     if self.state.lock().dead {
@@ -267,137 +110,185 @@ impl Person {
                 }
             }
         }
-        if let Some(link) = self.link {
+        if let Connection::Open(link) = self.connection {
             link.close().await;
         }
     }
 
-    fn tell_idle(&self, begun: Option<Instant>) {
-        let link_idle = self
-            .link
-            .as_ref()
-            .is_some_and(|link| link.next_due().is_none());
-        self.state.lock().idle = begun.is_some() && self.steps.is_empty() && link_idle;
+    fn tell_idle(&mut self, begun: Option<Instant>) {
+        let link = self.connection.link();
+        let link_idle = link.is_some_and(|link| !link.has_outgoing());
+        let waiting = self.steps.front().filter(|step| !self.is_ready(step));
+        let waiting = waiting.map(|step| step.id);
+        let mut state = self.state.lock();
+        state.waiting = waiting;
+        state.idle = begun.is_some() && self.steps.is_empty() && link_idle;
     }
 
     fn next_wake(&self, begun: Option<Instant>) -> Instant {
-        let step = begun.zip(self.steps.front());
+        let step = begun.zip(self.steps.front().filter(|step| self.is_ready(step)));
         let step = step.map(|(begun, step)| begun + milliseconds(step.at));
-        let link = match &self.link {
-            Some(link) => link.next_due(),
-            None => Some(self.retry_at),
+        let connection = match &self.connection {
+            Connection::Away(until) => Some(*until),
+            Connection::Open(link) if link.has_outgoing() => Some(Instant::now()),
+            _ => None,
         };
         let far = Instant::now() + Duration::from_secs(3600);
-        [step, link].into_iter().flatten().min().unwrap_or(far)
+        let all = [step, connection, self.let_go_at];
+        all.into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Everything that is due.
     async fn carry_out(&mut self, begun: Option<Instant>) {
         let now = Instant::now();
-        if self.link.is_none() && self.retry_at <= now {
-            self.connect().await;
+        if matches!(self.connection, Connection::Away(until) if until <= now) {
+            self.connect();
         }
-        let due = |step: &mut Step| begun.is_some_and(|begun| begun + milliseconds(step.at) <= now);
-        if let Some(step) = self.steps.pop_front_if(due)
-            && let What::Client(_, action) = step.what
+        if self.let_go_at.is_some_and(|at| at <= now) {
+            self.let_go(now);
+        }
+        let due = |step: &&Step| begun.is_some_and(|begun| begun + milliseconds(step.at) <= now);
+        let first = self.steps.front().filter(due).copied();
+        if let Some(step) = first.filter(|step| self.is_ready(step)) {
+            self.steps.pop_front();
+            if let What::Client(_, action) = step.what {
+                self.step(step.id, action);
+            }
+        }
+        self.flush().await;
+    }
+
+    /// A recorded edit waits for what its writer had seen.
+    fn is_ready(&self, step: &Step) -> bool {
+        match step.what {
+            What::Client(_, Action::Replay { number }) => self.state.lock().has_seen(number),
+            _ => true,
+        }
+    }
+
+    async fn flush(&mut self) {
+        if let Some(link) = self.connection.link()
+            && let Err(error) = link.flush().await
         {
-            self.step(step.id, action);
-        }
-        self.exchange().await;
-    }
-
-    /// Hands over what has arrived at either end.
-    async fn exchange(&mut self) {
-        let Some(link) = &mut self.link else {
-            return;
-        };
-        while let Some(frame) = link.arrived() {
-            let answers = self.state.lock().take(&frame);
-            for answer in &answers {
-                link.send(answer, &self.weather);
-            }
-        }
-        if let Err(error) = link.flush().await {
-            self.disconnect(error, Instant::now() + RETRY);
+            self.disconnect(error);
         }
     }
 
-    async fn connect(&mut self) {
-        match Link::open(&self.url).await {
-            Ok(mut link) => {
+    fn connect(&mut self) {
+        let (url, proxy) = (self.url.clone(), self.proxy.clone());
+        self.connection = Connection::Opening(Box::pin(async move {
+            let stream = Link::dial(&url).await?;
+            let link = Link::open(&url, proxy.pass_on(stream)).await?;
+            Ok(Box::new(link))
+        }));
+    }
+
+    async fn hear(&mut self, news: News) {
+        match news {
+            News::Opened(Ok(mut link)) => {
                 let mut state = self.state.lock();
-                state.connections += 1;
-                state.activity += 1;
-                state.last_error = None;
-                if let Some(question) = state.question() {
-                    link.send(&question, &self.weather);
+                state.connected();
+                for frame in self.wire.hello(&state.vector()) {
+                    link.send(frame);
                 }
-                self.link = Some(link);
+                self.connection = Connection::Open(link);
             }
-            Err(error) => {
-                self.retry_at = Instant::now() + RETRY;
-                self.state.lock().last_error = Some(error.to_string());
+            News::Opened(Err(error)) => {
+                self.connection = Connection::Away(Instant::now() + RETRY);
+                self.state.lock().last_error = Some(error.0);
             }
+            News::Received(Ok(None)) => {}
+            News::Received(Ok(Some(frame))) => {
+                let answers = self.state.lock().take(&frame, &self.wire);
+                match answers {
+                    Ok(answers) => self.send(answers),
+                    Err(error) => self.disconnect(error),
+                }
+            }
+            News::Received(Err(error)) => self.disconnect(error),
         }
+        self.flush().await;
     }
 
-    fn disconnect(&mut self, reason: LinkError, retry_at: Instant) {
-        self.link = None;
-        self.retry_at = retry_at;
+    fn disconnect(&mut self, reason: LinkError) {
+        self.leave(Instant::now() + RETRY);
         let mut state = self.state.lock();
-        state.synced = false;
         state.happened(format!("lost its connection: {reason}"), 0, false);
         state.last_error = Some(reason.0);
     }
 
+    /// Drops the connection; what was under way on it is lost.
+    fn leave(&mut self, until: Instant) {
+        self.connection = Connection::Away(until);
+        self.let_go_at = None;
+        self.state.lock().synced = false;
+    }
+
+    /// Leaves the connection as it is, with what is under way, for a new one.
+    fn let_go(&mut self, now: Instant) {
+        self.let_go_at = None;
+        if let Connection::Open(link) =
+            std::mem::replace(&mut self.connection, Connection::Away(now))
+        {
+            link.let_go();
+        }
+        self.state.lock().synced = false;
+    }
+
+    /// Puts frames under way, where there is a way.
+    fn send(&mut self, frames: Vec<Sent>) {
+        let twice = self.twice.is_some_and(|until| Instant::now() < until);
+        let copies = if twice { 2 } else { 1 };
+        let Some(link) = self.connection.link() else {
+            return;
+        };
+        let mut state = self.state.lock();
+        for sent in frames {
+            state.sent(&sent, copies);
+            for _ in 0..copies {
+                link.send(sent.frame.clone());
+            }
+        }
+    }
+
     fn step(&mut self, id: u32, action: Action) {
         let now = Instant::now();
+        let lasts = action.lasts();
+        let until = now + milliseconds(lasts);
+        self.note(id, action, lasts);
+        let line = &self.line;
+        match action {
+            Action::Edit(_) | Action::Undo | Action::Redo | Action::Replay { .. } => {
+                let frames = self.state.lock().change(action, id, &self.wire);
+                self.send(frames);
+            }
+            Action::Cut | Action::Offline { .. } => self.leave(until),
+            Action::Lag { by, .. } => line.lag(milliseconds(u32::from(by)), until),
+            Action::Hold { .. } => line.hold(until),
+            Action::Throttle { rate, .. } => line.throttle(u32::from(rate), until),
+            Action::Tear => line.tear(),
+            Action::Late { ms } => {
+                if let Some(link) = self.connection.link() {
+                    link.late(until);
+                    self.let_go_at = Some(now + milliseconds(u32::from(ms) / 2));
+                }
+            }
+            Action::Twice { .. } => self.twice = Some(until),
+            Action::Die => {
+                self.leave(until);
+                self.state.lock().dead = true;
+            }
+        }
+    }
+
+    fn note(&self, id: u32, action: Action, lasts: u32) {
         let mut state = self.state.lock();
         let at = state.now();
         state.ledger.done.insert(id, at);
-        let lasts = match action {
-            Action::Offline { ms }
-            | Action::Lag { ms, .. }
-            | Action::Hold { ms }
-            | Action::Twice { ms } => u32::from(ms),
-            Action::Edit(_) | Action::Cut | Action::Die => 0,
-        };
-        let until = now + milliseconds(lasts);
-        let is_edit = matches!(action, Action::Edit(_));
-        state.happened(words(action), lasts, is_edit);
-        match action {
-            Action::Edit(edit) => {
-                for frame in state.edit(edit, id) {
-                    if let Some(link) = &mut self.link {
-                        link.send(&frame, &self.weather);
-                    }
-                }
-            }
-            Action::Cut | Action::Offline { .. } => {
-                self.link = None;
-                self.retry_at = until;
-                state.synced = false;
-            }
-            Action::Lag { by, .. } => self.weather.lag(milliseconds(u32::from(by)), until),
-            Action::Hold { .. } => self.weather.hold(until),
-            Action::Twice { .. } => self.weather.twice(until),
-            Action::Die => {
-                self.link = None;
-                state.synced = false;
-                state.dead = true;
-            }
-        }
+        state.happened(words(action), lasts, action.is_edit());
     }
 }
 
 fn milliseconds(ms: u32) -> Duration {
     Duration::from_millis(u64::from(ms))
-}
-
-/// Waits for ever where there is no connection.
-async fn receive(link: &mut Option<Link>, weather: &Weather) -> Result<(), LinkError> {
-    match link {
-        Some(link) => link.receive(weather).await,
-        None => std::future::pending().await,
-    }
 }

@@ -7,8 +7,14 @@ use super::random::Random;
 
 /// Edits of all people in one second of the plan, on average.
 const EDITS_PER_SECOND: u64 = 150;
+/// Recorded edits in one second of the plan, at most: each waits for those before it.
+const RECORDED_PER_SECOND: u64 = 1500;
+/// One fault in so many milliseconds of a recorded history.
+const RECORDED_MS_PER_FAULT: u64 = 60;
 /// One fault for so many edits.
 const EDITS_PER_FAULT: u32 = 12;
+/// One edit of so many is an undo; half as many are a redo.
+const EDITS_PER_UNDO: u64 = 12;
 /// The last fault ends so long before the last edit, at least, that people still write afterwards.
 const LONGEST_FAULT_MS: u64 = 900;
 
@@ -127,6 +133,14 @@ pub struct Edit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Edit(Edit),
+    /// Takes the person's own last edit back.
+    Undo,
+    /// Does again what was undone last, unless something was edited since.
+    Redo,
+    /// Makes the recorded edit of this number, as soon as all that its writer had seen is here.
+    Replay {
+        number: u32,
+    },
     /// The connection is gone without a word; a new one follows at once.
     Cut,
     /// No network for so many milliseconds. Edits go on.
@@ -142,12 +156,47 @@ pub enum Action {
     Hold {
         ms: u16,
     },
+    /// For `ms` milliseconds only so many bytes a second pass, in each direction.
+    Throttle {
+        rate: u16,
+        ms: u16,
+    },
+    /// The next bytes to the server end half way, in the middle of a message, and the connection with them.
+    Tear,
+    /// What is sent on this connection from now on arrives after `ms` milliseconds only; after half of that a new
+    /// connection overtakes it.
+    Late {
+        ms: u16,
+    },
     /// For `ms` milliseconds each frame leaves twice.
     Twice {
         ms: u16,
     },
     /// Gone for good, without a word.
     Die,
+}
+
+impl Action {
+    /// For how many milliseconds, where it does not happen at once.
+    pub fn lasts(self) -> u32 {
+        match self {
+            Self::Offline { ms }
+            | Self::Lag { ms, .. }
+            | Self::Hold { ms }
+            | Self::Throttle { ms, .. }
+            | Self::Late { ms }
+            | Self::Twice { ms } => u32::from(ms),
+            _ => 0,
+        }
+    }
+
+    /// Whether it changes the document; anything else is a fault.
+    pub fn is_edit(self) -> bool {
+        matches!(
+            self,
+            Self::Edit(_) | Self::Undo | Self::Redo | Self::Replay { .. }
+        )
+    }
 }
 
 /// To whom a step happens.
@@ -166,6 +215,16 @@ pub struct Step {
     /// Milliseconds after everybody was connected.
     pub at: u32,
     pub what: What,
+}
+
+impl Step {
+    /// The number of the recorded edit that it makes.
+    pub fn replays(&self) -> Option<u32> {
+        match self.what {
+            What::Client(_, Action::Replay { number }) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 /// A whole session.
@@ -200,14 +259,44 @@ impl Plan {
         for _ in 0..shape.ops {
             let at = random.below(length);
             let who = random.below(u64::from(shape.clients)) as u16;
-            steps.push((
-                at,
-                What::Client(who, Action::Edit(edit(shape, &mut random))),
-            ));
+            let action = match random.below(EDITS_PER_UNDO) {
+                0 => Action::Undo,
+                1 if random.below(2) == 0 => Action::Redo,
+                _ => Action::Edit(edit(shape, &mut random)),
+            };
+            steps.push((at, What::Client(who, action)));
         }
         if shape.faults {
-            faults(shape, length, &mut random, &mut steps);
+            faults(
+                shape,
+                length,
+                shape.ops / EDITS_PER_FAULT,
+                &mut random,
+                &mut steps,
+            );
+            deaths(shape, length, &mut random, &mut steps);
         }
+        Self::of(shape, length, steps)
+    }
+
+    /// The plan in which these people, one for each agent, make recorded edits of these agents in their order.
+    pub fn recorded(shape: &Shape, agents: impl IntoIterator<Item = u16>) -> Self {
+        let mut random = Random::new(shape.seed);
+        let replays = agents.into_iter().zip(0..).map(|(agent, number)| {
+            let at = u64::from(number) * 1000 / RECORDED_PER_SECOND;
+            (at, What::Client(agent, Action::Replay { number }))
+        });
+        let mut steps: Vec<_> = replays.collect();
+        let length = steps.last().map_or(1, |(at, _)| at + 1);
+        if shape.faults {
+            // Everybody is needed until the end, so nobody dies.
+            let count = (length / RECORDED_MS_PER_FAULT) as u32;
+            faults(shape, length, count, &mut random, &mut steps);
+        }
+        Self::of(shape, length, steps)
+    }
+
+    fn of(shape: &Shape, length: u64, mut steps: Vec<(u64, What)>) -> Self {
         for number in 0..shape.kills {
             let part = length / u64::from(shape.kills + 1);
             steps.push((part * u64::from(number + 1), What::KillServer));
@@ -227,9 +316,7 @@ impl Plan {
 
     /// The Yjs client id of a person: the same in every run, so that the same edits are the same bytes. Below 2^31.
     pub fn client_id(&self, number: u16) -> u64 {
-        let mut random = Random::new(self.seed ^ 0x00c0_5c1b_e000_0000);
-        let base = random.below(1 << 30);
-        base + 1 + u64::from(number)
+        client_id(self.seed, number)
     }
 
     /// Milliseconds until the last step.
@@ -246,6 +333,13 @@ impl Plan {
     }
 }
 
+/// The Yjs client id of a person in plans with this seed.
+pub fn client_id(seed: u64, number: u16) -> u64 {
+    let mut random = Random::new(seed ^ 0x00c0_5c1b_e000_0000);
+    let base = random.below(1 << 30);
+    base + 1 + u64::from(number)
+}
+
 fn edit(shape: &Shape, random: &mut Random) -> Edit {
     let on = *random.of(&shape.workloads).unwrap_or(&Workload::Text);
     Edit {
@@ -256,16 +350,22 @@ fn edit(shape: &Shape, random: &mut Random) -> Edit {
     }
 }
 
-/// Spreads faults over the session. Person 0 never dies; of the others at most every third does, late.
-fn faults(shape: &Shape, length: u64, random: &mut Random, steps: &mut Vec<(u64, What)>) {
+/// Spreads faults over the session.
+fn faults(
+    shape: &Shape,
+    length: u64,
+    count: u32,
+    random: &mut Random,
+    steps: &mut Vec<(u64, What)>,
+) {
     let window = length
         .saturating_sub(LONGEST_FAULT_MS)
         .max(length / 2)
         .max(1);
-    for _ in 0..shape.ops / EDITS_PER_FAULT {
+    for _ in 0..count {
         let who = random.below(u64::from(shape.clients)) as u16;
         let ms = 50 + random.below(LONGEST_FAULT_MS - 100) as u16;
-        let action = match random.below(5) {
+        let action = match random.below(8) {
             0 => Action::Cut,
             1 => Action::Offline { ms },
             2 => Action::Lag {
@@ -273,10 +373,20 @@ fn faults(shape: &Shape, length: u64, random: &mut Random, steps: &mut Vec<(u64,
                 ms,
             },
             3 => Action::Hold { ms },
+            4 => Action::Throttle {
+                rate: 500 + random.below(20_000) as u16,
+                ms,
+            },
+            5 => Action::Tear,
+            6 => Action::Late { ms },
             _ => Action::Twice { ms },
         };
         steps.push((random.below(window), What::Client(who, action)));
     }
+}
+
+/// Person 0 never dies; of the others at most every third does, late.
+fn deaths(shape: &Shape, length: u64, random: &mut Random, steps: &mut Vec<(u64, What)>) {
     for victim in (1..shape.clients).filter(|number| number % 3 == 2) {
         let at = length / 2 + random.below((length / 2).max(1));
         steps.push((at, What::Client(victim, Action::Die)));

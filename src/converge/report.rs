@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{
-    check::{Finding, Kind},
+    check::{Finding, Kept, Kind},
+    fate::Fate,
     page,
-    plan::{Action, Plan, Step, What},
+    plan::{Plan, Step, What},
     script,
-    session::{Fate, Outcome},
+    session::Outcome,
     shrink::Shrunk,
 };
 
@@ -112,12 +113,27 @@ impl<'a> Report<'a> {
             outcome.compared.join(", "),
             outcome.settled_after
         )?;
+        if let Some(words) = self.seen_words() {
+            writeln!(out, "{words}")?;
+        }
+        if let Some(kept) = &outcome.kept {
+            writeln!(out, "\n{}", kept.sentence())?;
+        }
         self.write_time_line(out)?;
         self.write_findings(out)?;
         match &self.shrunk {
             Some(small) => small.write(out),
             None => Ok(()),
         }
+    }
+
+    /// How long edits took to reach everybody.
+    pub fn seen_words(&self) -> Option<String> {
+        let measures = &self.outcome.measures;
+        let (half, most) = (measures.seen_within(0.5)?, measures.seen_within(0.99)?);
+        Some(format!(
+            "Until all survivors had an edit: half within {half} ms, 99 of 100 within {most} ms."
+        ))
     }
 
     /// The verdict in one line.
@@ -177,6 +193,28 @@ impl<'a> Report<'a> {
     }
 }
 
+impl Kept {
+    /// One sentence for people.
+    pub fn sentence(&self) -> String {
+        if self.lost == 0 {
+            return format!(
+                "After the last kill nobody came back: of {} edits that were acknowledged or seen by another, the \
+                 server kept all.",
+                self.promised
+            );
+        }
+        let first = self.first.iter().map(u32::to_string);
+        format!(
+            "After the last kill nobody came back: of {} edits that were acknowledged or seen by another, {} are LOST, \
+             {:.1} s of work. The first are steps {}.",
+            self.promised,
+            self.lost,
+            f64::from(self.work_lost) / 1000.0,
+            first.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
 impl Small {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
@@ -219,7 +257,7 @@ fn lead(plan: &Plan, about: &[u32]) -> Vec<String> {
             match (step.what, edit.what) {
                 _ if step.id == edit.id => true,
                 (What::KillServer, _) => in_time,
-                (What::Client(_, Action::Edit(_)), _) => false,
+                (What::Client(_, action), _) if action.is_edit() => false,
                 (What::Client(who, _), What::Client(writer, _)) => who == writer && in_time,
                 (What::Client(..), What::KillServer) => false,
             }

@@ -5,7 +5,8 @@
 //! clients 3
 //! 17 at 120 client 2 insert text 31250 2
 //! 18 at 131 client 1 offline 400
-//! 19 at 300 server kill
+//! 19 at 140 client 2 undo
+//! 20 at 300 server kill
 //! ```
 //!
 //! The first number names the step, `at` is in milliseconds; an edit is followed by its place (in 65536ths of what is
@@ -58,10 +59,16 @@ pub fn words(action: Action) -> String {
         }) => {
             format!("{} {} {place} {span}", verb.name(), on.name())
         }
+        Action::Undo => "undo".to_owned(),
+        Action::Redo => "redo".to_owned(),
+        Action::Replay { number } => format!("replay {number}"),
         Action::Cut => "cut".to_owned(),
         Action::Offline { ms } => format!("offline {ms}"),
         Action::Lag { by, ms } => format!("lag {by} {ms}"),
         Action::Hold { ms } => format!("hold {ms}"),
+        Action::Throttle { rate, ms } => format!("throttle {rate} {ms}"),
+        Action::Tear => "tear".to_owned(),
+        Action::Late { ms } => format!("late {ms}"),
         Action::Twice { ms } => format!("twice {ms}"),
         Action::Die => "die".to_owned(),
     }
@@ -146,6 +153,11 @@ fn what(words: &mut Words<'_>) -> Result<What, String> {
 
 fn action(words: &mut Words<'_>) -> Result<Action, String> {
     Ok(match words.word()? {
+        "undo" => Action::Undo,
+        "redo" => Action::Redo,
+        "replay" => Action::Replay {
+            number: words.number()?,
+        },
         "cut" => Action::Cut,
         "offline" => Action::Offline {
             ms: words.number()?,
@@ -155,6 +167,14 @@ fn action(words: &mut Words<'_>) -> Result<Action, String> {
             ms: words.number()?,
         },
         "hold" => Action::Hold {
+            ms: words.number()?,
+        },
+        "throttle" => Action::Throttle {
+            rate: words.number()?,
+            ms: words.number()?,
+        },
+        "tear" => Action::Tear,
+        "late" => Action::Late {
             ms: words.number()?,
         },
         "twice" => Action::Twice {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
@@ -94,6 +94,16 @@ impl Server {
         }
     }
 
+    /// Until then it may still write to its directory. A killed process is not long in ending.
+    fn wait_for_end(&self) {
+        let id = self.process.as_ref().and_then(Child::id);
+        if let Some(id) = id.and_then(|id| Pid::from_raw(id.cast_signed())) {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            // It may have been waited for already.
+            let _ended = waitid(WaitId::Pid(id), options);
+        }
+    }
+
     /// Starts the process; with the data and at the address that it had before.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         match &mut self.launch {
@@ -116,6 +126,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.signal();
+        self.wait_for_end();
         if let Launch::Own { directory, .. } = &self.launch {
             // What is left in the temporary directory harms nobody.
             let _removed = std::fs::remove_dir_all(directory);

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::{
-    check::Kind,
+    check::{Kind, Verify},
     plan::{Plan, Step, What},
     session::{self, Conduct, Outcome, Target},
 };
@@ -121,7 +121,7 @@ impl Shrinker<'_> {
         let mut from = 0;
         while from < plans.len() && self.has_time() {
             // A plan that kills the server would disturb the others.
-            let alone = plans.iter().any(kills);
+            let alone = self.conduct.verify == Verify::Durable || plans.iter().any(kills);
             let until = plans.len().min(from + if alone { 1 } else { SIDE_BY_SIDE });
             let round = plans.get(from..until)?;
             for (place, failed) in self.failing(round).await.into_iter().enumerate() {

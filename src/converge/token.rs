@@ -3,6 +3,11 @@
 //! A token looks like `[2.17.0]`: who wrote it, in which step, which part of that step. Nothing is ever written inside
 //! of one and none is deleted by halves, so each is found whole or not at all.
 
+use yrs::{
+    Any,
+    encoding::read::{Cursor, Read as _},
+};
+
 use crate::document::{
     ClientId, Clock,
     id_set::IdRange,
@@ -143,7 +148,7 @@ pub fn contents(update: &[u8], with_tokens: bool) -> Result<Contents, String> {
     Ok(contents)
 }
 
-/// In a string each UTF-16 unit has an id; of values only one is written at a time.
+/// In a string each UTF-16 unit has an id.
 fn tokens_of_struct(
     kind: Kind,
     content: &[u8],
@@ -161,21 +166,29 @@ fn tokens_of_struct(
                 out.push((token, IdRange { client, start, end }));
             }
         }
-        Kind::Any => {
-            for (_, _, token) in find(&String::from_utf8_lossy(content)) {
-                let end = clock + 1;
-                out.push((
-                    token,
-                    IdRange {
-                        client,
-                        start: clock,
-                        end,
-                    },
-                ));
-            }
-        }
+        Kind::Any => out.extend(tokens_of_values(content, client, clock)),
         _ => {}
     }
+}
+
+/// Each value has an id. Values that were written one by one may be copied as one struct by an undo.
+fn tokens_of_values(content: &[u8], client: ClientId, clock: Clock) -> Vec<(Token, IdRange)> {
+    let mut cursor = Cursor::new(content);
+    let count: u32 = cursor.read_var().unwrap_or(0);
+    let mut found = Vec::new();
+    for start in (clock..).take(count as usize) {
+        let end = start + 1;
+        match Any::decode(&mut cursor) {
+            Ok(Any::String(text)) => {
+                let ids = IdRange { client, start, end };
+                found.extend(find(&text).into_iter().map(|(_, _, token)| (token, ids)));
+            }
+            Ok(_) => {}
+            // The scan has accepted it, so this is not reached.
+            Err(_) => break,
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -192,5 +205,23 @@ mod tests {
             part: 0,
         };
         assert_eq!(found, [(1, token.to_string().len(), token)]);
+    }
+
+    #[test]
+    fn each_of_several_values_in_one_struct_has_its_id() {
+        use yrs::{Array as _, Transact as _};
+        let doc = crate::document::replica::doc_with(5);
+        let array = doc.get_or_insert_array("array");
+        let mut txn = doc.transact_mut();
+        let values = [Any::from("[0.1.0]"), Any::from(7), Any::from("[0.1.2]")];
+        array.insert_range(&mut txn, 0, values);
+        let contents = contents(&txn.encode_update_v1(), true).unwrap();
+        let found: Vec<_> = contents
+            .tokens
+            .iter()
+            .map(|(token, ids)| (token.part, ids.start, ids.end))
+            .collect();
+        assert_eq!(contents.structs.len(), 1);
+        assert_eq!(found, [(0, 0, 1), (2, 2, 3)]);
     }
 }

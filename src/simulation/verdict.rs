@@ -175,7 +175,7 @@ fn compare_with_log(
 }
 
 fn reach_of_doc(doc: &Doc) -> Reach {
-    let (vector, deletes) = crate::converge::check::reach(doc);
+    let (vector, deletes) = crate::converge::print::reach(doc);
     let mut reach = Reach {
         deletes,
         ..Reach::default()
