@@ -12,6 +12,14 @@ import type { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 import type { Key } from './typist'
 
+/** The end of the word before the one at `position`: close to its writer, and not between their letters. */
+function beforeLastWord(tr: Transaction, position: number): number {
+  const $position = tr.doc.resolve(position)
+  const before = $position.parent.textBetween(0, $position.parentOffset, undefined, '\ufffc')
+  const word = /\s+\S*\s*$/.exec(before)
+  return word ? $position.start() + word.index : $position.end()
+}
+
 /** From so many blocks on, `tidy` deletes one. */
 const MANY_BLOCKS = 12
 
@@ -25,7 +33,10 @@ export class Hands {
   readonly #editor: Editor
   readonly #awareness: Awareness
   readonly #random: () => number
+  /** Where they were before they went to somebody else. */
   #place: Y.RelativePosition | null = null
+  /** The next letter is the first of a paragraph. */
+  #begins = false
 
   constructor(editor: Editor, awareness: Awareness, random: () => number) {
     this.#editor = editor
@@ -45,19 +56,28 @@ export class Hands {
     const { tr, selection } = this.#editor.state
     switch (key.kind) {
       case 'letter':
-        // Without marks: what follows a bold word is plain.
-        return tr.replaceWith(selection.head, selection.head, this.#editor.schema.text(key.letter))
+        return this.#letter(tr, key.letter)
       case 'backspace':
         return selection.$head.parentOffset > 0 ? tr.delete(selection.head - 1, selection.head) : null
       case 'bold-word':
         return this.#boldWord(tr)
       case 'paragraph':
+        this.#begins = true
         return this.#paragraph(tr)
       case 'tidy':
         return this.#tidy(tr)
       case 'go':
         return this.#go(tr, key.to)
     }
+  }
+
+  /** Without marks: what follows a bold word is plain. */
+  #letter(tr: Transaction, letter: string): Transaction {
+    // Somebody else may have begun in the same empty paragraph meanwhile; then this one begins below.
+    if (this.#begins) this.#paragraph(tr)
+    this.#begins = false
+    const { head } = tr.selection
+    return tr.replaceWith(head, head, this.#editor.schema.text(letter))
   }
 
   #boldWord(tr: Transaction): Transaction | null {
@@ -95,9 +115,8 @@ export class Hands {
     this.#place = this.#relative(tr.selection.head)
     const somebody = this.#carets()
     const caret = somebody[Math.floor(this.#random() * somebody.length)]
-    return tr.setSelection(
-      caret === undefined ? Selection.atEnd(tr.doc) : Selection.near(tr.doc.resolve(caret)),
-    )
+    if (caret === undefined) return tr.setSelection(Selection.atEnd(tr.doc))
+    return tr.setSelection(Selection.near(tr.doc.resolve(beforeLastWord(tr, caret))))
   }
 
   /** Where the others are, as far as this replica knows these places. */

@@ -20,6 +20,7 @@ import {
 import type { Conditions, Traffic } from './network'
 import { Participant } from './participant'
 import { PEOPLE } from './people'
+import { SENTENCES } from './sentences'
 import { Timeline } from './timeline'
 
 /** How often the meters are read. Rarely enough that a sign that changes each time does not flash. */
@@ -49,8 +50,11 @@ export interface Reading {
   readonly verdict: Verdict
   /** Edits made here that not all four have. */
   readonly underWay: number
+  /** Median time until an edit has reached all four. */
+  readonly reachMs: number | null
   /** Edits made here so far. */
   readonly edits: number
+  /** Times to convergence. */
   readonly lastMs: number | null
   readonly medianMs: number | null
   readonly longestMs: number | null
@@ -71,8 +75,6 @@ export class Laboratory {
   readonly reading: Signal<Reading>
   readonly network = signal<Network>(FIRST_CONDITIONS)
   readonly typing = signal(false)
-  /** How long the last convergence took; set anew each time the four become equal, in milliseconds. */
-  readonly converged = signal<number | null>(null)
   readonly #options: LaboratoryOptions
   readonly #underWay = new EditsUnderWay()
   readonly #convergence = new Convergence()
@@ -90,6 +92,8 @@ export class Laboratory {
       (person, at) =>
         new Participant({
           person,
+          // Dealt out like cards, so that no two write the same.
+          sentences: SENTENCES.filter((_, index) => index % PEOPLE.length === at),
           clock,
           open,
           seed: seed + at,
@@ -148,9 +152,10 @@ export class Laboratory {
   }
 
   #onEdit(transaction: Y.Transaction): void {
-    if (!this.#underWay.made(transaction)) return
+    const now = this.#options.clock.now()
+    if (!this.#underWay.made(transaction, now)) return
     this.#edits += 1
-    this.#convergence.edited(this.#options.clock.now())
+    this.#convergence.edited(now)
     this.#giveTitle(transaction.doc)
   }
 
@@ -168,15 +173,16 @@ export class Laboratory {
     })
   }
 
-  /** Once for all changes of one task, and at once after it, so that the time to convergence is exact. */
+  /** Once for all changes of one task, and at once after it, so that the times are exact. */
   #judgeSoon(): void {
     if (this.#isJudging) return
     this.#isJudging = true
     queueMicrotask(() => {
       this.#isJudging = false
-      if (this.#isDestroyed || judge(this.#docs, BODY) !== 'equal') return
-      const took = this.#convergence.converged(this.#options.clock.now())
-      if (took !== null) this.converged.value = took
+      if (this.#isDestroyed) return
+      const now = this.#options.clock.now()
+      this.#underWay.arrived(this.#docs, now)
+      if (judge(this.#docs, BODY) === 'equal') this.#convergence.converged(now)
     })
   }
 
@@ -209,11 +215,12 @@ export class Laboratory {
         }
       }),
       verdict: judge(docs, BODY),
-      underWay: this.#underWay.count(docs),
+      underWay: this.#underWay.count,
+      reachMs: this.#underWay.medianMs,
       edits: this.#edits,
-      lastMs: this.#convergence.last,
-      medianMs: this.#convergence.median,
-      longestMs: this.#convergence.longest,
+      lastMs: this.#convergence.times.last,
+      medianMs: this.#convergence.times.median,
+      longestMs: this.#convergence.times.longest,
     }
   }
 }

@@ -29,6 +29,9 @@ export function missing(vector: Vector, most: Vector): Vector {
 
 export const total = (vector: Vector): number => [...vector.values()].reduce((sum, clock) => sum + clock, 0)
 
+/** So many durations are kept for a median: enough to be steady, few enough to follow a change of the network. */
+const KEPT_TIMES = 100
+
 export type Verdict =
   | 'equal'
   | 'apart'
@@ -63,16 +66,30 @@ interface Range {
 }
 
 interface Edit {
+  readonly madeAt: number
   readonly inserted: Range | null
   readonly deleted: readonly Range[]
 }
 
-/** Edits that not every replica has yet. */
+/**
+ * Edits that not every replica has yet. The edits of one client are looked at in their order: a connection delivers
+ * them so, and the oldest one that is missing somewhere holds the rest up.
+ */
 export class EditsUnderWay {
-  #edits: Edit[] = []
+  readonly #queues = new Map<number, Edit[]>()
+  readonly #times = new Times()
+
+  get count(): number {
+    return [...this.#queues.values()].reduce((sum, queue) => sum + queue.length, 0)
+  }
+
+  /** Median time from an edit until every replica has it, in milliseconds; null before the first. */
+  get medianMs(): number | null {
+    return this.#times.median
+  }
 
   /** Takes down what a local transaction did; false when it did nothing. */
-  made(transaction: Y.Transaction): boolean {
+  made(transaction: Y.Transaction, at: number): boolean {
     const client = transaction.doc.clientID
     const from = transaction.beforeState.get(client) ?? 0
     const to = transaction.afterState.get(client) ?? 0
@@ -81,14 +98,20 @@ export class EditsUnderWay {
       items.map(({ clock, len }) => ({ client, from: clock, to: clock + len })),
     )
     if (!inserted && deleted.length === 0) return false
-    this.#edits.push({ inserted, deleted })
+    const queue = this.#queues.get(client) ?? []
+    queue.push({ madeAt: at, inserted, deleted })
+    this.#queues.set(client, queue)
     return true
   }
 
-  /** How many are under way between `docs`; forgets those that have arrived everywhere. */
-  count(docs: readonly Y.Doc[]): number {
-    this.#edits = this.#edits.filter((edit) => !docs.every((doc) => holds(doc, edit)))
-    return this.#edits.length
+  /** Forgets the edits that have arrived in all `docs`. */
+  arrived(docs: readonly Y.Doc[], at: number): void {
+    for (const queue of this.#queues.values()) {
+      for (let [edit] = queue; edit && docs.every((doc) => holds(doc, edit as Edit)); [edit] = queue) {
+        queue.shift()
+        this.#times.add(Math.max(0, at - edit.madeAt))
+      }
+    }
   }
 }
 
@@ -106,35 +129,22 @@ function isDeletedIn(doc: Y.Doc, { client, from, to }: Range): boolean {
   return true
 }
 
-/** So many times are kept for the median; older ones are forgotten. */
-const KEPT_TIMES = 1_000
-
-/** Time to convergence: from the last edit until all replicas are equal, in milliseconds. */
-export class Convergence {
-  #lastEditAt: number | null = null
-  #times: number[] = []
+/** Durations in milliseconds: the last ones, for the median, and the longest of all. */
+class Times {
+  #kept: number[] = []
   #longest: number | null = null
 
-  edited(at: number): void {
-    this.#lastEditAt = at
-  }
-
-  /** The replicas are equal now. Returns the time it took, once after each edit. */
-  converged(at: number): number | null {
-    if (this.#lastEditAt === null) return null
-    const took = Math.max(0, at - this.#lastEditAt)
-    this.#lastEditAt = null
-    this.#times = [...this.#times.slice(1 - KEPT_TIMES), took]
-    this.#longest = Math.max(took, this.#longest ?? 0)
-    return took
+  add(ms: number): void {
+    this.#kept = [...this.#kept.slice(1 - KEPT_TIMES), ms]
+    this.#longest = Math.max(ms, this.#longest ?? 0)
   }
 
   get last(): number | null {
-    return this.#times.at(-1) ?? null
+    return this.#kept.at(-1) ?? null
   }
 
   get median(): number | null {
-    const sorted = [...this.#times].sort((a, b) => a - b)
+    const sorted = [...this.#kept].sort((a, b) => a - b)
     const upper = sorted[sorted.length >> 1]
     const lower = sorted[(sorted.length - 1) >> 1]
     return upper === undefined || lower === undefined ? null : (lower + upper) / 2
@@ -142,5 +152,22 @@ export class Convergence {
 
   get longest(): number | null {
     return this.#longest
+  }
+}
+
+/** Time to convergence: from the last edit until all replicas are equal. */
+export class Convergence {
+  readonly times = new Times()
+  #lastEditAt: number | null = null
+
+  edited(at: number): void {
+    this.#lastEditAt = at
+  }
+
+  /** The replicas are equal now; counted once after each edit. */
+  converged(at: number): void {
+    if (this.#lastEditAt === null) return
+    this.times.add(Math.max(0, at - this.#lastEditAt))
+    this.#lastEditAt = null
   }
 }

@@ -2,29 +2,23 @@
 
 import { signal } from '@preact/signals'
 import type { Editor } from '@tiptap/core'
-import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 import { WIRE_COLORS } from '../editor/palette'
 import { type Clock, Provider, type SocketLike } from '../sync/provider'
 import { Hands } from './hands'
 import { Line } from './network'
 import type { Person } from './people'
+import { LastingPresence } from './presence'
 import { seeded } from './random'
 import { Typist } from './typist'
-
-/** Keeps the caret where it is when its editor loses the focus: four editors share a page, and only one can have it. */
-class LastingPresence extends Awareness {
-  override setLocalStateField(field: string, value: unknown): void {
-    if (field === 'cursor' && value === null) return
-    super.setLocalStateField(field, value)
-  }
-}
 
 /** How often a typist looks whether the keyboard is free again. */
 const YIELD_MS = 300
 
 export interface ParticipantOptions {
   readonly person: Person
+  /** What they have to say. */
+  readonly sentences: readonly string[]
   readonly clock: Clock
   readonly open: () => SocketLike
   readonly seed: number
@@ -49,11 +43,11 @@ export class Participant {
   #editor: Editor | null = null
   #cancelKey: (() => void) | null = null
 
-  constructor({ person, clock, open, seed, onEdit, onChange, onCut }: ParticipantOptions) {
+  constructor({ person, sentences, clock, open, seed, onEdit, onChange, onCut }: ParticipantOptions) {
     this.person = person
     this.#clock = clock
     this.#random = seeded(seed)
-    this.#typist = new Typist(person.habit, seeded(seed ^ 0x5bd1e995))
+    this.#typist = new Typist(person.habit, sentences, seeded(seed ^ 0x5bd1e995))
     this.line = new Line({ ...clock, random: seeded(~seed) }, onCut)
     this.awareness.setLocalStateField('user', { name: person.name, color: WIRE_COLORS[person.hue] })
     this.provider = new Provider({

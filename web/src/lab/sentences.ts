@@ -25,6 +25,14 @@ export const SENTENCES: readonly string[] = [
   'The first-aid box is under the counter of the tea stall.',
   'Please label the pots, or nobody finds their own again.',
   'The choir wants to sing from the balcony of the mill.',
+  'The mayor will be short, or so the mayor says.',
+  'We need somebody with a van on Saturday evening.',
+  'Tea is free for whoever helps to put up the tents.',
+  'The honey stall asks for a place far from the goats.',
+  'A bell at the pier tells people that the boat is here.',
+  'Let us keep the plan of the stalls from two years ago.',
+  'The oldest photographs hang in the hall from noon on.',
+  'Dogs are welcome, and bowls of water stand at every corner.',
 ]
 
 /** Short remarks that go into the middle of what somebody else is writing. */

@@ -2,7 +2,7 @@
 //! a new paragraph, a remark in the middle of what somebody else is writing. Pure: the same random numbers give the
 //! same keys. `hands.ts` presses them.
 
-import { ASIDES, SENTENCES } from './sentences'
+import { ASIDES } from './sentences'
 
 export type Key =
   | { readonly kind: 'letter'; readonly letter: string }
@@ -43,12 +43,15 @@ const LETTERS = 'abcdefghijklmnopqrstuvwxyz'
 export class Typist {
   readonly #habit: Habit
   readonly #random: () => number
+  readonly #sentences: readonly string[]
+  #unwritten: readonly string[] = []
   #waiting: Keystroke[] = []
   #begun = false
 
-  /** `random` gives numbers in [0, 1). */
-  constructor(habit: Habit, random: () => number) {
+  /** `random` gives numbers in [0, 1). All of `sentences` are written before one comes again. */
+  constructor(habit: Habit, sentences: readonly string[], random: () => number) {
     this.#habit = habit
+    this.#sentences = sentences
     this.#random = random
   }
 
@@ -66,7 +69,7 @@ export class Typist {
       this.#begun = true
       this.#press({ kind: 'go', to: 'end' }, this.#random() * 4)
       this.#press({ kind: 'paragraph' })
-      this.#write(this.#pick(SENTENCES))
+      this.#write(this.#sentence())
     } else if (this.#chance(remarks)) {
       this.#press({ kind: 'go', to: 'somebody' }, THINKING)
       this.#write(this.#pick(ASIDES))
@@ -74,9 +77,16 @@ export class Typist {
     } else {
       const apart: Key = this.#chance(paragraphs) ? { kind: 'paragraph' } : { kind: 'letter', letter: ' ' }
       this.#press(apart, THINKING)
-      this.#write(this.#pick(SENTENCES))
+      this.#write(this.#sentence())
     }
     this.#press({ kind: 'tidy' })
+  }
+
+  #sentence(): string {
+    if (this.#unwritten.length === 0) this.#unwritten = this.#sentences
+    const sentence = this.#pick(this.#unwritten)
+    this.#unwritten = this.#unwritten.filter((other) => other !== sentence)
+    return sentence
   }
 
   #write(sentence: string): void {

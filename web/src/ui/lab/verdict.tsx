@@ -1,4 +1,4 @@
-//! The big sign: are the four equal, and how long did it take.
+//! The big sign: are the four equal, and how long does it take.
 
 import { t } from '../../i18n/strings'
 import type { Laboratory, Reading } from '../../lab/laboratory'
@@ -39,11 +39,17 @@ export function VerdictCard({ lab }: { lab: Laboratory }) {
           <p class="lab-sign-hint">{hint}</p>
         </div>
       </div>
-      <dl class="lab-times" title={t('lab.convergenceHint')}>
-        <dt>{t('lab.convergence')}</dt>
-        <Time label={t('lab.last')} ms={reading.lastMs} />
-        <Time label={t('lab.median')} ms={reading.medianMs} />
-        <Time label={t('lab.longest')} ms={reading.longestMs} />
+      <dl class="lab-times">
+        <div title={t('lab.reachHint')}>
+          <dt>{t('lab.reach')}</dt>
+          <Time label={t('lab.median')} ms={reading.reachMs} />
+        </div>
+        <div title={t('lab.convergenceHint')}>
+          <dt>{t('lab.convergence')}</dt>
+          <Time label={t('lab.last')} ms={reading.lastMs} />
+          <Time label={t('lab.median')} ms={reading.medianMs} />
+          <Time label={t('lab.longest')} ms={reading.longestMs} />
+        </div>
       </dl>
     </section>
   )
