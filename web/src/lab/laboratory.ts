@@ -183,6 +183,8 @@ export class Laboratory {
       const now = this.#options.clock.now()
       this.#underWay.arrived(this.#docs, now)
       if (judge(this.#docs, BODY) === 'equal') this.#convergence.converged(now)
+      // "Equal" must not be said a moment longer than it holds; "apart" may wait for the next reading.
+      else if (this.reading.value.verdict === 'equal') this.reading.value = this.#read()
     })
   }
 

@@ -111,11 +111,13 @@ interface SliderProps {
 }
 
 function Slider({ label, value, max, step, shown, onChange }: SliderProps) {
+  const input = useId()
   return (
-    <label class="lab-slider">
-      <span>{label}</span>
-      <output>{shown}</output>
+    <div class="lab-slider">
+      <label for={input}>{label}</label>
+      <output for={input}>{shown}</output>
       <input
+        id={input}
         type="range"
         min={0}
         max={max}
@@ -124,6 +126,6 @@ function Slider({ label, value, max, step, shown, onChange }: SliderProps) {
         aria-valuetext={shown}
         onInput={(event) => onChange(event.currentTarget.valueAsNumber)}
       />
-    </label>
+    </div>
   )
 }
