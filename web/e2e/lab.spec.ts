@@ -44,7 +44,7 @@ async function enter(path = '/lab', options = {}): Promise<Page> {
   return person.page
 }
 
-const seat = (page: Page, name: string) => page.getByRole('region', { name, exact: true })
+const seat = (page: Page, name: string) => page.locator(`.lab-seat[aria-label="${name}"]`)
 const text = (page: Page, name: string) =>
   seat(page, name)
     .locator('.ProseMirror')
@@ -59,8 +59,12 @@ const edits = async (page: Page) =>
   Number.parseInt((await page.locator('.lab-edits').textContent()) ?? '0', 10)
 const verdict = (page: Page, wanted: string, ms?: number) =>
   until(
-    () => page.locator('.lab-verdict').getAttribute('data-verdict'),
-    (value) => value === wanted,
+    async () => ({
+      verdict: await page.locator('.lab-verdict').getAttribute('data-verdict'),
+      behind: await Promise.all(NAMES.map((name) => behind(page, name))),
+      connections: await page.locator('.lab-connection').allTextContents(),
+    }),
+    (sign) => sign.verdict === wanted,
     `the sign should say ${wanted}`,
     ms,
   )
@@ -96,7 +100,8 @@ describe('the lab', () => {
     await page.getByRole('button', { name: 'Stop typing' }).click()
     await seat(page, 'Davi').locator('.ProseMirror').click()
     await page.keyboard.press('Control+End')
-    await page.keyboard.type(' A person was here.')
+    await page.keyboard.press('Enter')
+    await page.keyboard.type('A person was here.')
     // Ada, Bo and Davi find together; Cleo's edits are with Cleo only.
     await until(
       () => Promise.all(['Ada', 'Bo', 'Davi'].map((name) => text(page, name))),
@@ -131,6 +136,12 @@ describe('the lab', () => {
       () => page.locator('.lab-cut').count(),
       (count) => count >= 3,
       'connections should break',
+      30_000,
+    )
+    await until(
+      () => edits(page),
+      (count) => count > 60,
+      'they should write',
       30_000,
     )
     await page.getByRole('button', { name: 'Stop typing' }).click()

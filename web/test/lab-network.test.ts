@@ -212,6 +212,15 @@ describe('a connection that breaks', () => {
 })
 
 describe('offline', () => {
+  test('an attempt made without a network does not hold up the return', () => {
+    line.set({ offline: true })
+    const { heard } = dial()
+    line.set({ offline: false })
+    expect(heard).toEqual(['closed 1006'])
+    clock.pass(0)
+    expect(heard).toEqual(['closed 1006'])
+  })
+
   test('breaks what is open, refuses what is tried, and is no cut', () => {
     const { heard } = dial()
     server().onopen?.()

@@ -71,7 +71,8 @@ export class Line {
   set(change: Partial<Conditions>): void {
     const before = this.#conditions
     this.#conditions = { ...before, ...change }
-    if (this.#conditions.offline && !before.offline) this.#break()
+    // Coming back, an attempt that was made without a network fails at once, so that the next need not wait for it.
+    if (this.#conditions.offline !== before.offline) this.#break()
     if (this.#conditions.cutsPerMinute !== before.cutsPerMinute) this.#scheduleCut()
   }
 
