@@ -249,6 +249,7 @@ const english = {
   'lab.stateOffline': 'No network',
   'lab.stateConnecting': 'Connecting…',
   'lab.stateWaiting': 'Reconnecting…',
+  'lab.stateRetry': 'Next try in {seconds} s',
   'lab.stateStopped': 'Stopped',
   'lab.sent': 'Sent',
   'lab.received': 'Received',

@@ -31,7 +31,7 @@ export function Seat({ lab, at, shown }: SeatProps) {
       <header class="lab-seat-head">
         <Avatar person={{ name: person.name, color: person.hue }} size="s" />
         <h2>{person.name}</h2>
-        <Connection reading={reading} />
+        <Connection reading={reading} now={lab.reading.value.at} />
         <Switch
           label={t('lab.offlineFor', { name: person.name })}
           short={t('lab.offline')}
@@ -64,12 +64,15 @@ const STATES: Readonly<Record<ReturnType<typeof stateOf>, StringKey>> = {
   stopped: 'lab.stateStopped',
 }
 
-function Connection({ reading }: { reading: PersonReading }) {
+function Connection({ reading, now }: { reading: PersonReading; now: number }) {
   const state = stateOf(reading)
+  const seconds = Math.round(((reading.sync.retryAt ?? now) - now) / 1_000)
   return (
     <span class="lab-connection" data-state={state}>
       <span class="lab-connection-dot" aria-hidden="true" />
-      {t(STATES[state])}
+      <span class="lab-connection-text">
+        {state === 'waiting' && seconds > 0 ? t('lab.stateRetry', { seconds }) : t(STATES[state])}
+      </span>
     </span>
   )
 }
