@@ -41,7 +41,7 @@ struct Asset {
     content_type: String,
 }
 
-/// The home page and the document page are one application; its router reads the address.
+/// The home page, the document page and the lab are one application; its router reads the address.
 pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let mut response = serve(&request, "index.html").await?;
     if Actor::from_headers(request.headers()).is_none() {

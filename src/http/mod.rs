@@ -38,6 +38,7 @@ pub const MAX_BODY_BYTES: usize = 64 << 10;
 pub const ROUTES: &[(&str, &[&str])] = &[
     ("/", &["GET", "HEAD"]),
     ("/d/{doc}", &["GET", "HEAD"]),
+    ("/lab", &["GET", "HEAD"]),
     ("/healthz", &["GET", "HEAD"]),
     ("/readyz", &["GET", "HEAD"]),
     ("/metrics", &["GET", "HEAD"]),
@@ -139,6 +140,7 @@ fn configure(cfg: &mut ServiceConfig, metrics: bool) {
     }
     cfg.service(reading("/", assets::page))
         .service(reading("/d/{doc:.*}", assets::page))
+        .service(reading("/lab", assets::page))
         .service(reading("/healthz", health::live))
         .service(reading("/readyz", health::ready))
         .service(reading("/api/openapi.json", openapi::document))

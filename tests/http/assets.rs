@@ -5,7 +5,7 @@ use reqwest::Method;
 use crate::app::{TestApp, problem};
 
 #[actix_web::test]
-async fn home_and_documents_are_the_same_page_with_a_strong_tag() {
+async fn home_documents_and_the_lab_are_the_same_page_with_a_strong_tag() {
     let app = TestApp::start().await;
     let home = app.get("/").await;
     assert_eq!(home.status(), 200);
@@ -14,7 +14,15 @@ async fn home_and_documents_are_the_same_page_with_a_strong_tag() {
     let etag = home.headers()["etag"].to_str().unwrap().to_owned();
     assert!(etag.starts_with('"') && etag.len() > 20, "{etag}");
     let body = home.text().await.unwrap();
-    for path in ["/d/doc", "/d/a/b", "/d/a%2Fb", "/index.html", "/d/"] {
+    for path in [
+        "/d/doc",
+        "/d/a/b",
+        "/d/a%2Fb",
+        "/index.html",
+        "/d/",
+        "/lab",
+        "/lab?doc=lab-1",
+    ] {
         assert_eq!(app.get(path).await.text().await.unwrap(), body, "{path}");
     }
     for known in [etag.clone(), format!("\"other\", W/{etag}"), "*".into()] {
@@ -44,6 +52,7 @@ async fn head_answers_like_get_without_the_body() {
     for path in [
         "/",
         "/d/doc",
+        "/lab",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -326,7 +326,7 @@ function send(response, status, value, type = 'application/json') {
 }
 
 function sendFile(response, pathname) {
-  const isPage = pathname === '/' || pathname.startsWith('/d/')
+  const isPage = pathname === '/' || pathname === '/lab' || pathname.startsWith('/d/')
   const file = join(staticRoot, isPage ? 'index.html' : normalize(pathname))
   if (!file.startsWith(staticRoot) || !existsSync(file) || !statSync(file).isFile()) {
     return send(response, 404, { title: 'Not found', code: 'not-found' }, 'application/problem+json')

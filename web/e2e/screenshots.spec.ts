@@ -1,19 +1,16 @@
 //! Pictures of every screen in three widths and two themes, for a person to look at; and axe, which must find nothing.
 //! `COSCRIBE_SHOTS` names the directory.
 
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { check } from './axe'
 import { freshName, knobs, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
 
 const SHOTS = process.env.COSCRIBE_SHOTS
 const WIDTHS = [1440, 820, 390] as const
 const HEIGHTS = { 1440: 900, 820: 1100, 390: 844 } as const
 const THEMES = ['light', 'dark'] as const
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let server: Server
 let browser: Browser
@@ -95,28 +92,6 @@ async function fill(): Promise<string> {
   await pillSays(author, 'saved')
   await author.leave()
   return name
-}
-
-async function check(page: Page, label: string): Promise<void> {
-  await page.evaluate(axeSource)
-  const violations = await page.evaluate(async () => {
-    const axe = (
-      window as unknown as {
-        axe: {
-          run(
-            context: unknown,
-            options: unknown,
-          ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>
-        }
-      }
-    ).axe
-    const { violations } = await axe.run(document, { resultTypes: ['violations'] })
-    return violations.map(
-      ({ id, nodes }) =>
-        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(' | ')}`,
-    )
-  })
-  expect(violations, label).toEqual([])
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

@@ -1,5 +1,5 @@
-//! Fails the build when a page would load more than its budget: gzip bytes of what the list of documents needs, and of
-//! what the editor adds to it.
+//! Fails the build when a page would load more than its budget: gzip bytes of what the list of documents needs, of what
+//! the document page adds to it, and of what the lab adds to both.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib'
 
 const SHELL_KB = 60
 const EDITOR_KB = 260
+const LAB_KB = 16
 
 const root = fileURLToPath(new URL('../../static/assets/', import.meta.url))
 const files = readdirSync(root).filter((name) => /\.(js|css)$/.test(name))
@@ -29,7 +30,9 @@ function closure(entry) {
 
 const shell = closure('app.js')
 const css = files.filter((name) => name.endsWith('.css'))
-const editor = files.filter((name) => name.endsWith('.js') && !shell.has(name))
+const editor = [...closure('page.js')].filter((name) => !shell.has(name))
+const lab = [...closure('lab.js')].filter((name) => !shell.has(name) && !editor.includes(name))
+const unknown = files.filter((name) => ![...shell, ...css, ...editor, ...lab].includes(name))
 const kilobytes = (names) =>
   names.reduce((sum, name) => sum + gzipSync(source(name), { level: 9 }).length, 0) / 1024
 
@@ -37,6 +40,8 @@ let failed = false
 for (const [label, names, limit] of [
   ['shell', [...shell, ...css], SHELL_KB],
   ['editor', editor, EDITOR_KB],
+  ['lab', lab, LAB_KB],
+  ['what belongs to no page', unknown, 0],
 ]) {
   const size = kilobytes(names)
   const verdict = size <= limit ? 'ok' : 'TOO BIG'

@@ -113,18 +113,21 @@ export class Session {
   readonly sockets: PlayedSocket[] = []
   readonly provider: Provider
 
-  constructor(unsaved = 0) {
+  /** `over`: puts something between the provider and the socket. */
+  constructor(unsaved = 0, over?: (clock: PlayedClock) => () => SocketLike) {
     this.provider = new Provider({
       doc: this.doc,
       awareness: this.awareness,
       clock: this.clock,
       unsaved,
       storeOrigin: 'store',
-      open: () => {
-        const socket = new PlayedSocket()
-        this.sockets.push(socket)
-        return socket
-      },
+      open:
+        over?.(this.clock) ??
+        (() => {
+          const socket = new PlayedSocket()
+          this.sockets.push(socket)
+          return socket
+        }),
     })
   }
 

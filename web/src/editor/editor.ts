@@ -21,6 +21,8 @@ export interface EditorOptions {
   readonly doc: Y.Doc
   readonly awareness: Awareness
   readonly actions: KeyActions
+  /** What a screen reader calls the text. */
+  readonly label?: string | undefined
   readonly onChange: () => void
   /** Something arrived that this page can not hold; call `openEditor` again. */
   readonly onUnreadable: () => void
@@ -35,11 +37,11 @@ export interface OpenEditor {
   destroy(): void
 }
 
-const editorAttributes = (readOnly: boolean) => ({
+const editorAttributes = (readOnly: boolean, label = t('editor.body')) => ({
   class: 'prose',
   role: 'textbox',
   'aria-multiline': 'true',
-  'aria-label': t('editor.body'),
+  'aria-label': label,
   ...(readOnly ? { 'aria-readonly': 'true' } : {}),
   spellcheck: 'true',
 })
@@ -62,7 +64,7 @@ function openBound(options: EditorOptions, fragment: Y.XmlFragment): OpenEditor 
       collaboration({ fragment, undoManager, onUnreadable: options.onUnreadable }),
       remoteCursors(options.awareness),
     ],
-    editorProps: { attributes: editorAttributes(false), transformPastedHTML: cleanPastedHtml },
+    editorProps: { attributes: editorAttributes(false, options.label), transformPastedHTML: cleanPastedHtml },
     onTransaction: options.onChange,
   })
   return { editor, undoManager, unreadable: new Set(), destroy: () => editor.destroy() }
@@ -74,7 +76,7 @@ function openReadOnly(options: EditorOptions, fragment: Y.XmlFragment, found: Se
     injectCSS: false,
     editable: false,
     extensions: schemaExtensions(),
-    editorProps: { attributes: editorAttributes(true) },
+    editorProps: { attributes: editorAttributes(true, options.label) },
   })
   const show = () => {
     const content = toReadOnlyContent(fragment, editor.schema, (name) =>

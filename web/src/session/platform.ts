@@ -1,5 +1,6 @@
 //! The browser's socket and clock in the shape that `sync/` takes.
 
+import { SCHEMA_VERSION } from '../editor/schema-version'
 import type { Clock, SocketLike } from '../sync/provider'
 
 export const browserClock: Clock = {
@@ -12,3 +13,10 @@ export const browserClock: Clock = {
 }
 
 export const openSocket = (address: string): SocketLike => new WebSocket(address) as unknown as SocketLike
+
+/** Where the document's socket is; `epoch` is 0 for one that has no record yet. */
+export function documentAddress(name: string, epoch: number): string {
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+  const query = `client=coscribe&schema=${SCHEMA_VERSION}&epoch=${epoch}`
+  return `${scheme}://${location.host}/ws/${encodeURIComponent(name)}?${query}`
+}

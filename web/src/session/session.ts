@@ -6,7 +6,6 @@ import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 import { type DocumentRecord, getDocument } from '../api/documents'
 import { Problem } from '../api/problem'
-import { SCHEMA_VERSION } from '../editor/schema-version'
 import {
   dropLocalCopy,
   type LocalCopy,
@@ -17,7 +16,7 @@ import {
 } from '../sync/local-store'
 import { Provider, type SyncState } from '../sync/provider'
 import { awarenessUser } from './identity'
-import { browserClock, openSocket } from './platform'
+import { browserClock, documentAddress, openSocket } from './platform'
 import { Title } from './title'
 
 /** The document of an address that nobody has written to yet. */
@@ -188,15 +187,10 @@ export class DocumentSession {
   }
 
   #connect(store: LocalStore, unsaved: number): void {
-    const address = () => {
-      const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-      const query = `client=coscribe&schema=${SCHEMA_VERSION}&epoch=${this.#epoch}`
-      return `${scheme}://${location.host}/ws/${encodeURIComponent(this.name)}?${query}`
-    }
     const provider = new Provider({
       doc: this.doc,
       awareness: this.awareness,
-      open: () => openSocket(address()),
+      open: () => openSocket(documentAddress(this.name, this.#epoch)),
       clock: browserClock,
       unsaved,
       storeOrigin: store,

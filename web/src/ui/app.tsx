@@ -1,4 +1,4 @@
-//! The frame around both pages. The document page is a chunk of its own, as it brings the editor.
+//! The frame around the pages. The document page and the lab are chunks of their own, as they bring the editor.
 
 import type { FunctionComponent } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
@@ -8,17 +8,24 @@ import { Feedback } from './feedback'
 import { Home } from './home/home'
 import { followLink, route } from './router'
 
-type DocumentPage = FunctionComponent<{ readonly name: string }>
+const loadDocument = () => import('./document/page').then(({ Page }) => Page)
+const loadLab = () => import('./lab/lab').then(({ Lab }) => Lab)
 
-function LazyDocument({ name }: { name: string }) {
-  const [page, setPage] = useState<{ readonly component: DocumentPage } | 'failed' | null>(null)
+interface LazyProps<Props> {
+  /** The same function each time, as another one loads anew. */
+  readonly load: () => Promise<FunctionComponent<Props>>
+  readonly props: Props
+}
+
+function Lazy<Props extends object>({ load, props }: LazyProps<Props>) {
+  const [page, setPage] = useState<{ readonly component: FunctionComponent<Props> } | 'failed' | null>(null)
   const [attempt, setAttempt] = useState(0)
   useEffect(() => {
-    import('./document/page').then(
-      ({ Page }) => setPage({ component: Page }),
+    load().then(
+      (component) => setPage({ component }),
       () => setPage('failed'),
     )
-  }, [attempt])
+  }, [load, attempt])
   if (page === 'failed') {
     return (
       <main class="centered-notice">
@@ -31,7 +38,7 @@ function LazyDocument({ name }: { name: string }) {
   }
   if (!page) return <main class="document-frame" aria-busy="true" aria-label={t('doc.opening')} />
   const Component = page.component
-  return <Component key={name} name={name} />
+  return <Component {...props} />
 }
 
 export function App() {
@@ -39,7 +46,8 @@ export function App() {
   return (
     <>
       {at.page === 'home' && <Home trash={at.trash} />}
-      {at.page === 'document' && <LazyDocument name={at.name} />}
+      {at.page === 'document' && <Lazy key={at.name} load={loadDocument} props={{ name: at.name }} />}
+      {at.page === 'lab' && <Lazy key="/lab" load={loadLab} props={{ name: at.name, seed: at.seed }} />}
       {at.page === 'unknown' && (
         <main class="centered-notice">
           <p>{t('app.notFound')}</p>

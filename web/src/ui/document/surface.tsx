@@ -15,14 +15,16 @@ export interface SurfaceState {
 export const emptySurface: SurfaceState = { open: null, toolbar: emptyToolbar, unreadable: new Set() }
 
 interface SurfaceProps {
-  readonly session: DocumentSession
+  readonly session: Pick<DocumentSession, 'doc' | 'awareness'>
   readonly surface: Signal<SurfaceState>
   readonly editLink: () => void
+  /** What a screen reader calls the text, where a page holds more than one. */
+  readonly label?: string
 }
 
 export const focusToolbar = () => document.querySelector<HTMLElement>('.toolbar [tabindex="0"]')?.focus()
 
-export function Surface({ session, surface, editLink }: SurfaceProps) {
+export function Surface({ session, surface, editLink, label }: SurfaceProps) {
   const place = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const element = place.current
@@ -46,6 +48,7 @@ export function Surface({ session, surface, editLink }: SurfaceProps) {
         doc: session.doc,
         awareness: session.awareness,
         actions: { editLink, focusToolbar },
+        label,
         onChange: () => {
           if (scheduled) return
           scheduled = true

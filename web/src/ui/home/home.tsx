@@ -113,6 +113,10 @@ function Rail({ trash }: { trash: boolean }) {
         <span>{t('home.trash')}</span>
       </a>
       <div class="rail-end">
+        <a class="rail-link" href="/lab" onClick={followLink}>
+          <Icon name="lab" />
+          <span>{t('home.lab')}</span>
+        </a>
         <ThemeMenu />
       </div>
     </nav>
