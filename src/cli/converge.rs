@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Verdict, runtime};
+use super::{Verdict, interrupt::interrupted, runtime, ws_address::WsAddress};
 use crate::config::Flags;
 use crate::converge::{
     plan::{Plan, Shape, What, Workload},
@@ -125,7 +125,7 @@ impl ConvergeArgs {
 
     async fn carry_out(&self, plan: &Plan) -> anyhow::Result<Verdict> {
         // Before a server is started, which would outlive us.
-        let stop = interrupted_by_ctrl_c();
+        let stop = interrupted()?;
         let target = self.target().await?;
         let kills = plan.steps.iter().any(|step| step.what == What::KillServer);
         if kills && target.server.is_none() {
@@ -212,7 +212,7 @@ impl ConvergeArgs {
                 server: Some(Mutex::new(server)),
             });
         };
-        let address = address_of(url)?;
+        let address = WsAddress::parse(url)?.host;
         if let Some(export) = &self.export
             && !(export.starts_with("http://") && export.contains("{document}"))
         {
@@ -228,45 +228,6 @@ impl ConvergeArgs {
             server,
         })
     }
-}
-
-/// Host and port of a WebSocket address.
-fn address_of(text: &str) -> anyhow::Result<String> {
-    let url = url::Url::parse(text).with_context(|| {
-        format!("--url {text} is no address; one looks like ws://localhost:1234")
-    })?;
-    if url.scheme() != "ws" {
-        bail!(
-            "--url {text}: it must begin with ws://; TLS is not spoken here, connect behind the proxy that does"
-        );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        bail!("--url {text}: documents' names are appended, so nothing may follow ? or #");
-    }
-    let host = url
-        .host_str()
-        .with_context(|| format!("--url {text} names no host"))?;
-    Ok(format!(
-        "{host}:{}",
-        url.port_or_known_default().unwrap_or(80)
-    ))
-}
-
-/// Cancelled by the first Ctrl-C; the second ends the process.
-fn interrupted_by_ctrl_c() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let waiting = async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stopped.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(2);
-        }
-    };
-    // It ends with the process.
-    drop(tokio::runtime::Handle::current().spawn(waiting));
-    stop
 }
 
 fn draw(done: u32, of: u32) {

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Duration, sleep};
 
-use crate::{
+use super::{
     delivery::{Author, fresh_name, join_all},
     figures::{Figures, median},
     meter::Meter,
@@ -18,12 +18,12 @@ use crate::{
 
 const SETTLE: Duration = Duration::from_millis(500);
 /// Documents that are being written at the same time while the store is filled.
-const STORING_AT_ONCE: usize = 256;
+pub const STORING_AT_ONCE: usize = 256;
 const STARTS: usize = 5;
 
 /// Each socket opens a document of its own and then stays silent: connections per second, and memory of each.
 pub async fn idle(launch: &Launch, connections: usize) -> Result<Figures> {
-    let server = launch.start()?;
+    let server = launch.start().await?;
     drop(Peer::join(&server, &fresh_name("first"), Alone::Yes).await?);
     let empty = resident_bytes(server.pid)?;
     let name = fresh_name("idle");
@@ -45,15 +45,16 @@ pub async fn idle(launch: &Launch, connections: usize) -> Result<Figures> {
         "/s",
         connections as f64 / used.seconds,
     );
-    figures.add(
+    let grown = full.zip(empty).map(|(full, empty)| full - empty);
+    figures.add_measured(
         "memory per connection",
         "kB",
-        (full - empty) / 1e3 / connections as f64,
+        grown.map(|bytes| bytes / 1e3 / connections as f64),
     );
-    figures.add(
+    figures.add_measured(
         "CPU per connection",
         "µs",
-        used.server_nanos / 1e3 / connections as f64,
+        used.micros_per(connections as f64),
     );
     used.add_to(&mut figures);
     Ok(figures)
@@ -62,7 +63,7 @@ pub async fn idle(launch: &Launch, connections: usize) -> Result<Figures> {
 /// Stores that many documents, then starts the server anew: from the new process to the first client that has the
 /// state of a stored document.
 pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
-    let mut server = launch.start()?;
+    let mut server = launch.start().await?;
     let name = fresh_name("stored");
     let began = Instant::now();
     stream::iter(0..stored)
@@ -84,7 +85,7 @@ pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
 
     let mut taken = Vec::new();
     for run in 0..STARTS {
-        let began = server.restart()?;
+        let began = server.restart().await?;
         let document = format!("{name}-{}", run * (stored - 1) / STARTS);
         let peer = Peer::join(&server, &document, Alone::Yes).await?;
         taken.push(began.elapsed().as_secs_f64() * 1e3);
@@ -96,8 +97,7 @@ pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
     let mut figures = Figures::default();
     figures.add("start to first served client", "ms", median(&taken));
     figures.add("storing them", "s", storing);
-    if let Some(bytes) = server.disk_bytes() {
-        figures.add("disk", "MB", bytes as f64 / 1e6);
-    }
+    let bytes = server.disk_bytes()?;
+    figures.add_measured("disk", "MB", bytes.map(|bytes| bytes as f64 / 1e6));
     Ok(figures)
 }
