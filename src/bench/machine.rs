@@ -9,9 +9,9 @@ use time::{OffsetDateTime, UtcDateTime};
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     pub cores: usize,
-    /// Gigabytes (10⁹ bytes), where the system tells.
-    pub memory_gb: Option<f64>,
-    /// Name and version of the system's kernel.
+    /// GiB, where the system tells.
+    pub memory_gib: Option<f64>,
+    /// Name and version of the system's kernel, without what a distributor added to it.
     pub kernel: String,
     /// Kind of the file system that holds the data directories, where the system tells; a durable write costs nothing
     /// on one in memory.
@@ -28,10 +28,14 @@ impl Machine {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_gb: memory_gb(),
-            kernel: format!("{} {}", env::consts::OS, release.trim())
-                .trim()
-                .to_owned(),
+            memory_gib: memory_gib(),
+            kernel: format!(
+                "{} {}",
+                env::consts::OS,
+                release.split('-').next().unwrap_or_default()
+            )
+            .trim()
+            .to_owned(),
             file_system: file_system_of(&env::temp_dir()),
             date: UtcDateTime::from(OffsetDateTime::now_utc())
                 .date()
@@ -46,7 +50,7 @@ impl Machine {
     /// One sentence's worth, for people.
     pub fn describe(&self) -> String {
         let mut parts = vec![format!("{} cores", self.cores)];
-        parts.extend(self.memory_gb.map(|gb| format!("{gb:.0} GB")));
+        parts.extend(self.memory_gib.map(|gib| format!("{gib:.0} GiB")));
         parts.extend(self.file_system.clone());
         parts.push(self.kernel.clone());
         parts.push(self.date.clone());
@@ -55,13 +59,13 @@ impl Machine {
     }
 }
 
-fn memory_gb() -> Option<f64> {
+fn memory_gib() -> Option<f64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024.0 / 1e9)
+    Some(kilobytes / f64::from(1 << 20))
 }
 
 /// The file system with the longest mount point above the path.

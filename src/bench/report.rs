@@ -23,7 +23,9 @@ pub struct Report {
     pub pairs: usize,
     /// It was short: the figures show that everything works and are no measurement.
     pub quick: bool,
-    /// Whether limits are judged: only our own server at the scenarios' own sizes.
+    /// Whether a scenario has another size than its own.
+    pub resized: bool,
+    /// Whether limits are judged: only our own server, built with optimisation, at the scenarios' own sizes.
     pub judged: bool,
     pub series: Vec<Series>,
 }
@@ -64,13 +66,14 @@ pub struct Ratio {
 impl Report {
     /// The report on these runs; `machine` is where they ran.
     pub fn new(plan: &Plan, machine: Machine, series: Vec<Series>) -> Self {
-        let subject = plan.subject.name();
+        let (subject, resized) = (plan.subject.name(), !plan.sizes.are_standard());
         Self {
             machine,
             subject,
             pairs: plan.pairs,
             quick: plan.sizes.quick,
-            judged: subject == "coscribe" && plan.sizes.are_standard(),
+            resized,
+            judged: subject == "coscribe" && !resized && !cfg!(debug_assertions),
             series,
         }
     }
@@ -93,11 +96,11 @@ impl Report {
         let mut caveats = Vec::new();
         if self.quick {
             caveats.push("A quick run: far smaller and shorter than said below, to show that everything works. Its figures are no measurement.");
-        } else if !self.judged && self.subject == "coscribe" {
+        } else if self.resized {
             caveats.push("Not at the sizes said below, which are the scenarios' own, so limits are not judged.");
         }
         if cfg!(debug_assertions) {
-            caveats.push("A debug build: several times slower than a release build.");
+            caveats.push("A debug build, so limits are not judged.");
         }
         caveats
     }

@@ -215,8 +215,7 @@ impl Server {
 
     async fn spawn(&mut self) -> Result<()> {
         let directory = self.directory()?;
-        let program = std::env::current_exe().context("this program can not be found")?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(own_program()?);
         match &self.launch {
             Launch::Relay => {
                 command.arg(RELAY_COMMAND);
@@ -238,6 +237,15 @@ impl Server {
         self.address = address;
         self.host = address.to_string();
         Ok(())
+    }
+}
+
+/// This very program: on Linux by the file that runs and not by its name, under which a build may put another one while
+/// the bench goes on.
+fn own_program() -> Result<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe().context("this program can not be found"),
     }
 }
 

@@ -55,7 +55,7 @@ pub const WANTED: [Wanted; 17] = {
             "/s",
             RatioAtLeast(1.0),
         ),
-        limit(Presence, "CPU per delivered state", "µs", RatioAtMost(1.0)),
+        limit(Presence, "CPU per delivered state", "µs", RatioAtMost(0.5)),
         // A cursor that is two frames of a film late is not seen to be late.
         limit(Presence, "latency p99", "ms", AtMost(80.0)),
         limit(Rooms, "CPU per operation", "µs", RatioAtMost(2.0)),
