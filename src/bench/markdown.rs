@@ -24,7 +24,9 @@ pub const END: &str = "<!-- coscribe bench: end -->";
 /// When the markers are not there, each once and in order.
 pub fn insert(text: &str, table: &str) -> Result<String> {
     if text.matches(BEGIN).count() != 1 || text.matches(END).count() != 1 {
-        bail!("it must have the lines `{BEGIN}` and `{END}` once each");
+        bail!(
+            "there is no place for the table; put the lines `{BEGIN}` and `{END}` into it, once each"
+        );
     }
     let (before, rest) = text.split_once(BEGIN).context("no beginning")?;
     let (_, after) = rest

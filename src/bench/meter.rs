@@ -10,6 +10,9 @@ use super::{
     usage::{Cpu, machine_busy_nanos},
 };
 
+/// The figure that tells how busy the machine was with something else.
+pub const OTHERS: &str = "CPU of others";
+
 /// A stretch that is being measured.
 pub struct Meter {
     began: Instant,
@@ -99,6 +102,6 @@ impl Used {
         figures.add_measured("server CPU", unit, share(|nanos| nanos.server));
         figures.add_measured("generator CPU", unit, share(|nanos| nanos.generator));
         let others = share(|nanos| (nanos.machine - nanos.server - nanos.generator).max(0.0));
-        figures.add_measured("CPU of others", unit, others);
+        figures.add_measured(OTHERS, unit, others);
     }
 }

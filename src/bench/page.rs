@@ -7,7 +7,7 @@ use super::{
     figures::QUANTILES,
     open::GROWING_CROWD,
     plot::{self, Axis, Bar, Curve},
-    report::{Cell, Report},
+    report::{Cell, Report, significant},
     run::Series,
     scenario::Scenario,
 };
@@ -18,9 +18,9 @@ const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2.5rem 0 .3rem}p{margin:.3rem 0}.soft{color:var(--soft)}.bad,.caveat{color:var(--bad)}.caveat{font-weight:600}\
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:1rem 2.5rem;margin:1rem 0}\
-figure{margin:0}figcaption{font-weight:600}svg{width:100%;height:auto;display:block}\
+figure{margin:0;max-width:520px}figcaption{font-weight:600}svg{width:100%;height:auto;display:block}\
 svg text{fill:var(--soft);font-size:12.5px}svg .name{fill:var(--ink)}svg text.missed{fill:var(--bad)}svg text.met{fill:var(--soft)}\
-.grid{stroke:var(--line)}.limit{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:4 3}\
+.grid{stroke:var(--line)}.limit{stroke:var(--ink);stroke-width:2}\
 .curve{fill:none;stroke-width:2}.curve.ours{stroke:var(--ours)}.curve.relay{stroke:var(--relay)}\
 circle.ours,rect.met{fill:var(--ours)}circle.relay{fill:var(--relay)}rect.missed{fill:var(--bad)}\
 .key i{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin:0 .4em 0 1em}.key i:first-child{margin-left:0}i.ours{background:var(--ours)}i.relay{background:var(--relay)}\
@@ -80,20 +80,22 @@ fn write_page(report: &Report, out: &mut String) -> fmt::Result {
 fn limits(report: &Report, out: &mut String) -> fmt::Result {
     let judgements = report.judgements();
     let bars = judgements.iter().filter_map(|(series, row)| {
-        let measured = match row.wanted?.takes_ratio() {
-            true => format!("ratio {}", row.ratio_shown()),
-            false => format!("{} {}", row.cells[1].shown(), row.unit),
+        let wanted = row.wanted?;
+        let measured = match (wanted.takes_ratio(), row.ratio) {
+            (true, Some(ratio)) => significant(ratio.median),
+            _ => format!("{} {}", row.cells[1].shown(), row.unit),
         };
         Some(Bar {
             label: escape(&format!("{}: {}", series.scenario.name(), row.name)),
-            words: escape(&measured),
+            words: escape(&format!("{measured}; {}", wanted.words())),
             used: row.used?,
         })
     });
     let bars: Vec<_> = bars.collect();
     writeln!(
         out,
-        "<h2>What is used of each limit</h2><div class=\"plots\">"
+        "<h2>What is used of each limit</h2>\
+         <p class=\"soft\">The upright line is the limit. A bar that reaches the edge is longer.</p><div class=\"plots\">"
     )?;
     for half in bars.chunks(bars.len().div_ceil(2).max(1)) {
         out.push_str(&plot::bars("measured figures against their limits", half));

@@ -8,11 +8,15 @@ use serde_json::json;
 use super::{
     figures::{Figures, QUANTILES, median},
     machine::Machine,
+    meter::OTHERS,
     page,
     run::{Plan, Series},
     scenario::Scenario,
     wanted::Wanted,
 };
+
+/// What others may take of each core before a run's figures are doubtful.
+const BUSY_PERCENT: f64 = 10.0;
 
 /// Everything that one call of `coscribe bench` measured.
 #[derive(Debug)]
@@ -102,7 +106,20 @@ impl Report {
         if cfg!(debug_assertions) {
             caveats.push("A debug build, so limits are not judged.");
         }
+        if self.busy() {
+            caveats.push("The machine was busy with other work (the rows \"CPU of others\"), so latencies mean little.");
+        }
         caveats
+    }
+
+    /// Whether others took so much of the machine that the figures are doubtful, in half of the scenarios or more.
+    fn busy(&self) -> bool {
+        let of_others = self.series.iter().filter_map(|series| {
+            let row = series.row(OTHERS, "");
+            row.cells[1].value().or(row.cells[0].value())
+        });
+        let of_others: Vec<_> = of_others.collect();
+        median(&of_others) > BUSY_PERCENT * self.machine.cores as f64
     }
 
     /// The limits of all scenarios that were judged, with their rows.
