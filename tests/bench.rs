@@ -158,7 +158,9 @@ async fn what_is_only_known_inside_a_server_is_not_measured_and_not_zero() {
     let json = directory.path().join("a.json");
     let (server, url) = serve(directory.path()).await;
     let pid = server.id().unwrap().to_string();
-    let mut arguments = vec!["idle", "open", "start", "--quick", "--url", &url, "--json"];
+    let mut arguments = vec![
+        "idle", "open", "start", "visits", "--quick", "--url", &url, "--json",
+    ];
     arguments.push(json.to_str().unwrap());
     let (code, out, err) = bench(&arguments).await;
     assert_eq!(code, 0, "{out}\n{err}");
@@ -166,6 +168,7 @@ async fn what_is_only_known_inside_a_server_is_not_measured_and_not_zero() {
         out.contains("left out: it needs a server that we can start again"),
         "{out}"
     );
+    assert!(out.contains("left out: it needs our own server"), "{out}");
     let cpu = |report: &Value| row(report, "idle", "CPU per connection")["cells"][1].clone();
     let report = read_json(&json);
     assert_eq!(cpu(&report), "not-measured");

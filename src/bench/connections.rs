@@ -2,23 +2,28 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 
 use super::{
     delivery::{Author, fresh_name, join_all},
     figures::{Figures, median},
     meter::Meter,
-    server::Launch,
+    server::{Launch, Server},
     update,
     usage::resident_bytes,
     wire::{Alone, Peer},
 };
 
 const SETTLE: Duration = Duration::from_millis(500);
-/// Documents that are being written at the same time while the store is filled.
-pub const STORING_AT_ONCE: usize = 256;
+/// Documents that are written or visited at the same time.
+pub const AT_ONCE: usize = 256;
+/// After as many visits memory is read for the first time.
+const FIRST_VISITS: usize = 100;
+/// How long documents that nobody has open may take to leave memory, and how often that is asked.
+const PATIENCE: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_millis(20);
 const STARTS: usize = 5;
 
 /// Each socket opens a document of its own and then stays silent: connections per second, and memory of each.
@@ -60,6 +65,46 @@ pub async fn idle(launch: &Launch, connections: usize) -> Result<Figures> {
     Ok(figures)
 }
 
+/// Opens that many documents and leaves each at once: what stays in memory when all of them have left it.
+pub async fn visits(launch: &Launch, documents: usize) -> Result<Figures> {
+    let server = launch.start().await?;
+    visit(&server, FIRST_VISITS).await?;
+    let first = resident_bytes(server.pid)?;
+    let began = Instant::now();
+    visit(&server, documents).await?;
+    let took = began.elapsed().as_secs_f64();
+    let after = resident_bytes(server.pid)?;
+
+    let mut figures = Figures::default();
+    let megabytes = |bytes: Option<f64>| bytes.map(|bytes| bytes / 1e6);
+    figures.add_measured("memory after all", "MB", megabytes(after));
+    figures.add_measured("memory after 100", "MB", megabytes(first));
+    figures.add("visits per second", "/s", documents as f64 / took);
+    Ok(figures)
+}
+
+async fn visit(server: &Server, documents: usize) -> Result<()> {
+    let name = fresh_name("visit");
+    stream::iter(0..documents)
+        .map(|index| {
+            let document = format!("{name}-{index}");
+            async move { Peer::join(server, &document, Alone::Yes).await.map(drop) }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    let emptied = async {
+        while server.open_documents().await? > 0 {
+            sleep(ASK_EVERY).await;
+        }
+        anyhow::Ok(())
+    };
+    match timeout(PATIENCE, emptied).await {
+        Ok(result) => result,
+        Err(_) => bail!("documents stay in memory although nobody has them open"),
+    }
+}
+
 /// Stores that many documents, then starts the server anew: from the new process to the first client that has the
 /// state of a stored document.
 pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
@@ -78,7 +123,7 @@ pub async fn start(launch: &Launch, stored: usize) -> Result<Figures> {
                     .await
             }
         })
-        .buffer_unordered(STORING_AT_ONCE)
+        .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
         .await?;
     let storing = began.elapsed().as_secs_f64();

@@ -90,7 +90,7 @@ impl Subject {
     fn launch(&self, scenario: Scenario) -> Launch {
         match self {
             Self::Coscribe => Launch::Coscribe {
-                durability: scenario.durability(),
+                settings: scenario.settings(),
             },
             Self::Running(remote) => Launch::Running(remote.clone()),
         }

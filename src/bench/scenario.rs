@@ -33,6 +33,7 @@ pub enum Scenario {
     Open,
     Join,
     Idle,
+    Visits,
     Start,
     GrowingDocument,
     GrowingCrowd,
@@ -65,7 +66,7 @@ pub struct Sizes {
 
 impl Scenario {
     /// In the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::FanOut,
         Self::FanOutWide,
         Self::Saturation,
@@ -75,6 +76,7 @@ impl Scenario {
         Self::Open,
         Self::Join,
         Self::Idle,
+        Self::Visits,
         Self::Start,
         Self::GrowingDocument,
         Self::GrowingCrowd,
@@ -92,6 +94,7 @@ impl Scenario {
             Self::Open => "open",
             Self::Join => "join",
             Self::Idle => "idle",
+            Self::Visits => "visits",
             Self::Start => "start",
             Self::GrowingDocument => "growing-document",
             Self::GrowingCrowd => "growing-crowd",
@@ -117,31 +120,41 @@ impl Scenario {
             Self::Open => "one person opens the document of these edits, warm and after a restart",
             Self::Join => "1,000 people open a document of 168 kB at once",
             Self::Idle => "5,000 silent connections, each with a document of its own",
+            Self::Visits => "10,000 documents are opened and left: what stays in memory",
             Self::Start => "from the start with 10,000 stored documents to the first served client",
             Self::GrowingDocument => "the cost of an update in documents from nothing to 300 kB",
             Self::GrowingCrowd => "the cost of a join when 10 to 1,000 join at once",
         }
     }
 
-    /// The durability at which our own server is measured.
-    pub fn durability(self) -> &'static str {
+    /// The settings with which our own server is measured, as flags of `coscribe serve`.
+    pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Self::Rooms => "process",
-            _ => "full",
+            Self::Rooms => &["--durability", "process"],
+            // What is left goes at once, so that nobody waits half a minute to see what stays.
+            Self::Visits => &["--durability", "full", "--idle-unload", "0s"],
+            _ => &["--durability", "full"],
         }
     }
 
     /// Why it can not be run against this server, if so.
     pub fn unsuited(self, launch: &Launch) -> Option<&'static str> {
-        (self == Self::Start && !launch.restarts())
-            .then_some("it needs a server that we can start again with what it has stored")
+        match self {
+            Self::Start if !launch.restarts() => {
+                Some("it needs a server that we can start again with what it has stored")
+            }
+            Self::Visits if !matches!(launch, Launch::Coscribe { .. }) => {
+                Some("it needs our own server, whose /metrics tell when a document has left memory")
+            }
+            _ => None,
+        }
     }
 
     /// Files that it keeps open at the same time, in us and in the server.
     pub fn open_files(self, size: Size) -> usize {
         let sockets = match self {
             Self::Rooms => 2 * size.count,
-            Self::Start => connections::STORING_AT_ONCE,
+            Self::Start | Self::Visits => connections::AT_ONCE,
             _ => size.count,
         };
         sockets + OTHER_FILES
@@ -157,7 +170,7 @@ impl Scenario {
             Self::Ingest | Self::Open => (1, 0.0),
             Self::Join | Self::GrowingCrowd => (1000, 0.0),
             Self::Idle => (5000, 0.0),
-            Self::Start => (10_000, 0.0),
+            Self::Start | Self::Visits => (10_000, 0.0),
             Self::GrowingDocument => (1, 1000.0),
         };
         let seconds = match self {
@@ -178,7 +191,7 @@ impl Scenario {
             Self::GrowingDocument => (count, 200.0),
             Self::Rooms => (50, 500.0),
             Self::Presence => (10, rate),
-            Self::Idle | Self::Start => (200, rate),
+            Self::Idle | Self::Visits | Self::Start => (200, rate),
             Self::FanOutWide | Self::Join | Self::GrowingCrowd => (100, rate),
             Self::FanOut | Self::Saturation => (20, rate),
         };
@@ -220,6 +233,7 @@ impl Scenario {
                 open::growing_crowd(launch, &state, count).await
             }
             Self::Idle => connections::idle(launch, count).await,
+            Self::Visits => connections::visits(launch, count).await,
             Self::Start => connections::start(launch, count).await,
         }
     }

@@ -14,7 +14,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+    time::timeout,
+};
 
 use super::{
     usage,
@@ -33,8 +38,8 @@ pub enum Launch {
     Relay,
     /// Our own server, on a fresh data directory.
     Coscribe {
-        /// `full` or `process`, as the setting of that name has it.
-        durability: &'static str,
+        /// Further flags of `coscribe serve`.
+        settings: &'static [&'static str],
     },
     /// A server that runs already.
     Running(Remote),
@@ -193,6 +198,26 @@ impl Server {
         }
     }
 
+    /// How many documents our own server has in memory, as its `/metrics` say.
+    ///
+    /// # Errors
+    /// When it does not answer, or is not ours.
+    pub async fn open_documents(&self) -> Result<u64> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.host
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("coscribe_rooms "));
+        let count = line.context("the server's /metrics do not name coscribe_rooms")?;
+        Ok(count.trim().parse()?)
+    }
+
     /// Bytes on disk in the data directory, where it is ours.
     ///
     /// # Errors
@@ -223,11 +248,11 @@ impl Server {
                     command.arg("--greeting").arg(directory.join("greeting"));
                 }
             }
-            Launch::Coscribe { durability } => {
+            Launch::Coscribe { settings } => {
                 command
-                    .args(["serve", "--listen", "127.0.0.1:0", "--durability"])
-                    .args([durability, "--data-dir"])
-                    .arg(directory.join("data"));
+                    .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+                    .arg(directory.join("data"))
+                    .args(*settings);
             }
             Launch::Running(_) => bail!("a server that runs already is not started"),
         }

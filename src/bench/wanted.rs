@@ -30,10 +30,10 @@ pub enum Bound {
 const ONE_COMMIT_MS: f64 = 0.3;
 
 /// All limits, in the order of the scenarios.
-pub const WANTED: [Wanted; 17] = {
+pub const WANTED: [Wanted; 18] = {
     use Bound::{AboveRelay, AtMost, RatioAtLeast, RatioAtMost, TimesRelayPlus};
     use Scenario::{
-        FanOut, FanOutWide, Idle, Ingest, Join, Open, Presence, Rooms, Saturation, Start,
+        FanOut, FanOutWide, Idle, Ingest, Join, Open, Presence, Rooms, Saturation, Start, Visits,
     };
     [
         limit(FanOut, "CPU per delivered update", "µs", RatioAtMost(1.25)),
@@ -68,6 +68,7 @@ pub const WANTED: [Wanted; 17] = {
         limit(Join, "all synced", "s", RatioAtMost(1.5)),
         limit(Idle, "connections per second", "/s", RatioAtLeast(0.7)),
         limit(Idle, "memory per connection", "kB", AboveRelay(5.0)),
+        limit(Visits, "memory after all", "MB", AtMost(33.0)),
         limit(Start, "start to first served client", "ms", AtMost(200.0)),
     ]
 };
