@@ -148,6 +148,17 @@ async fn a_server_that_loses_cursors_fails() {
     assert!(out.contains("never reached somebody else"), "{out}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_is_divided_by_nothing_is_not_measured() {
+    // One person alone sees nobody's cursor.
+    let (code, out, err) = bench(&["presence", "--quick", "--count", "1"]).await;
+    assert_eq!(code, 0, "{out}\n{err}");
+    assert!(
+        out.contains("not measured") && !out.contains("NaN") && !out.contains("inf"),
+        "{out}"
+    );
+}
+
 fn quick<'a>(scenario: &'a str, url: &'a str) -> [&'a str; 4] {
     [scenario, "--quick", "--url", url]
 }
@@ -169,6 +180,7 @@ async fn what_is_only_known_inside_a_server_is_not_measured_and_not_zero() {
         "{out}"
     );
     assert!(out.contains("left out: it needs our own server"), "{out}");
+    assert!(out.contains(&format!("server at {url}")), "{out}");
     let cpu = |report: &Value| row(report, "idle", "CPU per connection")["cells"][1].clone();
     let report = read_json(&json);
     assert_eq!(cpu(&report), "not-measured");

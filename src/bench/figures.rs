@@ -38,8 +38,9 @@ impl Figures {
         self.add_measured(name, unit, Some(value));
     }
 
-    /// A value that can be measured only on some servers.
+    /// A value that can be measured only on some servers. What is divided by nothing was not measured either.
     pub fn add_measured(&mut self, name: &'static str, unit: &'static str, value: Option<f64>) {
+        let value = value.filter(|value| value.is_finite());
         self.values.push(Figure { name, unit, value });
     }
 

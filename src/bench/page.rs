@@ -45,7 +45,7 @@ fn write_page(report: &Report, out: &mut String) -> fmt::Result {
         .filter(|(_, row)| row.used > Some(1.0))
         .count();
     let headline = match (report.judged, missed) {
-        (false, _) => format!("{} beside a bare relay", report.subject),
+        (false, _) => escape(&format!("{} beside a bare relay", report.subject_in_full())),
         (true, 0) => "Every limit that was measured is met".to_owned(),
         (true, 1) => "One limit is missed".to_owned(),
         (true, missed) => format!("{missed} limits are missed"),

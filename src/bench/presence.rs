@@ -54,7 +54,7 @@ pub async fn run(launch: &Launch, people: usize, rate: f64, seconds: f64) -> Res
     }
 
     // Evenly spread: at each tick one person moves.
-    let pace = Duration::from_secs_f64(1.0 / (rate * people as f64));
+    let pace = Duration::from_secs_f64(1.0 / (rate * people as f64)).max(Duration::from_nanos(1));
     move_all(
         &mut cursors,
         &room,

@@ -24,6 +24,8 @@ pub struct Report {
     pub machine: Machine,
     /// What is compared with the relay: `coscribe`, or `server` for one of somebody else's.
     pub subject: &'static str,
+    /// Where it is, if it is not ours.
+    pub url: Option<String>,
     pub pairs: usize,
     /// It was short: the figures show that everything works and are no measurement.
     pub quick: bool,
@@ -74,11 +76,20 @@ impl Report {
         Self {
             machine,
             subject,
+            url: plan.subject.url(),
             pairs: plan.pairs,
             quick: plan.sizes.quick,
             resized,
             judged: subject == "coscribe" && !resized && !cfg!(debug_assertions),
             series,
+        }
+    }
+
+    /// What is compared with the relay, and where it is.
+    pub fn subject_in_full(&self) -> String {
+        match &self.url {
+            Some(url) => format!("{} at {url}", self.subject),
+            None => self.subject.to_owned(),
         }
     }
 
@@ -135,7 +146,7 @@ impl Report {
     pub fn text(&self) -> String {
         let mut out = format!(
             "bare relay and {}, {} in turns; medians\n{}\n",
-            self.subject,
+            self.subject_in_full(),
             match self.pairs {
                 1 => "1 pair".to_owned(),
                 pairs => format!("{pairs} pairs"),
@@ -211,6 +222,7 @@ impl Report {
         serde_json::to_string_pretty(&json!({
             "machine": self.machine,
             "subject": self.subject,
+            "url": self.url,
             "pairs": self.pairs,
             "quick": self.quick,
             "judged": self.judged,

@@ -87,6 +87,14 @@ impl Subject {
         self.launch(Scenario::FanOut).name()
     }
 
+    /// Where it is, if it is not ours.
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Coscribe => None,
+            Self::Running(remote) => Some(format!("ws://{}{}", remote.host, remote.base)),
+        }
+    }
+
     fn launch(&self, scenario: Scenario) -> Launch {
         match self {
             Self::Coscribe => Launch::Coscribe {

@@ -21,7 +21,7 @@ const QUICK_EDITS: usize = 20_000;
 /// Files that are open beside the sockets.
 const OTHER_FILES: usize = 100;
 
-/// A kind of load.
+/// A kind of load; [`Scenario::about`] says what happens in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     FanOut,
