@@ -25,7 +25,8 @@ svg text{fill:var(--soft);font-size:12.5px}svg .name{fill:var(--ink)}svg text.mi
 circle.ours,rect.met{fill:var(--ours)}circle.relay{fill:var(--relay)}rect.missed{fill:var(--bad)}\
 .key i{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin:0 .4em 0 1em}.key i:first-child{margin-left:0}i.ours{background:var(--ours)}i.relay{background:var(--relay)}\
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0;white-space:nowrap}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid var(--line)}\
-td:first-child,th:first-child{text-align:left;padding-left:0}";
+td:first-child,th:first-child{text-align:left;padding-left:0}\
+@media(max-width:600px){svg text{font-size:14px}td,th{padding:.2rem .4rem}td:first-child{white-space:normal;min-width:7rem}}";
 
 /// Classes of the relay's and of the other's curves.
 const SIDES: [&str; 2] = ["relay", "ours"];
