@@ -181,6 +181,10 @@ async fn what_is_only_known_inside_a_server_is_not_measured_and_not_zero() {
     );
     assert!(out.contains("left out: it needs our own server"), "{out}");
     assert!(out.contains(&format!("server at {url}")), "{out}");
+    assert!(
+        !out.contains("ratio ≥ 0.7"),
+        "limits are for our own: {out}"
+    );
     let cpu = |report: &Value| row(report, "idle", "CPU per connection")["cells"][1].clone();
     let report = read_json(&json);
     assert_eq!(cpu(&report), "not-measured");

@@ -151,7 +151,7 @@ fn section(report: &Report, series: &Series, out: &mut String) -> fmt::Result {
             escape(&row.label()),
             row.ratio_shown(),
             if missed { " class=\"bad\"" } else { "" },
-            escape(&row.judgement(report.judged))
+            escape(&report.wanted_of(&row))
         )?;
     }
     writeln!(out, "</table></div>")

@@ -133,6 +133,14 @@ impl Report {
         median(&of_others) > BUSY_PERCENT * self.machine.cores as f64
     }
 
+    /// The limit of a row in words; empty where there is none, and for somebody else's server, of which nothing is wanted.
+    pub fn wanted_of(&self, row: &Row) -> String {
+        match self.url {
+            Some(_) => String::new(),
+            None => row.judgement(self.judged),
+        }
+    }
+
     /// The limits of all scenarios that were judged, with their rows.
     pub fn judgements(&self) -> Vec<(&Series, Row)> {
         let rows = self.series.iter().flat_map(|series| {
@@ -185,7 +193,7 @@ impl Report {
         out.push_str(&line(header));
         for row in rows {
             let [relay, other] = row.cells.map(Cell::shown);
-            let wanted = row.judgement(self.judged);
+            let wanted = self.wanted_of(&row);
             out.push_str(&line([
                 &row.label(),
                 &relay,
