@@ -1,25 +1,17 @@
 //! The load generator's own arithmetic: a figure is worth nothing if updates are miscounted or are not what a client
 //! would have sent.
 
-#[path = "../benches/load/figures.rs"]
-#[expect(dead_code, reason = "the benchmark uses the rest")]
-mod figures;
-#[path = "../benches/load/trace.rs"]
-#[expect(dead_code, reason = "the benchmark uses the rest")]
-mod trace;
-#[path = "../benches/load/update.rs"]
-mod update;
-#[path = "../benches/load/websocket.rs"]
-#[expect(dead_code, reason = "the benchmark uses the rest")]
-mod websocket;
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 use std::io::Write;
 
+use coscribe::bench::{
+    trace::Trace,
+    update::{Range, push_append, scan},
+    websocket::{Frames, push_frame},
+};
 use flate2::{Compression, write::GzEncoder};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use trace::Trace;
-use update::{Range, push_append, scan};
-use websocket::{Frames, push_frame};
 use yrs::{
     ClientID, Doc, GetString, Options, Text, Transact, Update, merge_updates_v1,
     updates::decoder::Decode,
@@ -52,7 +44,7 @@ fn a_trace_becomes_the_very_updates_that_yrs_would_send() {
     gzip.write_all(recording.to_string().as_bytes()).unwrap();
     gzip.finish().unwrap();
 
-    let trace = Trace::load(Some(file.path())).unwrap();
+    let trace = Trace::load(file.path()).unwrap();
 
     let doc = Doc::with_options(Options {
         client_id: ClientID::new(trace.client),

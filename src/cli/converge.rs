@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Verdict, runtime};
+use super::{Verdict, interrupt::Interrupt, runtime, ws_address::WsAddress};
 use crate::config::Flags;
 use crate::converge::{
     check::Verify,
@@ -182,7 +182,7 @@ impl ConvergeArgs {
         recording: Option<Arc<Recording>>,
     ) -> anyhow::Result<Verdict> {
         // Before a server is started, which would outlive us.
-        let interrupt = Interrupt::listen();
+        let interrupt = Interrupt::listen()?;
         tokio::select! {
             verdict = self.work(plan, recording, &interrupt.stop) => verdict,
             // What was started ends with what is dropped here.
@@ -296,7 +296,7 @@ impl ConvergeArgs {
                 server: Some(Mutex::new(server)),
             });
         };
-        let address = address_of(url)?;
+        let address = WsAddress::parse(url)?.host;
         let protocol = Protocol::of(&self.protocol).unwrap_or(Protocol::YWebsocket);
         let acknowledges = match protocol {
             Protocol::Hocuspocus => Acknowledgement::Status,
@@ -319,55 +319,6 @@ impl ConvergeArgs {
             export: self.export.clone(),
             server,
         })
-    }
-}
-
-/// Host and port of a WebSocket address.
-fn address_of(text: &str) -> anyhow::Result<String> {
-    let url = url::Url::parse(text).with_context(|| {
-        format!("--url {text} is no address; one looks like ws://localhost:1234")
-    })?;
-    if url.scheme() != "ws" {
-        bail!(
-            "--url {text}: it must begin with ws://; TLS is not spoken here, connect behind the proxy that does"
-        );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        bail!("--url {text}: documents' names are appended, so nothing may follow ? or #");
-    }
-    let host = url
-        .host_str()
-        .with_context(|| format!("--url {text} names no host"))?;
-    Ok(format!(
-        "{host}:{}",
-        url.port_or_known_default().unwrap_or(80)
-    ))
-}
-
-/// Ctrl-C: the first ends the run and reports what there is, the second ends everything at once.
-#[derive(Debug, Clone)]
-struct Interrupt {
-    stop: CancellationToken,
-    at_once: CancellationToken,
-}
-
-impl Interrupt {
-    fn listen() -> Self {
-        let interrupt = Self {
-            stop: CancellationToken::new(),
-            at_once: CancellationToken::new(),
-        };
-        let told = interrupt.clone();
-        let waiting = async move {
-            for token in [told.stop, told.at_once] {
-                if tokio::signal::ctrl_c().await.is_ok() {
-                    token.cancel();
-                }
-            }
-        };
-        // It ends with the process.
-        drop(tokio::runtime::Handle::current().spawn(waiting));
-        interrupt
     }
 }
 

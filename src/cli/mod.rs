@@ -5,11 +5,14 @@
 //! for a person to standard error.
 
 mod backup;
+mod bench;
 mod check;
 mod config;
 mod converge;
+mod interrupt;
 mod restore;
 mod serve;
+mod ws_address;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// Prove that all replicas end equal: simulated people edit on a bad network, on our server or any other
     Converge(Box<converge::ConvergeArgs>),
+    /// Measure our server or any other under load, side by side with a bare relay
+    Bench(bench::BenchArgs),
+    #[command(name = crate::bench::server::RELAY_COMMAND, hide = true)]
+    BenchRelay(bench::RelayArgs),
 }
 
 /// What a command found.
@@ -72,20 +79,18 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Verdict> {
+    let Cli { command, flags } = cli;
     let environment = Environment::of_process();
-    if let Some(Command::Config(args)) = &cli.command {
-        return config::run(args, &cli.flags, &environment);
-    }
-    if let Some(Command::Converge(args)) = &cli.command {
-        return converge::run(args, &cli.flags);
-    }
-    let config = Config::load(&cli.flags, &environment)?;
-    match cli.command {
-        None | Some(Command::Serve) => serve::run(config),
-        Some(Command::Check) => check::run(&config),
-        Some(Command::Backup(args)) => backup::run(&args, &config),
-        Some(Command::Restore(args)) => restore::run(&args, &config),
-        Some(Command::Config(_) | Command::Converge(_)) => unreachable!("handled above"),
+    let settings = || Config::load(&flags, &environment);
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(settings()?),
+        Command::Check => check::run(&settings()?),
+        Command::Backup(args) => backup::run(&args, &settings()?),
+        Command::Restore(args) => restore::run(&args, &settings()?),
+        Command::Config(args) => config::run(&args, &flags, &environment),
+        Command::Converge(args) => converge::run(&args, &flags),
+        Command::Bench(args) => bench::run(&args, &flags),
+        Command::BenchRelay(args) => bench::run_relay(&args),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 use anyhow::Result;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::{
+use super::{
     delivery::{Author, Readers, Tally, Writer, follow, fresh_name, join_all},
     figures::{Figures, Latencies},
     meter::Meter,
@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// `rate` operations a second in all, spread evenly: CPU per operation, latency at the other person, and what an open
 /// document with its two connections takes in memory afterwards.
 pub async fn run(launch: &Launch, documents: usize, rate: f64, seconds: f64) -> Result<Figures> {
-    let server = launch.start()?;
+    let server = launch.start().await?;
     drop(Peer::join(&server, &fresh_name("first"), Alone::Yes).await?);
     let empty = resident_bytes(server.pid)?;
     let mut crowd = Crowd::gather(&server, documents).await?;
@@ -41,18 +41,17 @@ pub async fn run(launch: &Launch, documents: usize, rate: f64, seconds: f64) -> 
     let full = resident_bytes(server.pid)?;
 
     let mut figures = Figures::default();
-    figures.add(
+    figures.add_measured(
         "CPU per operation",
         "µs",
-        used.server_nanos / 1e3 / operations as f64,
+        used.micros_per(operations as f64),
     );
-    if let Some(latencies) = &mut *crowd.tally.latencies.borrow_mut() {
-        figures.add_latencies(latencies);
-    }
-    figures.add(
+    figures.add_latencies(crowd.tally.latencies.take().unwrap_or_default());
+    let grown = full.zip(empty).map(|(full, empty)| full - empty);
+    figures.add_measured(
         "memory per document",
         "kB",
-        (full - empty) / 1e3 / documents as f64,
+        grown.map(|bytes| bytes / 1e3 / documents as f64),
     );
     used.add_to(&mut figures);
     Ok(figures)

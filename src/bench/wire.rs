@@ -1,18 +1,23 @@
 //! The messages around the updates, in the dialect of the server under test, and the handshake of one client.
 
-use anyhow::{Result, bail};
-use clap::ValueEnum;
+use std::time::Duration;
 
-use crate::{
+use anyhow::{Result, bail};
+use tokio::time::timeout;
+
+use super::{
     server::Server,
-    update::{Reader, push_varint},
     websocket::{self, Message, Receiver, Sender},
 };
+use crate::document::varint::{Reader, write_bytes, write_var};
 
 /// While joining, of larger messages only the head is looked at: the state itself is not needed.
 const SKIM_BYTES: usize = 32 * 1024;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// How a server's messages are framed, and what it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// The bare relay: it copies frames and answers nothing.
     Relay,
@@ -31,6 +36,7 @@ pub enum Incoming<'a> {
         update: &'a [u8],
     },
     Update(&'a [u8]),
+    Awareness(&'a [u8]),
     Other,
 }
 
@@ -46,8 +52,7 @@ impl Wire {
     pub fn new(dialect: Dialect, document: &str) -> Self {
         let mut address = Vec::new();
         if dialect == Dialect::Hocuspocus {
-            push_varint(&mut address, document.len() as u64);
-            address.extend_from_slice(document.as_bytes());
+            write_bytes(&mut address, document.as_bytes());
         }
         Self { dialect, address }
     }
@@ -56,7 +61,7 @@ impl Wire {
     pub fn update_head(&self, len: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.address);
         out.extend_from_slice(&[0, 2]);
-        push_varint(out, len as u64);
+        write_var(out, len as u64);
     }
 
     /// Queues one update for sending.
@@ -66,16 +71,33 @@ impl Wire {
         sender.queue(&[&head, update]);
     }
 
+    /// Queues one awareness update for sending.
+    pub fn queue_awareness(&self, sender: &mut Sender, update: &[u8]) {
+        let mut head = Vec::with_capacity(self.address.len() + 12);
+        head.extend_from_slice(&self.address);
+        head.push(1);
+        write_var(&mut head, update.len() as u64);
+        sender.queue(&[&head, update]);
+    }
+
+    /// What a message means.
+    ///
+    /// # Errors
+    /// When it is no message of the protocol.
     pub fn read<'a>(&self, message: &Message<'a>) -> Result<Incoming<'a>> {
-        let mut read = Reader(message.bytes);
+        let mut read = Reader::new(message.bytes);
         if self.dialect == Dialect::Hocuspocus {
-            read.block()?;
+            read.var_bytes()?;
         }
-        if read.byte()? != 0 {
-            return Ok(Incoming::Other);
+        match read.u8()? {
+            0 => {}
+            1 if message.bytes.len() == message.len => {
+                return Ok(Incoming::Awareness(read.var_bytes()?));
+            }
+            _ => return Ok(Incoming::Other),
         }
         let skimmed = message.bytes.len() < message.len;
-        match read.byte()? {
+        match read.u8()? {
             0 => Ok(Incoming::SyncStep1),
             1 if skimmed => Ok(Incoming::SyncStep2 {
                 len: message.len,
@@ -83,10 +105,10 @@ impl Wire {
             }),
             1 => Ok(Incoming::SyncStep2 {
                 len: message.len,
-                update: read.block()?,
+                update: read.var_bytes()?,
             }),
             2 if skimmed => Ok(Incoming::Other),
-            2 => Ok(Incoming::Update(read.block()?)),
+            2 => Ok(Incoming::Update(read.var_bytes()?)),
             other => bail!("unknown sync message {other}"),
         }
     }
@@ -105,8 +127,7 @@ const SYNC_STEP_2_EMPTY: [u8; 5] = [0, 1, 2, 0, 0];
 /// The SyncStep2 message that carries a state, as a server sends it to a newcomer.
 pub fn sync_step_2(state: &[u8]) -> Vec<u8> {
     let mut message = vec![0, 1];
-    push_varint(&mut message, state.len() as u64);
-    message.extend_from_slice(state);
+    write_bytes(&mut message, state);
     message
 }
 
@@ -130,6 +151,9 @@ pub enum Alone {
 
 impl Peer {
     /// Connects and reads until the document's state has arrived.
+    ///
+    /// # Errors
+    /// When nobody listens, the upgrade is refused, or no state comes in time.
     pub async fn join(server: &Server, document: &str, alone: Alone) -> Result<Self> {
         let mut peer = Self::connect(server, document).await?;
         peer.synchronise(server, alone).await?;
@@ -137,8 +161,12 @@ impl Peer {
     }
 
     /// Connects, without a word about the document.
+    ///
+    /// # Errors
+    /// When nobody listens or the upgrade is refused.
     pub async fn connect(server: &Server, document: &str) -> Result<Self> {
-        let (receiver, sender) = websocket::connect(server.address, &server.path(document)).await?;
+        let (receiver, sender) =
+            websocket::connect(server.address, &server.host, &server.path(document)).await?;
         Ok(Self {
             receiver,
             sender,
@@ -148,7 +176,20 @@ impl Peer {
     }
 
     /// Says hello and waits for the state.
+    ///
+    /// # Errors
+    /// When the connection ends, or no state comes in time.
     pub async fn synchronise(&mut self, server: &Server, alone: Alone) -> Result<()> {
+        match timeout(PATIENCE, self.exchange_states(server, alone)).await {
+            Ok(result) => result,
+            Err(_) => bail!(
+                "the server did not answer with the document's state (a SyncStep2) within {} s",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
+
+    async fn exchange_states(&mut self, server: &Server, alone: Alone) -> Result<()> {
         let relay = self.wire.dialect == Dialect::Relay;
         if relay && alone == Alone::No && !server.greets {
             return Ok(());
@@ -167,7 +208,7 @@ impl Peer {
                         Incoming::SyncStep2 { len, .. } => state = Some(len),
                         Incoming::SyncStep1 if relay => state = Some(0),
                         Incoming::SyncStep1 => asked = true,
-                        Incoming::Update(_) | Incoming::Other => {}
+                        Incoming::Update(_) | Incoming::Awareness(_) | Incoming::Other => {}
                     }
                     Ok(())
                 })
@@ -184,9 +225,22 @@ impl Peer {
     }
 
     /// Sends an update and waits until the server gives it back, which is its acknowledgement.
+    ///
+    /// # Errors
+    /// When the connection ends, or the update does not come back in time.
     pub async fn store(&mut self, update: &[u8]) -> Result<()> {
         self.wire.queue_update(&mut self.sender, update);
         self.sender.flush().await?;
+        match timeout(PATIENCE, self.acknowledged()).await {
+            Ok(result) => result,
+            Err(_) => bail!(
+                "the server did not give an update back to its author within {} s, which is how it is acknowledged here",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
+
+    async fn acknowledged(&mut self) -> Result<()> {
         let mut back = false;
         while !back {
             self.receiver

@@ -8,21 +8,32 @@ use std::{
 use anyhow::Result;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{
+use super::{
     delivery::{Author, Readers, Tally, Writer, drain, follow, fresh_name, join_all},
     figures::{Figures, Latencies},
     meter::Meter,
     server::{Launch, Server},
     trace::Trace,
-    wire::{Alone, Peer},
+    websocket::Receiver,
+    wire::{Alone, Peer, Wire},
 };
 
 /// Updates that precede the measurement, so that every path has been taken once.
 const WARM_UP: u64 = 20;
 
+/// The sizes of a growing document in kilobytes, and the figure of each.
+pub const GROWING_DOCUMENT: [(usize, &str); 4] = [
+    (0, "CPU per update, empty document"),
+    (10, "CPU per update, 10 kB"),
+    (100, "CPU per update, 100 kB"),
+    (300, "CPU per update, 300 kB"),
+];
+/// Updates that a saturating writer may have outstanding.
+const WINDOW: u64 = 1024;
+
 /// At a given rate: what an update costs the server per reader, and how late it arrives.
 pub async fn at_rate(launch: &Launch, readers: usize, rate: f64, seconds: f64) -> Result<Figures> {
-    let server = launch.start()?;
+    let server = launch.start().await?;
     let mut audience = Audience::gather(&server, fresh_name("fan-out"), readers).await?;
     let (mut writer, receiver) = audience.writer(&server).await?;
     audience.readers.spawn_local(drain(receiver));
@@ -38,30 +49,19 @@ pub async fn at_rate(launch: &Launch, readers: usize, rate: f64, seconds: f64) -
 
     let mut figures = Figures::default();
     let delivered = (audience.tally.delivered() - delivered) as f64;
-    figures.add(
-        "CPU per delivered update",
-        "µs",
-        used.server_nanos / 1e3 / delivered,
-    );
-    if let Some(latencies) = &mut *audience.tally.latencies.borrow_mut() {
-        figures.add_latencies(latencies);
-    }
+    figures.add_measured("CPU per delivered update", "µs", used.micros_per(delivered));
+    figures.add_latencies(audience.tally.latencies.take().unwrap_or_default());
     used.add_to(&mut figures);
     Ok(figures)
 }
 
 /// As fast as it goes with a bounded number of updates that the server has not yet given back to their author.
-pub async fn saturated(
-    launch: &Launch,
-    readers: usize,
-    window: u64,
-    seconds: f64,
-) -> Result<Figures> {
-    let server = launch.start()?;
+pub async fn saturated(launch: &Launch, readers: usize, seconds: f64) -> Result<Figures> {
+    let server = launch.start().await?;
     let mut audience = Audience::gather(&server, fresh_name("fan-out"), readers).await?;
     let (mut writer, receiver) = audience.writer(&server).await?;
     let acknowledged = Rc::new(Tally::default());
-    let wire = crate::wire::Wire::new(server.dialect, &audience.document);
+    let wire = Wire::new(server.dialect, &audience.document);
     audience.readers.spawn_local(follow(
         receiver,
         wire,
@@ -75,9 +75,9 @@ pub async fn saturated(
     while Instant::now() < until {
         let written = writer.author.written();
         writer
-            .write(window - (written - acknowledged.delivered()))
+            .write(WINDOW - (written - acknowledged.delivered()))
             .await?;
-        let half = writer.author.written() - window / 2;
+        let half = writer.author.written() - WINDOW / 2;
         acknowledged.reach(half, &mut audience.readers).await?;
     }
     audience.reach(writer.author.written()).await?;
@@ -90,11 +90,7 @@ pub async fn saturated(
         "/s",
         delivered / used.seconds,
     );
-    figures.add(
-        "CPU per delivered update",
-        "µs",
-        used.server_nanos / 1e3 / delivered,
-    );
+    figures.add_measured("CPU per delivered update", "µs", used.micros_per(delivered));
     used.add_to(&mut figures);
     Ok(figures)
 }
@@ -106,14 +102,9 @@ pub async fn in_growing_document(
     rate: f64,
     seconds: f64,
 ) -> Result<Figures> {
-    let server = launch.start()?;
+    let server = launch.start().await?;
     let mut figures = Figures::default();
-    for (kilobytes, name) in [
-        (0, "CPU per update, empty document"),
-        (10, "CPU per update, 10 kB"),
-        (100, "CPU per update, 100 kB"),
-        (300, "CPU per update, 300 kB"),
-    ] {
+    for (kilobytes, name) in GROWING_DOCUMENT {
         let document = fresh_name("growing");
         if kilobytes > 0 {
             let state = trace.state_of(kilobytes * 1000)?;
@@ -128,8 +119,8 @@ pub async fn in_growing_document(
         let updates = (rate * seconds) as u64;
         paced(&mut writer, rate, updates).await?;
         audience.reach(writer.author.written()).await?;
-        let nanos = meter.stop()?.server_nanos / updates as f64;
-        figures.add(name, "µs", nanos / 1e3);
+        let used = meter.stop()?;
+        figures.add_measured(name, "µs", used.micros_per(updates as f64));
     }
     Ok(figures)
 }
@@ -170,7 +161,7 @@ impl Audience {
         })
     }
 
-    async fn writer(&self, server: &Server) -> Result<(Writer, crate::websocket::Receiver)> {
+    async fn writer(&self, server: &Server) -> Result<(Writer, Receiver)> {
         let peer = Peer::join(server, &self.document, Alone::No).await?;
         Ok((
             Writer::new(Rc::clone(&self.author), peer.sender, peer.wire),

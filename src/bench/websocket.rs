@@ -38,11 +38,16 @@ pub struct Message<'a> {
 }
 
 /// Opens a socket and asks for the upgrade; returns when the server has agreed.
-pub async fn connect(address: SocketAddr, path: &str) -> Result<(Receiver, Sender)> {
-    let mut stream = TcpStream::connect(address).await.context("connecting")?;
+///
+/// # Errors
+/// When nobody listens at the address or the upgrade is refused.
+pub async fn connect(address: SocketAddr, host: &str, path: &str) -> Result<(Receiver, Sender)> {
+    let mut stream = TcpStream::connect(address)
+        .await
+        .with_context(|| format!("no connection to {address}"))?;
     stream.set_nodelay(true)?;
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IuLg==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
@@ -84,6 +89,9 @@ impl Receiver {
     }
 
     /// Waits for bytes from the server and hands every binary message that they complete to `each`.
+    ///
+    /// # Errors
+    /// When the connection ends, what comes is no frame of a server, or `each` fails.
     pub async fn receive(&mut self, mut each: impl FnMut(Message<'_>) -> Result<()>) -> Result<()> {
         if std::mem::take(&mut self.early) {
             self.frames.feed(&[], &mut each)?;
@@ -164,6 +172,10 @@ impl Sender {
         push_frame(&mut self.out, self.mask, parts);
     }
 
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    /// When the connection ends.
     pub async fn flush(&mut self) -> Result<()> {
         self.writing.set(true);
         self.write.write_all(&self.out).await.context("writing")?;
@@ -173,12 +185,19 @@ impl Sender {
         Ok(())
     }
 
+    /// Writes what is queued and one more frame.
+    ///
+    /// # Errors
+    /// When the connection ends.
     pub async fn send(&mut self, parts: &[&[u8]]) -> Result<()> {
         self.queue(parts);
         self.flush().await
     }
 
     /// Writes frames that were made beforehand with [`push_frame`].
+    ///
+    /// # Errors
+    /// When the connection ends.
     pub async fn write_frames(&mut self, frames: &[u8]) -> Result<()> {
         self.writing.set(true);
         self.write.write_all(frames).await.context("writing")?;
@@ -244,6 +263,10 @@ impl Frames {
         self.skim_over = bytes;
     }
 
+    /// Takes bytes as they arrive and hands out every message that they complete.
+    ///
+    /// # Errors
+    /// When the bytes are no frames of a server, the server closes, or `each` fails.
     pub fn feed(
         &mut self,
         bytes: &[u8],

@@ -13,15 +13,15 @@ use flate2::bufread::GzDecoder;
 use serde::Deserialize;
 use yrs::{Doc, GetString, ReadTxn, StateVector, Transact, Update, updates::decoder::Decode};
 
-use crate::{
+use super::{
     figures::median,
     update::{push_delete, push_insert},
 };
 
 /// The author of the whole trace.
 const CLIENT: u64 = 1_234_567_890;
-/// Shape of the synthetic trace: as many edits, and as many deletions among them, as in `automerge-paper`.
-const SYNTHETIC_EDITS: usize = 259_778;
+/// As many edits as in `automerge-paper`, and three deletions among ten as there.
+pub const SYNTHETIC_EDITS: usize = 259_778;
 
 /// One edit: a place in the visible text and the character typed there, or none where one is deleted.
 type Edit = (usize, Option<char>);
@@ -38,6 +38,8 @@ struct Transaction {
     patches: Vec<(usize, usize, String)>,
 }
 
+/// The updates of a history in order, and what they end in.
+#[derive(Debug)]
 pub struct Trace {
     /// All updates in a row.
     bytes: Vec<u8>,
@@ -53,6 +55,7 @@ pub struct Trace {
 }
 
 /// Medians, in seconds, of what yrs needs for the trace without any server around it.
+#[derive(Debug)]
 pub struct YrsAlone {
     /// Each update decoded and applied in a transaction of its own.
     pub apply_seconds: f64,
@@ -61,12 +64,29 @@ pub struct YrsAlone {
 }
 
 impl Trace {
-    /// Reads a trace in the format of josephg's `editing-traces` (sequential), or makes one up.
-    pub fn load(path: Option<&Path>) -> Result<Self> {
-        let (edits, end) = match path {
-            Some(path) => recorded(path).with_context(|| path.display().to_string())?,
-            None => (synthetic(), None),
-        };
+    /// Reads a trace in the format of josephg's `editing-traces` (sequential).
+    ///
+    /// # Errors
+    /// When the file can not be read or is no such trace.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (edits, end) = recorded(path).with_context(|| {
+            format!(
+                "the trace {} can not be read; it is a JSON file of editing-traces, packed with gzip",
+                path.display()
+            )
+        })?;
+        Self::of(edits, Some(&end))
+    }
+
+    /// A trace with so many made-up edits.
+    ///
+    /// # Errors
+    /// When yrs refuses it.
+    pub fn synthetic(edits: usize) -> Result<Self> {
+        Self::of(synthetic(edits), None)
+    }
+
+    fn of(edits: Vec<Edit>, end: Option<&str>) -> Result<Self> {
         let mut author = Typist::default();
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for (place, typed) in edits {
@@ -109,6 +129,7 @@ impl Trace {
         })
     }
 
+    /// Each update by itself.
     pub fn updates(&self) -> impl Iterator<Item = &[u8]> {
         self.ends.iter().scan(0, |start, &end| {
             Some(&self.bytes[std::mem::replace(start, end)..end])
@@ -116,6 +137,9 @@ impl Trace {
     }
 
     /// The state after as much of the trace as makes one of about this size, or of all of it.
+    ///
+    /// # Errors
+    /// When yrs refuses an update.
     pub fn state_of(&self, bytes: usize) -> Result<Vec<u8>> {
         let (doc, mut updates) = (Doc::new(), self.updates());
         loop {
@@ -134,7 +158,7 @@ impl Trace {
 /// Edits between two looks at the size of the state.
 const STEP: usize = 1000;
 
-fn recorded(path: &Path) -> Result<(Vec<Edit>, Option<String>)> {
+fn recorded(path: &Path) -> Result<(Vec<Edit>, String)> {
     let file = BufReader::new(File::open(path)?);
     let recording: Recording = serde_json::from_reader(BufReader::new(GzDecoder::new(file)))?;
     let mut edits = Vec::new();
@@ -151,11 +175,11 @@ fn recorded(path: &Path) -> Result<(Vec<Edit>, Option<String>)> {
                 .map(|(offset, typed)| (place + offset, Some(typed))),
         );
     }
-    Ok((edits, Some(recording.end_content)))
+    Ok((edits, recording.end_content))
 }
 
 /// Typing in runs at wandering places, with three characters in ten taken back.
-fn synthetic() -> Vec<Edit> {
+fn synthetic(wanted: usize) -> Vec<Edit> {
     let (mut edits, mut len, mut cursor, mut state) =
         (Vec::new(), 0_usize, 0_usize, 0x9E37_79B9_u64);
     let mut random = |below: usize| {
@@ -164,7 +188,7 @@ fn synthetic() -> Vec<Edit> {
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
-    while edits.len() < SYNTHETIC_EDITS {
+    while edits.len() < wanted {
         if random(40) == 0 {
             cursor = random(len + 1);
         }

@@ -1,8 +1,11 @@
 //! A whole editing history, keystroke by keystroke, from one client that does not wait.
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
 
-use crate::{
+use anyhow::{Context, Result, bail, ensure};
+use tokio::time::timeout;
+
+use super::{
     delivery::fresh_name,
     figures::Figures,
     meter::Meter,
@@ -15,9 +18,11 @@ use crate::{
 
 /// Bytes per write: many messages leave together, as they do when a real client's socket is busy.
 const WRITE_BYTES: usize = 64 * 1024;
+/// Without any acknowledgement for this long, what is missing counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn run(launch: &Launch, trace: &Trace) -> Result<Figures> {
-    let mut server = launch.start()?;
+    let mut server = launch.start().await?;
     let meter = Meter::start(&server)?;
     let took = feed(&server, &fresh_name("ingest"), trace).await?;
     let used = meter.stop()?;
@@ -28,12 +33,16 @@ pub async fn run(launch: &Launch, trace: &Trace) -> Result<Figures> {
     figures.add("yrs alone", "s", trace.yrs.apply_seconds);
     figures.add("ratio to yrs alone", "×", took / trace.yrs.apply_seconds);
     figures.add("updates per second", "/s", updates / took);
-    figures.add("CPU per update", "µs", used.server_nanos / 1e3 / updates);
-    if let Some(bytes) = server.disk_bytes() {
+    figures.add_measured("CPU per update", "µs", used.micros_per(updates));
+    if let Some(bytes) = server.disk_bytes()? {
         figures.add("disk at the end", "MB", bytes as f64 / 1e6);
-        server.stop()?;
-        let bytes = server.disk_bytes().context("the data directory is gone")?;
-        figures.add("disk after shutdown", "MB", bytes as f64 / 1e6);
+        server.stop().await?;
+        let bytes = server.disk_bytes()?;
+        figures.add_measured(
+            "disk after shutdown",
+            "MB",
+            bytes.map(|bytes| bytes as f64 / 1e6),
+        );
     }
     used.add_to(&mut figures);
     Ok(figures)
@@ -78,32 +87,38 @@ async fn acknowledged(mut receiver: Receiver, wire: &Wire, trace: &Trace) -> Res
     let (mut inserted, mut deleted) = (0, 0);
     let mut gone = vec![false; usize::try_from(trace.inserted)?];
     while inserted < trace.inserted || deleted < trace.deleted {
-        receiver
-            .receive(|message| {
-                let Incoming::Update(update) = wire.read(&message)? else {
-                    return Ok(());
-                };
-                update::scan(update, |range| match range {
-                    Range::Inserted { client, clock, len } => {
-                        ensure!(
-                            client == trace.client && clock <= inserted,
-                            "the updates {inserted}.. never came back"
-                        );
-                        inserted = inserted.max(clock + len);
-                        Ok(())
+        let more = receiver.receive(|message| {
+            let Incoming::Update(update) = wire.read(&message)? else {
+                return Ok(());
+            };
+            update::scan(update, |range| match range {
+                Range::Inserted { client, clock, len } => {
+                    ensure!(
+                        client == trace.client && clock <= inserted,
+                        "the updates {inserted}.. never came back"
+                    );
+                    inserted = inserted.max(clock + len);
+                    Ok(())
+                }
+                Range::Deleted { client, clock, len } => {
+                    let range = gone.get_mut(clock as usize..(clock + len) as usize);
+                    ensure!(client == trace.client, "a deletion that nobody sent");
+                    for known in range.context("a deletion of what nobody wrote")? {
+                        deleted += u64::from(!std::mem::replace(known, true));
                     }
-                    Range::Deleted { client, clock, len } => {
-                        let range = gone.get_mut(clock as usize..(clock + len) as usize);
-                        ensure!(client == trace.client, "a deletion that nobody sent");
-                        for known in range.context("a deletion of what nobody wrote")? {
-                            deleted += u64::from(!std::mem::replace(known, true));
-                        }
-                        Ok(())
-                    }
-                })
+                    Ok(())
+                }
             })
-            .await
-            .with_context(|| format!("after {inserted} of {} characters", trace.inserted))?;
+        });
+        match timeout(PATIENCE, more).await {
+            Ok(result) => result
+                .with_context(|| format!("after {inserted} of {} characters", trace.inserted))?,
+            Err(_) => bail!(
+                "only {inserted} of {} characters and {deleted} of {} deletions came back to their author",
+                trace.inserted,
+                trace.deleted
+            ),
+        }
     }
     Ok(())
 }

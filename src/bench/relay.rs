@@ -6,7 +6,8 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    net::Ipv4Addr,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,7 +17,6 @@ use actix_web::{
 };
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, Closed, Session};
 use anyhow::{Context, Result};
-use clap::Args;
 use futures_util::StreamExt;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -26,17 +26,7 @@ const QUEUE_FRAMES: usize = 4096;
 const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
 /// Connections the kernel may hold before they are accepted; a thousand arrive at once.
 const BACKLOG: u32 = 4096;
-
-#[derive(Args, Debug)]
-pub struct RelayOptions {
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub listen: String,
-    /// A file whose bytes every new socket gets as its first frame.
-    #[arg(long)]
-    pub greeting: Option<PathBuf>,
-    #[arg(long, default_value_t = 2)]
-    pub workers: usize,
-}
+const WORKERS: usize = 2;
 
 /// Everyone on one path, each by its queue; the key tells a leaving socket from its successors.
 #[derive(Default)]
@@ -50,9 +40,13 @@ struct Relay {
     greeting: Option<Bytes>,
 }
 
-/// Runs until the process is ended.
-pub fn run(options: &RelayOptions) -> Result<()> {
-    let greeting = match &options.greeting {
+/// Listens on a free port of the loopback address, prints it and runs until the process is ended. Every new socket gets
+/// the bytes of the file `greeting` as its first frame.
+///
+/// # Errors
+/// When the file can not be read or no port is free.
+pub fn run(greeting: Option<&Path>) -> Result<()> {
+    let greeting = match greeting {
         Some(path) => Some(Bytes::from(
             std::fs::read(path).with_context(|| path.display().to_string())?,
         )),
@@ -62,18 +56,17 @@ pub fn run(options: &RelayOptions) -> Result<()> {
         rooms: Mutex::default(),
         greeting,
     });
-    let workers = options.workers;
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(relay.clone())
                 .route("/{path:.*}", web::get().to(open))
         })
-        .workers(workers)
+        .workers(WORKERS)
         .backlog(BACKLOG)
         .tcp_nodelay(true)
-        .bind(&options.listen)
-        .with_context(|| format!("listening on {}", options.listen))?;
+        .bind((Ipv4Addr::LOCALHOST, 0))
+        .context("no port is free")?;
         for address in server.addrs() {
             println!("relay at http://{address}");
         }

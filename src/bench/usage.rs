@@ -1,9 +1,13 @@
-//! What a process uses, read from `/proc`: CPU time of all its threads, and memory.
+//! What a process uses, read from `/proc`: CPU time of all its threads, and memory. Where there is no `/proc` (not
+//! Linux) nobody may ask; see [`AVAILABLE`].
 
 use std::{collections::HashMap, fs};
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Whether this system tells what a process uses.
+pub const AVAILABLE: bool = cfg!(target_os = "linux");
 
 /// `/proc/<pid>/stat` counts in hundredths of a second on every Linux that matters.
 const NANOS_PER_TICK: u64 = 10_000_000;
@@ -20,8 +24,13 @@ pub struct Cpu {
 }
 
 impl Cpu {
+    /// Reads the clock.
+    ///
+    /// # Errors
+    /// When there is no such process.
     pub fn of(pid: u32) -> Result<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the server is gone")?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
+            .with_context(|| format!("there is no process {pid}"))?;
         // The second field is the name in parentheses and may hold spaces.
         let (_, fields) = stat.rsplit_once(')').context("/proc/<pid>/stat")?;
         let ticks = fields
@@ -45,10 +54,6 @@ impl Cpu {
         Ok(Self { ticks, threads })
     }
 
-    pub fn of_this_process() -> Result<Self> {
-        Self::of(std::process::id())
-    }
-
     /// Nanoseconds of CPU since `earlier`.
     pub fn since(&self, earlier: &Self) -> f64 {
         let whole = |cpu: &Self| cpu.threads.values().sum::<u64>();
@@ -65,6 +70,9 @@ impl Cpu {
 }
 
 /// Nanoseconds that all processors of the machine together have been busy since it started.
+///
+/// # Errors
+/// When `/proc/stat` can not be read.
 pub fn machine_busy_nanos() -> Result<u64> {
     let text = fs::read_to_string("/proc/stat")?;
     let line = text.lines().next().context("an empty /proc/stat")?;
@@ -78,10 +86,14 @@ pub fn machine_busy_nanos() -> Result<u64> {
     Ok(busy * NANOS_PER_TICK)
 }
 
-/// Resident memory of a process, in bytes.
-pub fn resident_bytes(pid: u32) -> Result<f64> {
-    let text =
-        fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("the server is gone")?;
+/// Resident memory of a process, in bytes; `None` where the process is not known.
+///
+/// # Errors
+/// When there is no such process, or it is somebody else's.
+pub fn resident_bytes(pid: Option<u32>) -> Result<Option<f64>> {
+    let Some(pid) = pid else { return Ok(None) };
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .with_context(|| format!("the memory of process {pid} can not be read"))?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("Rss:"))
@@ -91,18 +103,19 @@ pub fn resident_bytes(pid: u32) -> Result<f64> {
         .next()
         .context("an empty Rss")?
         .parse()?;
-    Ok(kilobytes * 1024.0)
+    Ok(Some(kilobytes * 1024.0))
 }
 
-/// Thousands of sockets are files; takes as many as this user may have. Children inherit it.
-pub fn raise_file_limit() -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .context("raising the limit of open files")
+/// Thousands of sockets are files: takes as many as this user may have, which children inherit. Returns how many.
+///
+/// # Errors
+/// When the system refuses its own maximum.
+pub fn raise_file_limit() -> Result<u64> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    setrlimit(Resource::Nofile, all).context("the limit of open files can not be raised")?;
+    Ok(most.unwrap_or(u64::MAX))
 }

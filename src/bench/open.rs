@@ -1,28 +1,33 @@
 //! Opening one large document: by one person, warm and cold, and by a crowd at once.
 
-use std::{io::Write, rc::Rc, time::Instant};
+use std::{rc::Rc, time::Instant};
 
 use anyhow::{Result, ensure};
-use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
-use crate::{
+use super::{
     delivery::fresh_name,
     figures::{Figures, Latencies, median},
     ingest,
     meter::{Meter, Used},
     server::{Launch, Server},
     trace::Trace,
-    wire::{Alone, Peer, sync_step_2},
+    wire::{Alone, Peer},
 };
 
 const WARM_OPENINGS: usize = 21;
 const COLD_OPENINGS: usize = 5;
+/// How many join at once in a growing crowd, and the figure of each.
+pub const GROWING_CROWD: [(usize, &str); 4] = [
+    (10, "CPU per client, 10 at once"),
+    (100, "CPU per client, 100 at once"),
+    (300, "CPU per client, 300 at once"),
+    (1000, "CPU per client, 1,000 at once"),
+];
 
 /// Writes the trace, then opens its document again and again, and again after restarts.
 pub async fn one(launch: &Launch, trace: &Trace) -> Result<Figures> {
-    let greeting = greeting(&trace.state)?;
-    let mut server = launch.start_with(Some(greeting.path()))?;
+    let mut server = launch.start_with(&trace.state).await?;
     let document = fresh_name("open");
     let mut figures = Figures::default();
     if !server.greets {
@@ -45,20 +50,27 @@ pub async fn one(launch: &Launch, trace: &Trace) -> Result<Figures> {
     if server.greets {
         return Ok(figures);
     }
+    let cold_figures = ["cold: SyncStep1 to SyncStep2", "cold: with connecting"];
+    if !server.restarts() {
+        for name in cold_figures {
+            figures.add_measured(name, "ms", None);
+        }
+        return Ok(figures);
+    }
     let mut cold = (Vec::new(), Vec::new());
     for _ in 0..COLD_OPENINGS {
-        server.restart()?;
+        server.restart().await?;
         let (open, sync, cold_bytes) = openings(&server, &document, 1).await?;
-        if cold_bytes < state_bytes / 2 {
-            // It keeps nothing over a restart: there is no cold opening to measure.
-            return Ok(figures);
-        }
+        ensure!(
+            cold_bytes > state_bytes / 2,
+            "the server kept nothing over the restart"
+        );
         cold.0.push(open);
         cold.1.push(sync);
     }
     let sync = median(&cold.1);
-    figures.add("cold: SyncStep1 to SyncStep2", "ms", sync);
-    figures.add("cold: with connecting", "ms", median(&cold.0));
+    figures.add(cold_figures[0], "ms", sync);
+    figures.add(cold_figures[1], "ms", median(&cold.0));
     figures.add("yrs alone: one load", "ms", trace.yrs.load_seconds * 1e3);
     figures.add(
         "cold, ratio to one load",
@@ -86,40 +98,36 @@ async fn openings(server: &Server, document: &str, times: usize) -> Result<(f64,
 /// Everybody connects at the same moment; it is over when the last one has the whole state.
 pub async fn crowd(launch: &Launch, state: &[u8], clients: usize) -> Result<Figures> {
     let (server, document) = stored(launch, state).await?;
-    let (used, mut latencies) = join_at_once(&server, &document, state.len(), clients).await?;
+    let (used, latencies) = join_at_once(&server, &document, state.len(), clients).await?;
 
     let mut figures = Figures::default();
     figures.add("all synced", "s", used.seconds);
-    figures.add_latencies(&mut latencies);
+    figures.add_latencies(latencies);
     figures.add("sent", "MB", (clients * state.len()) as f64 / 1e6);
-    let nanos = used.server_nanos / clients as f64;
-    figures.add("CPU per client", "µs", nanos / 1e3);
+    figures.add_measured("CPU per client", "µs", used.micros_per(clients as f64));
     used.add_to(&mut figures);
     Ok(figures)
 }
 
 /// The same with ever more clients: what one of them costs must not grow with the others.
-pub async fn growing_crowd(launch: &Launch, state: &[u8]) -> Result<Figures> {
+pub async fn growing_crowd(launch: &Launch, state: &[u8], largest: usize) -> Result<Figures> {
     let (server, document) = stored(launch, state).await?;
     let mut figures = Figures::default();
     // One opening beforehand, so that the first step does not pay for what the others find ready.
     join_at_once(&server, &document, state.len(), 1).await?;
-    for (clients, name) in [
-        (10, "CPU per client, 10 at once"),
-        (100, "CPU per client, 100 at once"),
-        (300, "CPU per client, 300 at once"),
-        (1000, "CPU per client, 1,000 at once"),
-    ] {
+    for (clients, name) in GROWING_CROWD {
+        if clients > largest {
+            break;
+        }
         let (used, _) = join_at_once(&server, &document, state.len(), clients).await?;
-        figures.add(name, "µs", used.server_nanos / 1e3 / clients as f64);
+        figures.add_measured(name, "µs", used.micros_per(clients as f64));
     }
     Ok(figures)
 }
 
 /// A server that has the state as a document.
 async fn stored(launch: &Launch, state: &[u8]) -> Result<(Rc<Server>, String)> {
-    let greeting = greeting(state)?;
-    let server = Rc::new(launch.start_with(Some(greeting.path()))?);
+    let server = Rc::new(launch.start_with(state).await?);
     let document = fresh_name("join");
     if !server.greets {
         let mut author = Peer::join(&server, &document, Alone::Yes).await?;
@@ -154,11 +162,4 @@ async fn join_at_once(
         peers.push(peer);
     }
     Ok((meter.stop()?, latencies))
-}
-
-/// What the relay sends to newcomers in place of an answer: the same message that a real server would make.
-fn greeting(state: &[u8]) -> Result<NamedTempFile> {
-    let mut file = NamedTempFile::new()?;
-    file.write_all(&sync_step_2(state))?;
-    Ok(file)
 }

@@ -3,19 +3,13 @@
 
 use anyhow::{Result, bail, ensure};
 
+use crate::document::varint::{Reader, write_bytes, write_var};
+
 const ORIGIN: u8 = 0x80;
 const RIGHT_ORIGIN: u8 = 0x40;
 const PARENT_KEY: u8 = 0x20;
 const CONTENT: u8 = 0x1F;
 const TEXT_ROOT: &str = "t";
-
-pub fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
 
 /// One character typed by `client` at `clock`, between two characters of its own.
 pub fn push_insert(
@@ -27,33 +21,31 @@ pub fn push_insert(
     character: char,
 ) {
     out.extend_from_slice(&[1, 1]);
-    push_varint(out, client);
-    push_varint(out, clock);
+    write_var(out, client);
+    write_var(out, clock);
     let flag = |side: Option<u64>, flag| side.map_or(0, |_| flag);
     out.push(4 | flag(left, ORIGIN) | flag(right, RIGHT_ORIGIN));
     for side in [left, right].into_iter().flatten() {
-        push_varint(out, client);
-        push_varint(out, side);
+        write_var(out, client);
+        write_var(out, side);
     }
     if left.is_none() && right.is_none() {
         out.push(1);
-        push_varint(out, TEXT_ROOT.len() as u64);
-        out.extend_from_slice(TEXT_ROOT.as_bytes());
+        write_bytes(out, TEXT_ROOT.as_bytes());
     }
     let mut utf8 = [0; 4];
     let text = character.encode_utf8(&mut utf8).as_bytes();
-    push_varint(out, text.len() as u64);
-    out.extend_from_slice(text);
+    write_bytes(out, text);
     out.push(0);
 }
 
 /// The deletion of `count` of the client's own characters.
 pub fn push_delete(out: &mut Vec<u8>, client: u64, clock: u64, count: u64) {
     out.extend_from_slice(&[0, 1]);
-    push_varint(out, client);
+    write_var(out, client);
     out.push(1);
-    push_varint(out, clock);
-    push_varint(out, count);
+    write_var(out, clock);
+    write_var(out, count);
 }
 
 /// One character appended to what the client wrote before.
@@ -69,12 +61,15 @@ pub enum Range {
 }
 
 /// Walks an update without copying anything. Only plain text is understood, as that is all the generator writes.
+///
+/// # Errors
+/// When the bytes are no such update, or `each` refuses a range.
 pub fn scan(update: &[u8], mut each: impl FnMut(Range) -> Result<()>) -> Result<()> {
-    let mut read = Reader(update);
-    for _ in 0..read.varint()? {
-        let structs = read.varint()?;
-        let client = read.varint()?;
-        let mut clock = read.varint()?;
+    let mut read = Reader::new(update);
+    for _ in 0..read.var_u64()? {
+        let structs = read.var_u64()?;
+        let client = read.var_u64()?;
+        let mut clock = read.var_u64()?;
         for _ in 0..structs {
             let (len, gap) = skip_struct(&mut read)?;
             if !gap {
@@ -83,51 +78,51 @@ pub fn scan(update: &[u8], mut each: impl FnMut(Range) -> Result<()>) -> Result<
             clock += len;
         }
     }
-    for _ in 0..read.varint()? {
-        let client = read.varint()?;
-        for _ in 0..read.varint()? {
+    for _ in 0..read.var_u64()? {
+        let client = read.var_u64()?;
+        for _ in 0..read.var_u64()? {
             each(Range::Deleted {
                 client,
-                clock: read.varint()?,
-                len: read.varint()?,
+                clock: read.var_u64()?,
+                len: read.var_u64()?,
             })?;
         }
     }
     ensure!(
-        read.0.is_empty(),
+        read.is_empty(),
         "{} bytes after the update's end",
-        read.0.len()
+        read.remaining()
     );
     Ok(())
 }
 
 /// The struct's length in clocks, and whether it only stands for a gap.
 fn skip_struct(read: &mut Reader<'_>) -> Result<(u64, bool)> {
-    let info = read.byte()?;
+    let info = read.u8()?;
     let content = info & CONTENT;
     if content == 0 || content == 10 {
-        return Ok((read.varint()?, content == 10));
+        return Ok((read.var_u64()?, content == 10));
     }
     for flag in [ORIGIN, RIGHT_ORIGIN] {
         if info & flag != 0 {
-            read.varint()?;
-            read.varint()?;
+            read.var_u64()?;
+            read.var_u64()?;
         }
     }
     if info & (ORIGIN | RIGHT_ORIGIN) == 0 {
-        if read.varint()? == 1 {
-            read.block()?;
+        if read.var_u64()? == 1 {
+            read.var_bytes()?;
         } else {
-            read.varint()?;
-            read.varint()?;
+            read.var_u64()?;
+            read.var_u64()?;
         }
         if info & PARENT_KEY != 0 {
-            read.block()?;
+            read.var_bytes()?;
         }
     }
     match content {
-        1 => Ok((read.varint()?, false)),
-        4 => Ok((utf16_len(read.block()?), false)),
+        1 => Ok((read.var_u64()?, false)),
+        4 => Ok((utf16_len(read.var_bytes()?), false)),
         other => bail!("content {other} in an update, where only text was written"),
     }
 }
@@ -137,39 +132,4 @@ fn utf16_len(utf8: &[u8]) -> u64 {
     utf8.iter()
         .map(|&byte| u64::from(byte & 0xC0 != 0x80) + u64::from(byte >= 0xF0))
         .sum()
-}
-
-/// A cursor over bytes in lib0's encoding.
-pub struct Reader<'a>(pub &'a [u8]);
-
-impl<'a> Reader<'a> {
-    pub fn byte(&mut self) -> Result<u8> {
-        let Some((&byte, rest)) = self.0.split_first() else {
-            bail!("the message ends early")
-        };
-        self.0 = rest;
-        Ok(byte)
-    }
-
-    pub fn varint(&mut self) -> Result<u64> {
-        let mut value = 0;
-        for shift in (0..63).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7F) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        bail!("a number longer than 63 bits")
-    }
-
-    /// A run of bytes with its length before it.
-    pub fn block(&mut self) -> Result<&'a [u8]> {
-        let len = usize::try_from(self.varint()?)?;
-        let Some((block, rest)) = self.0.split_at_checked(len) else {
-            bail!("the message ends early")
-        };
-        self.0 = rest;
-        Ok(block)
-    }
 }
