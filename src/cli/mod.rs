@@ -51,7 +51,7 @@ enum Command {
     /// Prove that all replicas end equal: simulated people edit on a bad network, on our server or any other
     Converge(Box<converge::ConvergeArgs>),
     /// Measure our server or any other under load, side by side with a bare relay
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     #[command(name = crate::bench::server::RELAY_COMMAND, hide = true)]
     BenchRelay(bench::RelayArgs),
 }
