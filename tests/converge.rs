@@ -140,6 +140,31 @@ async fn a_relay_that_loses_updates_is_found_out_by_a_short_script_that_fails_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_seeds_draw_their_workloads_and_one_that_fails_is_named_with_its_command() {
+    let (code, said, errors) = converge(&["--seeds", "7", "--jobs", "4", "--ops", "40"]).await;
+    assert_eq!(code, 0, "{said}{errors}");
+    for workload in ["text", "rich", "map", "array", "nested", "tree", "all"] {
+        let line = said.lines().find(|line| line.starts_with(workload));
+        let sessions = line.and_then(|line| line.split_whitespace().nth(1));
+        assert_eq!(sessions, Some("1"), "{said}");
+    }
+    let url = Relay::start(true).await;
+    let arguments = [
+        "--seeds",
+        "2",
+        "--url",
+        &url,
+        "--settle",
+        "1",
+        "--workload",
+        "text",
+    ];
+    let (code, said, errors) = converge(&arguments).await;
+    assert_eq!(code, 1, "{said}{errors}");
+    assert!(said.contains("again: coscribe converge --seed "), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_loses_nothing_converges() {
     let url = Relay::start(false).await;
     let (code, out, err) = converge(&["--url", &url, "--seed", "7", "--ops", "150"]).await;

@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Verdict, interrupt::Interrupt, runtime, ws_address::WsAddress};
+use super::{Verdict, converge_many, interrupt::Interrupt, runtime, ws_address::WsAddress};
 use crate::config::Flags;
 use crate::converge::{
     check::Verify,
@@ -30,16 +30,18 @@ const RECORDED: &str = "recorded";
 const WORKLOADS: [&str; 7] = ["text", "rich", "map", "array", "nested", "tree", RECORDED];
 /// Edits without --ops, where people make them up.
 const OPS: u32 = 400;
+/// Edits of each session of --seeds.
+pub(super) const OPS_OF_MANY: u32 = 120;
 const BAR: usize = 30;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ConvergeArgs {
     /// Where documents are, without their name, such as ws://localhost:1234; a server of our own is started without it
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    pub(super) url: Option<String>,
     /// What the server at --url speaks
     #[arg(long, value_name = "NAME", default_value = Protocol::YWebsocket.name(), value_parser = Protocol::NAMES, requires = "url")]
-    protocol: String,
+    pub(super) protocol: String,
     /// The server at --url sends an update back to its sender only when it is stored, as Coscribe does; without this
     /// flag such an echo acknowledges nothing
     #[arg(long, requires = "url")]
@@ -56,16 +58,23 @@ pub(super) struct ConvergeArgs {
     export: Option<String>,
     /// How many people
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
-    clients: u16,
-    /// How many edits, of all people together; 400 without it, or the whole history
+    pub(super) clients: u16,
+    /// How many edits, of all people together; without it 400, 120 in each session of --seeds, or the whole history
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    ops: Option<u32>,
+    pub(super) ops: Option<u32>,
     /// The plan's seed; a random one is chosen and printed without it
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    pub(super) seed: Option<u64>,
+    /// Runs so many short sessions instead of one, with the seeds from --seed (or 1) on, each with a workload that its
+    /// seed chooses unless --workload says which, and a server of its own unless --url names one
+    #[arg(long, value_name = "N", conflicts_with_all = ["script", "history", "html", "server_cmd"], value_parser = clap::value_parser!(u32).range(1..))]
+    seeds: Option<u32>,
+    /// How many sessions of --seeds run at the same time
+    #[arg(long, value_name = "N", requires = "seeds", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// What is edited, comma-separated; all but `recorded` without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = WORKLOADS)]
-    workload: Vec<String>,
+    pub(super) workload: Vec<String>,
     /// The concurrent history that `--workload recorded` replays, with a person for each of its agents: a file as in
     /// github.com/josephg/editing-traces, gzipped or not
     #[arg(long, value_name = "FILE")]
@@ -81,13 +90,13 @@ pub(super) struct ConvergeArgs {
     script: Option<PathBuf>,
     /// Seconds without any message after which what has not come is missing
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
-    settle: f64,
+    pub(super) settle: f64,
     /// Seconds that looking for a smaller history that fails may take; 0 for not at all
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     shrink: u64,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
     /// Write the report as one HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -106,6 +115,9 @@ pub(super) fn run(args: &ConvergeArgs, flags: &Flags) -> anyhow::Result<Verdict>
             "settings of the server mean nothing to converge; give them in --server-cmd, together with --url"
         );
     }
+    if let Some(seeds) = args.seeds {
+        return runtime()?.block_on(converge_many::run(args, seeds));
+    }
     let (plan, recording) = args.plan()?;
     // A report that can not be written is no reason to work for minutes first.
     for file in [&args.json, &args.html].into_iter().flatten() {
@@ -115,7 +127,7 @@ pub(super) fn run(args: &ConvergeArgs, flags: &Flags) -> anyhow::Result<Verdict>
 }
 
 impl ConvergeArgs {
-    fn plan(&self) -> anyhow::Result<(Plan, Option<Arc<Recording>>)> {
+    pub(super) fn plan(&self) -> anyhow::Result<(Plan, Option<Arc<Recording>>)> {
         if let Some(file) = &self.script {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("{} can not be read", file.display()))?;
@@ -162,6 +174,11 @@ impl ConvergeArgs {
                 "a history is replayed by `--workload recorded --history FILE`, and nothing else beside it"
             ),
         }
+    }
+
+    /// Sessions mostly wait for their people.
+    pub(super) fn jobs(&self) -> u8 {
+        self.jobs.unwrap_or(4)
     }
 
     fn recording(&self, seed: u64, limit: Option<u32>) -> anyhow::Result<Option<Arc<Recording>>> {
@@ -275,14 +292,14 @@ impl ConvergeArgs {
         shrunk
     }
 
-    fn verify(&self) -> Verify {
+    pub(super) fn verify(&self) -> Verify {
         match self.verify.as_str() {
             "durable" => Verify::Durable,
             _ => Verify::Equal,
         }
     }
 
-    async fn target(&self) -> anyhow::Result<Target> {
+    pub(super) async fn target(&self) -> anyhow::Result<Target> {
         let Some(url) = &self.url else {
             let server = Server::own().await?;
             let address = server.own_address().unwrap_or_default();
@@ -335,6 +352,6 @@ fn draw(done: u32, of: u32) {
     );
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| format!("{} can not be written", file.display()))
 }

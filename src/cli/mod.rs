@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod config;
 mod converge;
+mod converge_many;
 mod interrupt;
 mod restore;
 mod serve;

@@ -218,6 +218,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether somebody edits here, rather than suffering something.
+    pub fn is_edit(&self) -> bool {
+        matches!(self.what, What::Client(_, action) if action.is_edit())
+    }
+
     /// The number of the recorded edit that it makes.
     pub fn replays(&self) -> Option<u32> {
         match self.what {
