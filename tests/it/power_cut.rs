@@ -43,7 +43,7 @@ impl Disk {
         std::fs::create_dir(disk.mount_point()).unwrap();
         std::fs::File::create(&disk.image)
             .unwrap()
-            .set_len(64 << 20)
+            .set_len(512 << 20)
             .unwrap();
         let image = disk.image.to_str().unwrap();
         if !succeeds("mkfs.ext4", &["-q", "-F", image]) || !disk.mount() {

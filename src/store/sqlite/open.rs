@@ -94,6 +94,9 @@ pub(super) async fn open(options: &SqliteOptions) -> Result<SqliteStore, OpenErr
         .map_err(|error| at(&path, error))?;
     recognise(&mut conn, &path).await?;
     prepare(&mut conn, &path).await?;
+    if options.durability == Durability::Full {
+        sync_wal(&path).map_err(in_dir)?;
+    }
     let names = Names::read(&mut conn)
         .await
         .map_err(|error| at(&path, error))?;
@@ -322,7 +325,16 @@ async fn only_migrations(conn: &mut SqliteConnection) -> Result<bool, sqlx::Erro
     Ok(sqlx::query_scalar::<_, i64>(OTHERS).fetch_one(conn).await? == 0)
 }
 
-/// Switches to WAL, runs the migrations that are missing, gives a new database its id and syncs what was written before.
+/// A process that was killed between writing and syncing a commit leaves it to the operating system, and what this one
+/// shows of it must be durable (found by the simulation). Not by a write: on a full disk people can still read. Only the
+/// WAL: closing a second handle of the database file itself would give up SQLite's locks on it.
+fn sync_wal(path: &Path) -> io::Result<()> {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    fs::File::open(wal)?.sync_data()
+}
+
+/// Switches to WAL, runs the migrations that are missing and gives a new database its id.
 async fn prepare(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     conn.execute("PRAGMA journal_mode = WAL")
         .await
@@ -340,17 +352,12 @@ async fn prepare(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenErr
                 source,
             },
         })?;
-    // The write also makes sure that the WAL file exists, which the watch wants to know. And it has to change something:
-    // a process that was killed between writing and syncing a commit leaves it to the operating system, and what this one
-    // shows of it must be durable (found by the simulation).
-    sqlx::query(
-        "INSERT INTO meta (key, value) VALUES ('database_id', ?), ('probe', ''), ('opened', '1') \
-         ON CONFLICT (key) DO UPDATE SET value = iif(key = 'opened', value + 1, value)",
-    )
-    .bind(format!("{:032x}", rand::random::<u128>()))
-    .execute(&mut *conn)
-    .await
-    .map_err(|error| at(path, error))?;
+    // The write also makes sure that the WAL file exists, which the watch wants to know.
+    sqlx::query("INSERT INTO meta (key, value) VALUES ('database_id', ?), ('probe', '') ON CONFLICT (key) DO UPDATE SET value = value")
+        .bind(format!("{:032x}", rand::random::<u128>()))
+        .execute(&mut *conn)
+        .await
+        .map_err(|error| at(path, error))?;
     Ok(())
 }
 
