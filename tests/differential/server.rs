@@ -204,6 +204,14 @@ impl Server {
         })
     }
 
+    /// Folds the log of a document now.
+    pub fn compact(&self, doc: &DocId) -> Result<(), String> {
+        self.runtime
+            .block_on(compaction::compact(&self.store, doc, &self.limits.scan))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
     pub fn compactions(&self) -> u64 {
         self.metrics.compactions.get()
     }
