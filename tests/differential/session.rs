@@ -512,7 +512,10 @@ impl<'a> Session<'a> {
         // The room has tidied up behind itself.
         let kept = self.bench.server().kept(&self.doc)?;
         let loaded = self.bench.load(&kept.updates);
-        apart("what the room left", &prints[MODEL], &loaded)
+        apart("what the room left", &prints[MODEL], &loaded)?;
+        self.bench.server().compact(&self.doc)?;
+        let kept = self.bench.server().kept(&self.doc)?;
+        self.compare(&prints[MODEL], &export, &kept)
     }
 
     fn until_silent(&mut self) -> Result<(), String> {
