@@ -1,5 +1,7 @@
 //! What happens in one session, drawn from its seed; and smaller sessions of the same kind.
 
+use std::time::Instant;
+
 /// splitmix64.
 pub struct Random(u64);
 
@@ -162,18 +164,16 @@ fn draw(random: &mut Random, writers: usize, calm: bool) -> Op {
     }
 }
 
-/// A smaller plan that still fails, found by leaving out ever shorter parts. `fails` is asked at most `tries` times.
-pub fn shrink(plan: Plan, tries: u32, mut fails: impl FnMut(&Plan) -> bool) -> Plan {
+/// A smaller plan that still fails, found by leaving out ever shorter parts. `fails` is not asked after `until`.
+pub fn shrink(plan: Plan, until: Instant, mut fails: impl FnMut(&Plan) -> bool) -> Plan {
     let mut smallest = plan;
-    let mut left = tries;
     let mut part = smallest.ops.len() / 2;
     while part > 0 {
         let mut at = 0;
         while at < smallest.ops.len() {
-            if left == 0 {
+            if Instant::now() > until {
                 return smallest;
             }
-            left -= 1;
             let end = (at + part).min(smallest.ops.len());
             let smaller = smallest.without(at..end);
             if fails(&smaller) {

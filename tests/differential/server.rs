@@ -28,7 +28,7 @@ use coscribe::{
 use tokio::{runtime::Runtime, sync::oneshot, time::Instant};
 
 /// How long anything may take; far above what it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Rows that start a compaction: so few that most sessions see several.
 const COMPACT_ROWS: u64 = 7;
 
@@ -154,7 +154,7 @@ impl Server {
         let answer = self
             .runtime
             .block_on(answer)
-            .map_err(|_| "no export within 30 s")?;
+            .map_err(|_| "no export within 10 s")?;
         answer.map_err(|_| "the room ended without an export".into())
     }
 

@@ -110,7 +110,7 @@ impl Bench {
         Ok(seen)
     }
 
-    /// After a panic in the middle of a session: another server and another Node.
+    /// After a failure in the middle of a session: another server and another Node.
     pub fn recover(&mut self) {
         let node = self
             .runtime
