@@ -4,13 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Once,
-};
+#[path = "yjs/driver.rs"]
+mod driver;
+
+use std::collections::BTreeMap;
 
 use coscribe::document::{
     id_set::IdSet,
@@ -20,8 +17,10 @@ use coscribe::document::{
     state_vector::StateVector,
     strip::{strip, strip_with},
 };
+use driver::{Driver, hexes, unhex};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use yrs::{
     Doc, OffsetKind, Options, ReadTxn as _, Transact as _, Update,
     updates::{decoder::Decode as _, encoder::Encode as _},
@@ -29,11 +28,10 @@ use yrs::{
 
 type Bytes = Vec<u8>;
 
-/// A Node process that answers one request per line.
+/// The Node process, for tests that do nothing while it answers.
 struct Yjs {
-    process: Child,
-    requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    runtime: Runtime,
+    driver: Driver,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,55 +56,16 @@ struct Fingerprint {
 impl Yjs {
     /// `None`, with a message, where there is no Node.
     fn start() -> Option<Self> {
-        static INSTALL: Once = Once::new();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/yjs");
-        if Command::new("node")
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status()
-            .is_err()
-        {
-            eprintln!("SKIPPED: there is no `node` to run the real Yjs in");
-            return None;
-        }
-        INSTALL.call_once(|| {
-            if !folder.join("node_modules/yjs").exists() {
-                let installed = Command::new("npm")
-                    .args(["ci", "--no-audit", "--no-fund"])
-                    .current_dir(&folder)
-                    .status();
-                assert!(
-                    installed.is_ok_and(|status| status.success()),
-                    "`npm ci` failed in tests/yjs"
-                );
-            }
-        });
-        let mut process = Command::new("node")
-            .arg(folder.join("peer.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
             .unwrap();
-        let requests = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Some(Self {
-            process,
-            requests,
-            answers,
-        })
+        let driver = runtime.block_on(async { Driver::start("peer.mjs") })?;
+        Some(Self { runtime, driver })
     }
 
     fn ask<T: for<'de> Deserialize<'de>>(&mut self, request: &Value) -> T {
-        writeln!(self.requests, "{request}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        let answer: Value = serde_json::from_str(&answer).expect("Node has died");
-        assert!(
-            answer.get("error").is_none(),
-            "Yjs threw: {}",
-            answer["error"]
-        );
-        serde_json::from_value(answer).unwrap()
+        self.runtime.block_on(self.driver.ask(request))
     }
 
     fn session(&mut self, seed: u32, lossy: bool) -> (Session, Vec<Bytes>) {
@@ -114,16 +73,12 @@ impl Yjs {
         let session: Session = self.ask(
             &json!({ "ask": "session", "seed": seed, "edits": edits, "lossy": lossy, "late": 4 }),
         );
-        let updates = session
-            .updates
-            .iter()
-            .map(|update| from_hex(update))
-            .collect();
+        let updates = session.updates.iter().map(|update| unhex(update)).collect();
         (session, updates)
     }
 
     fn load<B: AsRef<[u8]>>(&mut self, updates: &[B], gc: bool) -> Fingerprint {
-        self.ask(&json!({ "ask": "load", "updates": hexes(updates), "gc": gc }))
+        self.runtime.block_on(self.driver.load(updates, gc))
     }
 
     fn merge<B: AsRef<[u8]>>(&mut self, updates: &[B]) -> Bytes {
@@ -136,34 +91,8 @@ impl Yjs {
 
     fn update(&mut self, request: &Value) -> Bytes {
         let answer: BTreeMap<String, String> = self.ask(request);
-        from_hex(&answer["update"])
+        unhex(&answer["update"])
     }
-}
-
-impl Drop for Yjs {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-fn from_hex(text: &str) -> Bytes {
-    (0..text.len() / 2)
-        .map(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).unwrap())
-        .collect()
-}
-
-fn hexes<B: AsRef<[u8]>>(updates: &[B]) -> Vec<String> {
-    updates
-        .iter()
-        .map(|update| {
-            update
-                .as_ref()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        })
-        .collect()
 }
 
 #[expect(
@@ -398,7 +327,7 @@ fn stripped_states_converge_and_hold_no_deleted_text() {
             replica.receive(update.clone());
         }
         let whole = splice(&slices(&replica.log)).unwrap();
-        let mut states = vec![("bytes", whole), ("Yjs", from_hex(&session.kept))];
+        let mut states = vec![("bytes", whole), ("Yjs", unhex(&session.kept))];
         if !scanned(&states[0].1).lossy {
             states.push(("yrs", replica.state()));
         }

@@ -18,7 +18,7 @@ use yrs::{
 use super::{
     id_set::{IdRange, IdSet},
     ready::{self, Ready},
-    scan::{Scan, ScanError, ScanLimits, scan},
+    scan::{Scan, ScanError, ScanLimits, outline, scan_accepted},
     splice::splice,
     state_vector::StateVector,
     strip::{strip, strip_with},
@@ -117,9 +117,11 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Applies the next row of the log, all of which must be ready.
+    /// Applies the next row of the log, all of which must be ready. Of the limits only that on the depth of values holds:
+    /// what was accepted once must stay readable, also when it was joined with other updates, and when the limits were
+    /// lowered since.
     pub fn append(&mut self, update: &Bytes, limits: &ScanLimits) -> Result<(), ReplicaError> {
-        let scan = scan(update, limits)?;
+        let scan = scan_accepted(update, limits.max_any_depth)?;
         let first = self.doc.is_none();
         let split = first
             .then(|| ready::Split::into_empty(&scan))
@@ -318,12 +320,7 @@ fn whole_of(parts: &[Bytes]) -> Vec<u8> {
 
 /// The part of a whole state that a state vector lacks, with every deletion.
 fn lacking(whole: Vec<u8>, vector: &StateVector) -> Vec<u8> {
-    let limits = ScanLimits {
-        max_structs: usize::MAX,
-        max_deletes: usize::MAX,
-        ..ScanLimits::default()
-    };
-    let Ok(scan) = scan(&whole, &limits) else {
+    let Ok(scan) = outline(&whole) else {
         return whole;
     };
     match ready::split(&scan, &whole, vector, &IdSet::default()).ready {

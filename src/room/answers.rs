@@ -12,7 +12,12 @@ use super::{
     state::State,
 };
 use crate::{
-    document::{ClientId, Clock, replica::EMPTY_UPDATE, scan::scan, state_vector::StateVector},
+    document::{
+        ClientId, Clock,
+        replica::EMPTY_UPDATE,
+        scan::{ScanLimits, scan_accepted},
+        state_vector::StateVector,
+    },
     protocol::{Dialect, ServerMessage, close::Close, close::CloseCode, y_websocket},
     store::{Loaded, StoreError},
 };
@@ -273,7 +278,12 @@ pub(super) fn lower_by_frame(peer: &mut Peer, frame: &Bytes) {
     let Some(update) = y_websocket::update_of(frame) else {
         return;
     };
-    let Ok(scan) = scan(&update, &crate::document::scan::ScanLimits::default()) else {
+    // A frame may hold more than one message may, and what is only confused side by side.
+    let Ok(scan) = scan_accepted(&update, ScanLimits::default().max_any_depth) else {
+        peer.outbox.close(Close::new(
+            CloseCode::Internal,
+            "an update could not be read again; please reconnect",
+        ));
         return;
     };
     let floor: Vec<_> = scan

@@ -1,6 +1,6 @@
 //! Updates that broke Yjs servers or their libraries, as bytes.
 
-use crate::harness::{node::unhex, wire::var};
+use crate::harness::{driver::unhex, wire::var};
 
 /// The client that wrote the made-up updates.
 pub const CLIENT: u64 = 5;

@@ -1,14 +1,14 @@
 // Stock clients (yjs with y-websocket 1.5, 2.1 and 3.1) behind a line protocol: one JSON request per line in, one JSON
 // answer per line out, answered in order. A request that waits for a condition answers when it holds, or with an error.
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import WebSocket from 'ws'
 import * as Y from 'yjs'
 import { WebsocketProvider as Provider3 } from 'y-websocket'
 import { WebsocketProvider as Provider2 } from 'y-websocket-2'
 import { WebsocketProvider as Provider1 } from 'y-websocket-1'
-import { decode, encode, fingerprint, load, randomness } from './document.mjs'
+import { decode, encode, fingerprint, load, randomness, roots } from './document.mjs'
 import { editSomething } from './edits.mjs'
+import { serve } from './serve.mjs'
 
 const providers = { '1.5': Provider1, '2.1': Provider2, '3.1': Provider3 }
 const versions = Object.keys(providers)
@@ -22,7 +22,7 @@ class Client {
   constructor ({ version = '3.1', url, doc: name, clientID, user, gc = true, params = {}, protocols = [] }) {
     this.doc = new Y.Doc({ gc })
     if (clientID !== undefined) this.doc.clientID = clientID
-    for (const root of [this.doc.getText('text'), this.doc.getXmlFragment('xml'), this.doc.getMap('map'), this.doc.getArray('array')]) root.length
+    roots(this.doc)
     this.closes = []
     this.opens = 0
     this.own = 0
@@ -147,19 +147,9 @@ const requests = {
   text: (request) => ({ text: named(request).text.toString() }),
   print: (request) => fingerprint(named(request).doc),
   state: (request) => { const { closes, opens, own } = named(request); return { closes, opens, own, present: named(request).present(), warnings } },
-  load: ({ updates }) => fingerprint(load(updates.map(decode), true)),
+  load: ({ updates, gc }) => fingerprint(load(updates.map(decode), gc)),
   update: (request) => ({ update: encode(Y.encodeStateAsUpdate(named(request).doc)) }),
   converge
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { ask, ...rest } = JSON.parse(line)
-  let answer
-  try {
-    answer = await requests[ask](rest) ?? {}
-  } catch (error) {
-    answer = { error: String(error.stack) }
-  }
-  process.stdout.write(JSON.stringify(answer) + '\n')
-}
-process.exit(0)
+await serve(requests)

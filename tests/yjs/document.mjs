@@ -29,31 +29,37 @@ const exact = (_key, value) => {
   return value
 }
 
-/** An object's keys in one order, as yrs does not keep the order in which they were set. */
-const sorted = (value) => {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (value === null || typeof value !== 'object' || value instanceof Uint8Array || value instanceof Y.Doc) return value
-  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]))
+/** A shared type or a value as JSON; an object's keys in one order, as yrs does not keep the order in which they were set. */
+const tree = (value) => {
+  if (value instanceof Y.Text) return { text: value.toDelta().map(({ insert, attributes }) => ({ insert: tree(insert), attributes: tree(attributes ?? {}) })) }
+  if (value instanceof Y.XmlElement) return { name: value.nodeName, attributes: tree(value.getAttributes()), children: value.toArray().map(tree) }
+  if (value instanceof Y.XmlFragment || value instanceof Y.Array) return value.toArray().map(tree)
+  if (value instanceof Y.Map) return tree(Object.fromEntries(value.entries()))
+  if (value instanceof Y.Doc) return { guid: value.guid, meta: tree(value.meta) }
+  if (Array.isArray(value)) return value.map(tree)
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value
+  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, tree(value[key])]))
 }
-
-const subdocuments = (value) => value instanceof Y.Doc ? { guid: value.guid, meta: value.meta } : value
 
 /** Everything that replicas must agree on. */
 export const fingerprint = (doc) => {
   const content = {
-    text: doc.getText('text').toDelta(),
-    map: doc.getMap('map').toJSON(),
-    array: doc.getArray('array').toJSON(),
-    xml: doc.getXmlFragment('xml').toString()
+    text: tree(doc.getText('text')).text,
+    map: tree(doc.getMap('map')),
+    array: tree(doc.getArray('array')),
+    xml: tree(doc.getXmlFragment('xml')),
+    prosemirror: tree(doc.getXmlFragment('prosemirror'))
   }
-  content.map.subdocument = subdocuments(content.map.subdocument)
   const vector = [...Y.decodeStateVector(Y.encodeStateVector(doc))].sort((a, b) => a[0] - b[0])
   const deletes = [...Y.createDeleteSetFromStructStore(doc.store).clients]
     .map(([client, ranges]) => [client, ranges.map(({ clock, len }) => [clock, len])])
     .sort((a, b) => a[0] - b[0])
   const pending = doc.store.pendingStructs !== null || doc.store.pendingDs !== null
-  return { content: JSON.stringify(sorted(content), exact), vector: JSON.stringify(vector), deletes: JSON.stringify(deletes), pending }
+  return { content: JSON.stringify(content, exact), vector: JSON.stringify(vector), deletes: JSON.stringify(deletes), pending }
 }
+
+/** The roots that people edit; a replica knows their types from the start. */
+export const roots = (doc) => [doc.getText('text'), doc.getMap('map'), doc.getArray('array'), doc.getXmlFragment('xml'), doc.getXmlFragment('prosemirror')]
 
 /** One transaction, so that the clean-up of redundant marks sees the final state only. */
 export const load = (updates, gc) => {

@@ -1,5 +1,5 @@
 // Random edits of every shared type. With `lossy` also values that a replica in another language could change; with
-// `whole` no edit lies inside a surrogate pair.
+// `whole` no edit lies inside a surrogate pair; with `marks` marks over marks only; with `paste` now and then a long one.
 import * as Y from 'yjs'
 
 const words = ['a', 'be', 'sea', 'Größe', '文書', '😀', 'x😀y', 'the quick brown fox ']
@@ -71,11 +71,63 @@ const editXml = (parent, random, options) => {
   }
 }
 
+const text = (words, marks) => {
+  const text = new Y.XmlText()
+  text.insert(0, words, marks)
+  return text
+}
+
+const paragraph = (...children) => {
+  const element = new Y.XmlElement('paragraph')
+  element.insert(0, children)
+  return element
+}
+
+/** What the bindings of ProseMirror do: whole blocks come and go, marks are formats, a split block is a new one. */
+const editBlocks = (fragment, random, options) => {
+  const at = random.below(fragment.length + 1)
+  const block = at < fragment.length ? fragment.get(at) : null
+  const line = block instanceof Y.XmlElement && block.length > 0 ? block.get(0) : null
+  switch (random.below(9)) {
+    case 0: return block !== null && fragment.delete(at, 1)
+    case 1: return block instanceof Y.XmlElement && block.setAttribute(random.of(['align', 'level']), random.of(['left', 'right']))
+    case 2: {
+      if (!(line instanceof Y.XmlText) || line.length < 2) return
+      const cut = outsidePairs(units(line), 1 + random.below(line.length - 1))
+      const rest = units(line).slice(cut)
+      if (cut >= line.length) return
+      line.delete(cut, line.length - cut)
+      return fragment.insert(at + 1, [paragraph(text(rest, random.chance(0.5) ? { bold: {} } : {}))])
+    }
+    case 3: return fragment.insert(at, [paragraph(text('one ', {}), new Y.XmlElement('hardBreak'), text('two', { em: {} }))])
+    case 4: return block instanceof Y.XmlElement && block.insert(random.below(block.length + 1), [random.chance(0.5) ? paragraph(text('in', {})) : text('', {})])
+    case 5: case 6: if (line instanceof Y.XmlText) return editText(line, random, options)
+    default: return fragment.insert(at, [paragraph(text(random.of(words), random.of([{}, { bold: {} }, { link: { href: 'u', class: null } }])))])
+  }
+}
+
+/** Marks over marks: what several people do to one sentence at once leaves marks that Yjs cleans up. */
+const mark = (doc, random) => {
+  const block = doc.getXmlFragment('prosemirror').get(0)
+  const line = block instanceof Y.XmlElement && block.length > 0 ? block.get(0) : null
+  const text = line instanceof Y.XmlText && random.chance(0.4) ? line : doc.getText('text')
+  if (text.length < 4) return text.insert(0, 'one sentence ')
+  const [at, end] = [random.below(text.length), random.below(text.length)].sort((a, b) => a - b).map((at) => outsidePairs(units(text), at))
+  if (at === end) return
+  return random.chance(0.15) ? text.delete(at, end - at) : text.format(at, end - at, random.of([{ bold: true }, { bold: null }, { em: true }, { em: null }, { bold: true, em: null }]))
+}
+
+/** A paste, long enough for a length of several bytes. */
+const paste = (doc, random) => doc.getText('text').insert(0, random.of(words).repeat(500 + random.below(2000)))
+
 export const editSomething = (doc, random, options) => {
-  switch (random.below(8)) {
+  if (options.paste && random.chance(0.004)) return paste(doc, random)
+  if (options.marks) return mark(doc, random)
+  switch (random.below(10)) {
     case 0: return editMap(doc.getMap('map'), random, options)
     case 1: return editArray(doc.getArray('array'), random, options)
     case 2: case 3: return editXml(doc.getXmlFragment('xml'), random, options)
+    case 4: case 5: return editBlocks(doc.getXmlFragment('prosemirror'), random, options)
     default: return editText(doc.getText('text'), random, options)
   }
 }

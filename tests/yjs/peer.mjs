@@ -1,8 +1,8 @@
 // The real Yjs behind a line protocol: one JSON request per line in, one JSON answer per line out. Updates are hex.
-import { createInterface } from 'node:readline'
 import * as Y from 'yjs'
-import { decode, encode, fingerprint, load, randomness } from './document.mjs'
+import { decode, encode, fingerprint, load, randomness, roots } from './document.mjs'
 import { editSomething } from './edits.mjs'
+import { serve } from './serve.mjs'
 
 /**
  * People edit at once, hear of each other late, undo, and finally all know everything. Returns each update in the order
@@ -15,10 +15,10 @@ const session = ({ seed, edits, lossy, late }) => {
   const people = Array.from({ length: 2 + random.below(4) }, (_, number) => {
     const doc = new Y.Doc({ gc: random.chance(0.5) })
     doc.clientID = random.chance(0.5) ? 1 + number * 3 + random.below(3) : random.below(2 ** 32)
-    for (const root of [doc.getText('text'), doc.getXmlFragment('xml'), doc.getMap('map'), doc.getArray('array')]) root.length
+    roots(doc)
     const person = { doc, heard: 0 }
     doc.on('update', (update, origin) => { if (origin !== 'heard') made.push(update) })
-    person.undo = new Y.UndoManager([doc.getText('text'), doc.getMap('map'), doc.getArray('array'), doc.getXmlFragment('xml')], { captureTimeout: 0, trackedOrigins: new Set(['edit']) })
+    person.undo = new Y.UndoManager(roots(doc), { captureTimeout: 0, trackedOrigins: new Set(['edit']) })
     return person
   })
   const hear = (person, until) => {
@@ -70,13 +70,4 @@ const requests = {
   diff: ({ updates, have }) => ({ update: encode(Y.encodeStateAsUpdate(load(updates.map(decode), false), Y.encodeStateVector(load(have.map(decode), false)))) })
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { ask, ...rest } = JSON.parse(line)
-  let answer
-  try {
-    answer = requests[ask](rest)
-  } catch (error) {
-    answer = { error: String(error.stack) }
-  }
-  process.stdout.write(JSON.stringify(answer) + '\n')
-}
+await serve(requests)

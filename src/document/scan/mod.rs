@@ -284,6 +284,24 @@ pub fn scan(bytes: &[u8], limits: &ScanLimits) -> Result<Scan, ScanError> {
     Ok(scan)
 }
 
+/// [`scan`] for what is stored or was made of what was accepted: its parts were let through one by one, so a document
+/// has them, however many they are together and even where they confuse only when seen side by side. What yrs could
+/// not decode is refused here, too. `max_any_depth` is as in [`ScanLimits`].
+pub fn scan_accepted(bytes: &[u8], max_any_depth: usize) -> Result<Scan, ScanError> {
+    let limits = ScanLimits {
+        max_structs: usize::MAX,
+        max_deletes: usize::MAX,
+        max_any_depth,
+    };
+    let (mut scan, _) = pass::<true>(bytes, &limits)?;
+    scan.type_depth = match (scan.structs, scan.new_types) {
+        (_, 0) => 0,
+        (1, types) => types,
+        _ => parents::depth(bytes, &scan)?,
+    };
+    Ok(scan)
+}
+
 /// Finds the runs of an update that was scanned before, or came from our own hands: lengths are checked, values are
 /// not, and the depth of types is not told.
 pub(super) fn outline(bytes: &[u8]) -> Result<Scan, ScanError> {

@@ -21,16 +21,25 @@ use crate::document::{Clock, ids::Id};
 
 /// Refuses structs between different parents and structs in what is no type. Returns how deep types nest.
 pub(super) fn check(bytes: &[u8], scan: &Scan) -> Result<u32, ScanError> {
-    let mut table = Table::new(scan);
-    for (run_number, run) in scan.runs.iter().enumerate() {
-        table.begin_run(run);
-        for view in scan.structs_of(bytes, run) {
-            table.push(run_number, &view)?;
-        }
-    }
-    table.settle()?;
+    let mut table = Table::new(scan, Confusing::Refused);
+    table.read(bytes)?;
     table.refuse_crossings()?;
-    Ok(if scan.new_types > 0 { table.depth() } else { 0 })
+    Ok(table.depth_of_types())
+}
+
+/// How deep types nest, whatever lies where it should not.
+pub(super) fn depth(bytes: &[u8], scan: &Scan) -> Result<u32, ScanError> {
+    let mut table = Table::new(scan, Confusing::Passed);
+    table.read(bytes)?;
+    Ok(table.depth_of_types())
+}
+
+/// What becomes of a struct that lies in what is no type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Confusing {
+    Refused,
+    /// It lies nowhere.
+    Passed,
 }
 
 /// Where a struct lies.
@@ -83,6 +92,7 @@ struct Pieces {
 
 struct Table<'a> {
     scan: &'a Scan,
+    confusing: Confusing,
     index: RunIndex,
     runs: Vec<Pieces>,
     pieces: Vec<u32>,
@@ -97,10 +107,11 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(scan: &'a Scan) -> Self {
+    fn new(scan: &'a Scan, confusing: Confusing) -> Self {
         let structs = scan.structs as usize;
         Self {
             scan,
+            confusing,
             index: scan.index(),
             runs: Vec::with_capacity(scan.runs.len()),
             pieces: Vec::with_capacity(structs + 2 * scan.runs.len()),
@@ -109,6 +120,24 @@ impl<'a> Table<'a> {
             unsettled: Vec::new(),
             right_before: None,
             path: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), ScanError> {
+        for (run_number, run) in self.scan.runs.iter().enumerate() {
+            self.begin_run(run);
+            for view in self.scan.structs_of(bytes, run) {
+                self.push(run_number, &view)?;
+            }
+        }
+        self.settle()
+    }
+
+    fn depth_of_types(&mut self) -> u32 {
+        if self.scan.new_types > 0 {
+            self.depth()
+        } else {
+            0
         }
     }
 
@@ -230,6 +259,7 @@ impl<'a> Table<'a> {
                 }
             }
             Role::Parent if matches!(self.kind(target), Kind::Type | Kind::Deleted | Kind::Gc) => {}
+            Role::Parent if self.confusing == Confusing::Passed => {}
             Role::Parent => {
                 return Err(ScanError::ParentIsNotAType {
                     id: self.id(number),

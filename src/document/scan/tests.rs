@@ -100,6 +100,25 @@ fn what_lies_in_text_is_refused() {
 }
 
 #[test]
+fn what_was_accepted_in_parts_is_accepted_as_a_whole() {
+    let parts = [
+        &in_root(4, &[1, b'a']),
+        &[4, 1, 1, b'u', 1, b'b'][..],
+        &[0xc4, 5, 0, 5, 1, 1, b'x'],
+    ];
+    let alone = [&[1, 1, 5, 2][..], parts[2], &[0]].concat();
+    let whole = update(&parts);
+    assert!(scanned(&alone).is_ok());
+    assert_eq!(
+        scanned(&whole),
+        Err(ScanError::CrossedParents { id: Id::new(5, 2) })
+    );
+    assert_eq!(scan_accepted(&whole, 64).map(|scan| scan.structs), Ok(3));
+    // What yrs could not decode is not accepted in any way.
+    assert!(scan_accepted(&whole[..whole.len() - 1], 64).is_err());
+}
+
+#[test]
 fn what_lies_in_something_left_out_is_accepted() {
     // As Yjs merges updates between which one is missing: the type itself is skipped.
     let (skip, child) = ([10, 4], [4, 0, 5, 3, 1, b'x']);

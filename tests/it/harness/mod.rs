@@ -2,6 +2,8 @@
 //! Node, a proxy that breaks connections, and the database file seen from outside.
 
 pub mod database;
+#[path = "../../yjs/driver.rs"]
+pub mod driver;
 pub mod load;
 pub mod node;
 pub mod peer;

@@ -1,23 +1,13 @@
 //! Stock clients in a Node process: `tests/yjs/clients.mjs` answers one request per line.
 
-use std::{path::Path, process::Stdio, sync::Once};
-
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout, Command},
-};
 
-use super::{server::Server, skip};
+use super::{driver::Driver, server::Server};
 
 /// The stock clients that connect unchanged.
 pub const VERSIONS: [&str; 3] = ["1.5", "2.1", "3.1"];
 
-pub struct Node {
-    requests: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _process: Child,
-}
+pub struct Node(Driver);
 
 /// Where sockets are opened, as stock clients take it: the document's name comes apart.
 pub fn sockets(server: &Server) -> String {
@@ -27,57 +17,17 @@ pub fn sockets(server: &Server) -> String {
 impl Node {
     /// `None`, with a message, where there is no Node.
     pub fn start() -> Option<Self> {
-        static INSTALL: Once = Once::new();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/yjs");
-        let version = std::process::Command::new("node")
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        if version.is_err() {
-            skip("there is no `node` to run the stock clients in");
-            return None;
-        }
-        INSTALL.call_once(|| {
-            if !folder.join("node_modules/y-websocket-1").exists() {
-                let installed = std::process::Command::new("npm")
-                    .args(["ci"])
-                    .current_dir(&folder)
-                    .status();
-                assert!(
-                    installed.is_ok_and(|status| status.success()),
-                    "`npm ci` failed in tests/yjs"
-                );
-            }
-        });
-        let mut process = Command::new("node")
-            .arg(folder.join("clients.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Some(Self {
-            requests: process.stdin.take().unwrap(),
-            answers: BufReader::new(process.stdout.take().unwrap()).lines(),
-            _process: process,
-        })
+        Driver::start("clients.mjs").map(Self)
     }
 
     /// Sends a request; an answer that is an error is returned as it is.
     pub async fn try_ask(&mut self, request: Value) -> Value {
-        self.requests
-            .write_all(format!("{request}\n").as_bytes())
-            .await
-            .unwrap();
-        let answer = self.answers.next_line().await.unwrap();
-        serde_json::from_str(&answer.expect("Node must answer")).unwrap()
+        self.0.try_ask(&request).await
     }
 
     /// Sends a request that must succeed.
     pub async fn ask(&mut self, request: Value) -> Value {
-        let answer = self.try_ask(request.clone()).await;
-        assert!(answer.get("error").is_none(), "{request}: {answer}");
-        answer
+        self.0.ask(&request).await
     }
 
     /// Opens a document with a client of this version and waits until it is synced. Returns its Yjs client id.
@@ -120,8 +70,7 @@ impl Node {
 
     /// What a fresh document shows after these updates.
     pub async fn load(&mut self, updates: &[Vec<u8>]) -> Value {
-        let hex: Vec<String> = updates.iter().map(|update| hex(update)).collect();
-        self.ask(json!({"ask": "load", "updates": hex})).await
+        self.0.load(updates, true).await
     }
 }
 
@@ -130,14 +79,4 @@ fn merge(request: &mut Value, more: Value) {
         panic!("requests are objects");
     };
     request.extend(more);
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2)
-        .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
-        .collect()
 }
