@@ -15,6 +15,8 @@ import * as Y from 'yjs'
 
 /** What is used of the binding between the editor and the shared document. */
 interface Binding {
+  /** Null when the editor has been unbound: its text and the document may differ then. */
+  readonly prosemirrorView: unknown
   readonly doc: Y.Doc
   readonly type: Y.XmlFragment
   readonly mapping: Parameters<typeof absolutePositionToRelativePosition>[2]
@@ -35,7 +37,7 @@ export function steadySelection(undoManager: Y.UndoManager): Plugin {
       const { doc } = binding
       const remember = () => {
         const { selection } = view.state
-        if (!(selection instanceof TextSelection)) return
+        if (!binding.prosemirrorView || !(selection instanceof TextSelection)) return
         const takesBack = undoManager.undoing || undoManager.redoing
         const start = beforeRight(selection.from, binding)
         const end = (takesBack ? beforeRight : afterLeft)(selection.to, binding)
