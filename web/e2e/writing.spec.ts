@@ -24,6 +24,20 @@ async function together(label: string, ...names: string[]): Promise<Person[]> {
   return people
 }
 
+/** Frames of this person's socket take so many milliseconds each way, in order. */
+const LATENCY_MS = 150
+
+async function slow(person: Person): Promise<void> {
+  const path = new URL(person.page.url()).pathname
+  await person.context.routeWebSocket(/\/ws\//, (page) => {
+    const server = page.connectToServer()
+    page.onMessage((frame) => void setTimeout(() => server.send(frame), LATENCY_MS))
+    server.onMessage((frame) => void setTimeout(() => page.send(frame), LATENCY_MS))
+  })
+  await person.page.goto(person.url + path)
+  await person.editor.waitFor()
+}
+
 async function goodbye(): Promise<void> {
   for (const person of people) {
     expect(person.problems).toEqual([])
@@ -60,6 +74,82 @@ describe('writing together', () => {
     )
     await pillSays(ada, 'saved')
     await pillSays(bo, 'saved')
+    await goodbye()
+  })
+
+  test('two people type sentences at the same end at once and both stay whole', async () => {
+    const [ada, bo] = (await together('same-end', 'Ada', 'Bo')) as [Person, Person]
+    await Promise.all(people.map((person) => slow(person)))
+    await ada.write('Hello. ')
+    await until(
+      () => bo.text(),
+      (text) => text === 'Hello. ',
+      'Bo should see the first word',
+    )
+    for (const person of people) {
+      await person.editor.focus()
+      await person.page.keyboard.press('Control+End')
+      await person.settle()
+    }
+    const sentences = ['Ada keeps all of her words together.', 'Somebody else was writing here too.'] as const
+    await Promise.all([
+      ada.page.keyboard.type(sentences[0], { delay: 40 }),
+      bo.page.keyboard.type(sentences[1], { delay: 47 }),
+    ])
+    const length = 'Hello. '.length + sentences[0].length + sentences[1].length
+    for (const person of people) {
+      const text = await until(
+        () => person.text(),
+        (text) => text.length === length,
+        'both sentences',
+      )
+      expect(text).toContain(sentences[0])
+      expect(text).toContain(sentences[1])
+    }
+    expect(await ada.text()).toBe(await bo.text())
+    await goodbye()
+  })
+
+  test('what an input method composes stays whole while others write behind the caret', async () => {
+    const [ada, bo] = (await together('composed', 'Ada', 'Bo')) as [Person, Person]
+    await ada.write('Hello. ')
+    await until(
+      () => bo.text(),
+      (text) => text === 'Hello. ',
+      'Bo should see the first word',
+    )
+    for (const person of people) {
+      await person.editor.focus()
+      await person.page.keyboard.press('Control+End')
+      await person.settle()
+    }
+    let written = 'x'
+    await bo.page.keyboard.type(written)
+    await until(
+      () => ada.text(),
+      (text) => text.endsWith(written),
+      'Bo’s first letter',
+    )
+    const input = await ada.context.newCDPSession(ada.page)
+    for (const composed of ['に', 'にほ', 'にほん', '日本']) {
+      const at = composed.length
+      await input.send('Input.imeSetComposition', { text: composed, selectionStart: at, selectionEnd: at })
+      await bo.page.keyboard.type('x')
+      written += 'x'
+      await until(
+        () => ada.text(),
+        (text) => text.includes(written),
+        'Ada should see what Bo writes while she composes',
+      )
+    }
+    await input.send('Input.insertText', { text: '日本' })
+    await ada.page.keyboard.type('!')
+    for (const person of people)
+      await until(
+        () => person.text(),
+        (text) => text === 'Hello. 日本!xxxxx',
+        'both words whole',
+      )
     await goodbye()
   })
 

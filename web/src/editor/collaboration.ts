@@ -5,6 +5,7 @@ import { Extension } from '@tiptap/core'
 import { Plugin } from '@tiptap/pm/state'
 import { ySyncPlugin, ySyncPluginKey, yUndoPlugin } from 'y-prosemirror'
 import type * as Y from 'yjs'
+import { steadySelection } from './caret'
 import { guard } from './gate'
 
 export interface CollaborationOptions {
@@ -38,6 +39,7 @@ export function collaboration({ fragment, undoManager, onUnreadable }: Collabora
       return [
         ySyncPlugin(fragment),
         yUndoPlugin({ undoManager }),
+        steadySelection(undoManager),
         new Plugin({
           view: (view) => {
             binding = ySyncPluginKey.getState(view.state)?.binding ?? null
