@@ -12,12 +12,7 @@ use super::{
     state::State,
 };
 use crate::{
-    document::{
-        ClientId, Clock,
-        replica::EMPTY_UPDATE,
-        scan::{ScanLimits, scan_accepted},
-        state_vector::StateVector,
-    },
+    document::{ClientId, Clock, replica::EMPTY_UPDATE, scan::outline, state_vector::StateVector},
     protocol::{Dialect, ServerMessage, close::Close, close::CloseCode, y_websocket},
     store::{Loaded, StoreError},
 };
@@ -278,8 +273,7 @@ pub(super) fn lower_by_frame(peer: &mut Peer, frame: &Bytes) {
     let Some(update) = y_websocket::update_of(frame) else {
         return;
     };
-    // A frame may hold more than one message may, and what is only confused side by side.
-    let Ok(scan) = scan_accepted(&update, ScanLimits::default().max_any_depth) else {
+    let Ok(scan) = outline(&update) else {
         peer.outbox.close(Close::new(
             CloseCode::Internal,
             "an update could not be read again; please reconnect",

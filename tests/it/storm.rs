@@ -1,4 +1,4 @@
-//! Everybody comes back at once, and connections that are dead without anybody having said so.
+//! Everybody comes back at once.
 
 use std::time::{Duration, Instant};
 

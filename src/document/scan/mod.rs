@@ -304,7 +304,7 @@ pub fn scan_accepted(bytes: &[u8], max_any_depth: usize) -> Result<Scan, ScanErr
 
 /// Finds the runs of an update that was scanned before, or came from our own hands: lengths are checked, values are
 /// not, and the depth of types is not told.
-pub(super) fn outline(bytes: &[u8]) -> Result<Scan, ScanError> {
+pub fn outline(bytes: &[u8]) -> Result<Scan, ScanError> {
     const NONE: usize = usize::MAX;
     let limits = ScanLimits {
         max_structs: NONE,
