@@ -45,17 +45,17 @@ pub(super) struct ConvergeArgs {
     /// The server at --url sends an update back to its sender only when it is stored, as Coscribe does; without this
     /// flag such an echo acknowledges nothing
     #[arg(long, requires = "url")]
-    echo_acknowledges: bool,
+    pub(super) echo_acknowledges: bool,
     /// What has to hold in the end. equal: all replicas, a fresh client and the export are equal. durable: the server is
     /// killed in the end, nobody comes back, and a fresh client finds all that was acknowledged or seen by another
     #[arg(long, value_name = "WHAT", default_value = "equal", value_parser = ["equal", "durable"])]
-    verify: String,
+    pub(super) verify: String,
     /// Shell command that starts the server at --url, so that it can be killed and started again
     #[arg(long, value_name = "COMMAND", requires = "url")]
     server_cmd: Option<String>,
     /// Where the server at --url gives a document as a Yjs update over HTTP; {document} stands for its name
     #[arg(long, value_name = "URL", requires = "url")]
-    export: Option<String>,
+    pub(super) export: Option<String>,
     /// How many people
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub(super) clients: u16,
@@ -68,10 +68,10 @@ pub(super) struct ConvergeArgs {
     /// Runs so many short sessions instead of one, with the seeds from --seed (or 1) on, each with a workload that its
     /// seed chooses unless --workload says which, and a server of its own unless --url names one
     #[arg(long, value_name = "N", conflicts_with_all = ["script", "history", "html", "server_cmd"], value_parser = clap::value_parser!(u32).range(1..))]
-    seeds: Option<u32>,
+    pub(super) seeds: Option<u32>,
     /// How many sessions of --seeds run at the same time
     #[arg(long, value_name = "N", requires = "seeds", value_parser = clap::value_parser!(u8).range(1..=64))]
-    jobs: Option<u8>,
+    pub(super) jobs: Option<u8>,
     /// What is edited, comma-separated; all but `recorded` without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = WORKLOADS)]
     pub(super) workload: Vec<String>,
@@ -81,10 +81,10 @@ pub(super) struct ConvergeArgs {
     history: Option<PathBuf>,
     /// Leave the network alone: nobody is cut off, delayed, repeated or dies
     #[arg(long)]
-    no_faults: bool,
+    pub(super) no_faults: bool,
     /// How often the server is killed and started again; 1 where we start it, unless --no-faults
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
-    kills: Option<u32>,
+    pub(super) kills: Option<u32>,
     /// Run this script instead of a plan made from a seed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["clients", "ops", "seed", "workload", "no_faults", "kills"])]
     script: Option<PathBuf>,
@@ -177,7 +177,7 @@ impl ConvergeArgs {
     }
 
     /// Sessions mostly wait for their people.
-    pub(super) fn jobs(&self) -> u8 {
+    pub(super) fn sessions_at_once(&self) -> u8 {
         self.jobs.unwrap_or(4)
     }
 

@@ -71,7 +71,8 @@ pub(super) async fn run(args: &ConvergeArgs, seeds: u32) -> anyhow::Result<Verdi
     let bar = std::io::stderr().is_terminal();
     let mut done = 0;
     loop {
-        while running.len() < usize::from(args.jobs()) && !interrupt.stop.is_cancelled() {
+        while running.len() < usize::from(args.sessions_at_once()) && !interrupt.stop.is_cancelled()
+        {
             let Some(args) = coming.next() else { break };
             // Awaited below, and ended with the set.
             running.spawn(one(args, interrupt.clone()));
@@ -82,7 +83,9 @@ pub(super) async fn run(args: &ConvergeArgs, seeds: u32) -> anyhow::Result<Verdi
         };
         let Some(session) = session else { break };
         done += 1;
-        summary.add(session??);
+        if let Some(session) = session?? {
+            summary.add(session);
+        }
         if bar {
             let left = started
                 .elapsed()
@@ -103,7 +106,7 @@ pub(super) async fn run(args: &ConvergeArgs, seeds: u32) -> anyhow::Result<Verdi
         write(file, &serde_json::to_string_pretty(&summary)?)?;
     }
     if interrupt.stop.is_cancelled() {
-        bail!("interrupted after {done} of {seeds} seeds");
+        bail!("interrupted; what is printed is only what was done of {seeds} seeds");
     }
     Ok(if summary.failed.is_empty() {
         Verdict::Fine
@@ -112,7 +115,8 @@ pub(super) async fn run(args: &ConvergeArgs, seeds: u32) -> anyhow::Result<Verdi
     })
 }
 
-async fn one(args: ConvergeArgs, interrupt: Interrupt) -> anyhow::Result<Session> {
+/// Runs one session; none is told of one that was interrupted, as it has not come to a verdict.
+async fn one(args: ConvergeArgs, interrupt: Interrupt) -> anyhow::Result<Option<Session>> {
     let (plan, _) = args.plan()?;
     let target = args.target().await?;
     let conduct = Conduct {
@@ -123,22 +127,18 @@ async fn one(args: ConvergeArgs, interrupt: Interrupt) -> anyhow::Result<Session
         progress: &|_, _| {},
     };
     let outcome = session::run(&target, &plan, &conduct).await?;
+    if outcome.interrupted {
+        return Ok(None);
+    }
     let edits = plan.steps.iter().filter(|step| step.is_edit()).count();
-    let findings = match outcome.interrupted {
-        true => Vec::new(),
-        false => outcome
-            .findings
-            .iter()
-            .map(|finding| finding.what.clone())
-            .collect(),
-    };
-    Ok(Session {
+    let findings = outcome.findings.iter();
+    Ok(Some(Session {
         workload: args.workload_name(),
-        findings,
+        findings: findings.map(|finding| finding.what.clone()).collect(),
         edits,
         faults: plan.steps.len() - edits,
         args,
-    })
+    }))
 }
 
 impl Summary {
@@ -202,6 +202,9 @@ impl ConvergeArgs {
     fn for_seed(&self, seed: u64) -> Self {
         let mut args = self.clone();
         args.seed = Some(seed);
+        args.seeds = None;
+        args.jobs = None;
+        args.json = None;
         args.ops = self.ops.or(Some(OPS_OF_MANY));
         if self.workload.is_empty() {
             let kinds = Workload::ALL.len() as u64 + 1;
@@ -220,18 +223,73 @@ impl ConvergeArgs {
 
     /// The command that runs this session alone.
     fn again(&self) -> String {
-        let mut command = format!(
-            "coscribe converge --seed {} --clients {} --ops {}",
-            self.seed.unwrap_or_default(),
-            self.clients,
-            self.ops.unwrap_or_default()
-        );
-        if let Some(url) = &self.url {
-            command += &format!(" --url {url} --protocol {}", self.protocol);
-        }
+        let mut words = vec!["coscribe converge".to_owned()];
+        let mut give = |name: &str, value: String| words.push(format!("--{name} {value}"));
+        give("seed", self.seed.unwrap_or_default().to_string());
+        give("clients", self.clients.to_string());
+        give("ops", self.ops.unwrap_or_default().to_string());
         if !self.workload.is_empty() {
-            command += &format!(" --workload {}", self.workload_name());
+            give("workload", self.workload_name());
         }
-        command
+        if let Some(kills) = self.kills {
+            give("kills", kills.to_string());
+        }
+        give("settle", self.settle.to_string());
+        give("verify", self.verify.clone());
+        if let Some(url) = &self.url {
+            give("url", quoted(url));
+            give("protocol", self.protocol.clone());
+        }
+        if let Some(export) = &self.export {
+            give("export", quoted(export));
+        }
+        for (name, given) in [
+            ("no-faults", self.no_faults),
+            ("echo-acknowledges", self.echo_acknowledges),
+        ] {
+            if given {
+                words.push(format!("--{name}"));
+            }
+        }
+        words.join(" ")
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ConvergeArgs,
+    }
+
+    fn parse(words: &str) -> ConvergeArgs {
+        let words = words.split(' ').map(|word| word.trim_matches('\''));
+        Line::parse_from(words).args
+    }
+
+    #[test]
+    fn a_session_that_failed_is_run_again_as_it_was() {
+        for flags in [
+            "--seeds 9 --jobs 2 --json file",
+            "--seeds 9 --workload map,text --no-faults --settle 0.5",
+            "--seeds 9 --kills 3 --ops 7 --clients 2 --verify durable",
+            "--seeds 9 --url ws://host:1/a --echo-acknowledges --export http://host:1/{document}",
+            "--seeds 9 --url ws://host:1 --protocol hocuspocus",
+        ] {
+            let session = parse(&format!("converge {flags}")).for_seed(8);
+            let again = session.again();
+            let alone = again.strip_prefix("coscribe ").unwrap();
+            assert_eq!(format!("{session:?}"), format!("{:?}", parse(alone)));
+        }
     }
 }
