@@ -134,6 +134,7 @@ macro_rules! targets {
 }
 
 targets!(
+    heads,
     frame,
     scan,
     apply,

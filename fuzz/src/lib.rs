@@ -5,6 +5,7 @@
 
 pub mod awareness;
 pub mod frame;
+pub mod heads;
 pub mod inputs;
 pub mod log;
 pub mod sets;
@@ -14,7 +15,8 @@ pub mod updates;
 pub type Body = fn(&[u8]);
 
 /// All targets by name; `fuzz_targets` has a file for each.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
+    ("heads", heads::heads),
     ("frame", frame::frame),
     ("scan", updates::scan_bytes),
     ("apply", updates::apply),

@@ -9,6 +9,7 @@
 //! [`Dialect`] tells a room which one a peer speaks. Nothing here panics, whatever the bytes.
 
 pub mod close;
+pub mod frame_heads;
 pub mod y_websocket;
 
 use bytes::Bytes;
