@@ -88,6 +88,7 @@ async fn appends(name: &str, durability: Durability, rooms: usize, docs: usize, 
                     epoch: None,
                     rows: vec![keystroke(written[next])],
                     title: None,
+                    marks: Vec::new(),
                 }
             })
             .collect()
@@ -178,6 +179,7 @@ async fn long_document(rows: &[NewRow], every: usize) {
                     epoch: None,
                     rows,
                     title: None,
+                    marks: Vec::new(),
                 }],
                 1,
             )
@@ -230,6 +232,7 @@ async fn start(documents: usize) {
             epoch: None,
             rows: vec![keystroke(1)],
             title: None,
+            marks: Vec::new(),
         })
         .collect();
     store.append(&batch, 1).await.expect("appended");

@@ -63,6 +63,7 @@ impl State {
             epoch: self.epoch,
             rows: sealed.rows.clone(),
             title: changed,
+            marks: Vec::new(),
         })));
         self.in_flight = Some(InFlight {
             row_count: sealed.rows.len() as u64,

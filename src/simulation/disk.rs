@@ -24,8 +24,8 @@ use crate::{
     converge::{random::Random, token::Contents},
     document::{id::DocId, replica::Replica, scan::ScanLimits},
     store::{
-        Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Seq, Store,
-        StoreError, memory::MemoryStore,
+        Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark,
+        MarkId, NewMark, Seq, Store, StoreError, memory::MemoryStore, sessions::Session,
     },
 };
 
@@ -329,6 +329,26 @@ impl Store for DiskStore {
 
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
         self.0.view().rows(doc, from, to).await
+    }
+
+    async fn sessions(&self, _: &DocId, _: Seq, _: u32) -> Result<Vec<Session>, StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn marks(&self, _: &DocId) -> Result<Vec<Mark>, StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn mark(&self, _: &DocId, _: NewMark) -> Result<Mark, StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn relabel(&self, _: &DocId, _: MarkId, _: &str) -> Result<Mark, StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn unmark(&self, _: &DocId, _: MarkId) -> Result<(), StoreError> {
+        Err(not_simulated())
     }
 
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {

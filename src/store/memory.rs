@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use super::{
     Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded,
-    LogRow, NewRow, NotWritable, Seq, Snapshot, Store, StoreError, Stored,
+    LogRow, Mark, MarkId, NewMark, NewRow, NotWritable, Seq, Snapshot, Store, StoreError, Stored,
+    sessions::{Session, sessions_of},
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -23,6 +24,8 @@ pub struct MemoryStore(Mutex<Contents>);
 #[derive(Debug, Default)]
 struct Contents {
     docs: BTreeMap<DocId, Document>,
+    /// The number of the last mark.
+    last_mark: MarkId,
     failure: Option<Failure>,
 }
 
@@ -33,6 +36,8 @@ struct Document {
     /// All rows since the first; row `n` is at `n - 1`.
     rows: Vec<NewRow>,
     snapshot: Option<Snapshot>,
+    /// By moment.
+    marks: Vec<Mark>,
     created_at: UnixMillis,
     edited_at: UnixMillis,
     trashed_at: Option<UnixMillis>,
@@ -86,6 +91,7 @@ impl Document {
             title: String::new(),
             rows: Vec::new(),
             snapshot: None,
+            marks: Vec::new(),
             created_at: now,
             edited_at: now,
             trashed_at: None,
@@ -125,6 +131,13 @@ impl Document {
                 row: row.clone(),
             })
             .collect()
+    }
+
+    fn marked(&mut self, id: MarkId, seq: Seq, mark: NewMark) -> Mark {
+        let mark = Mark { id, seq, mark };
+        let place = self.marks.partition_point(|before| before.seq <= seq);
+        self.marks.insert(place, mark.clone());
+        mark
     }
 
     fn record(&self, doc: &DocId) -> DocRecord {
@@ -175,6 +188,11 @@ fn append_entry(contents: &mut Contents, entry: &Append, now: UnixMillis) -> App
         .or_insert_with(|| Document::new(FIRST_EPOCH, now));
     if let Some(refusal) = document.refusal(entry.epoch) {
         return Appended::Refused(refusal);
+    }
+    let first = document.head_seq() + 1;
+    for (row, mark) in &entry.marks {
+        contents.last_mark += 1;
+        document.marked(contents.last_mark, first + *row as Seq, mark.clone());
     }
     document.rows.extend(entry.rows.iter().cloned());
     document.edited_at = now;
@@ -252,6 +270,63 @@ impl Store for MemoryStore {
             Some(document) if !document.deleted => Ok(document.rows_between(from, to)),
             _ => Err(StoreError::NotFound),
         }
+    }
+
+    async fn sessions(
+        &self,
+        doc: &DocId,
+        before: Seq,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let contents = self.contents();
+        let document = contents.docs.get(doc).filter(|document| !document.deleted);
+        let document = document.ok_or(StoreError::NotFound)?;
+        let rows = document.rows.iter().zip(1..);
+        let sessions = sessions_of(None, rows.map(|(row, seq)| (seq, &row.author, row.at)));
+        let newest = sessions.into_iter().rev();
+        Ok(newest
+            .filter(|session| session.from_seq < before)
+            .take(limit as usize)
+            .collect())
+    }
+
+    async fn marks(&self, doc: &DocId) -> Result<Vec<Mark>, StoreError> {
+        let contents = self.contents();
+        let document = contents.docs.get(doc);
+        Ok(document
+            .map(|found| found.marks.clone())
+            .unwrap_or_default())
+    }
+
+    async fn mark(&self, doc: &DocId, mark: NewMark) -> Result<Mark, StoreError> {
+        let mut contents = self.writable()?;
+        contents.last_mark += 1;
+        let id = contents.last_mark;
+        let document = contents.docs.get_mut(doc).ok_or(StoreError::NotFound)?;
+        match document.state() {
+            DocState::Live => {
+                let head = document.head_seq();
+                Ok(document.marked(id, head, mark))
+            }
+            other => Err(StoreError::WrongState(other)),
+        }
+    }
+
+    async fn relabel(&self, doc: &DocId, id: MarkId, label: &str) -> Result<Mark, StoreError> {
+        let mut contents = self.writable()?;
+        let document = contents.docs.get_mut(doc).ok_or(StoreError::NotFound)?;
+        let mark = document.marks.iter_mut().find(|mark| mark.id == id);
+        let mark = mark.ok_or(StoreError::NotFound)?;
+        label.clone_into(&mut mark.mark.label);
+        Ok(mark.clone())
+    }
+
+    async fn unmark(&self, doc: &DocId, id: MarkId) -> Result<(), StoreError> {
+        let mut contents = self.writable()?;
+        let document = contents.docs.get_mut(doc).ok_or(StoreError::NotFound)?;
+        let place = document.marks.iter().position(|mark| mark.id == id);
+        document.marks.remove(place.ok_or(StoreError::NotFound)?);
+        Ok(())
     }
 
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {

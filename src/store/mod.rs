@@ -11,10 +11,13 @@
 //! 5. `load` sees snapshot and tail of one moment.
 //! 6. `compact` either replaces rows up to `seq` by the snapshot and a history segment, or changes nothing.
 //! 7. What `load` shows after a start is as durable as a commit, also when the last process was killed inside of one.
-//! 8. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
+//! 8. A mark of an `append` is there when, and only when, the row that it belongs to is.
+//! 9. Sessions cover every row of the log once, and follow from its rows alone.
+//! 10. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
 
 pub mod history_segment;
 pub mod memory;
+pub mod sessions;
 pub mod sqlite;
 
 use std::{str::FromStr, sync::Arc};
@@ -22,6 +25,7 @@ use std::{str::FromStr, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::sessions::Session;
 use crate::{
     clock::UnixMillis,
     document::{ClientId, id::DocId},
@@ -86,6 +90,44 @@ pub struct Append {
     pub rows: Vec<NewRow>,
     /// The new title, when these rows change it: a projection for lists and search.
     pub title: Option<String>,
+    /// Marks on some of these rows, each with the place of its row in `rows`.
+    pub marks: Vec<(usize, NewMark)>,
+}
+
+/// Number of a mark; never given twice.
+pub type MarkId = u64;
+
+/// What a mark says of a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkKind {
+    /// Somebody named this state.
+    Named,
+    /// This row brought an earlier state back, or a part of one.
+    Restore,
+}
+
+/// A mark that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMark {
+    pub kind: MarkKind,
+    /// What somebody called it; for a restore, what was restored, in words.
+    pub label: String,
+    pub author: Arc<str>,
+    pub at: UnixMillis,
+    /// For a restore, the moment that was brought back.
+    pub source_seq: Option<Seq>,
+    /// For a restore, whose text it brought back (`document::history::authorship`); else empty.
+    pub origins: Bytes,
+}
+
+/// A mark on a moment of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub id: MarkId,
+    /// The moment: the state after this row.
+    pub seq: Seq,
+    pub mark: NewMark,
 }
 
 /// What became of one [`Append`].
@@ -248,6 +290,23 @@ pub trait Store: Send + Sync + 'static {
     /// All rows of the log and of history from `from` up to and including `to` (or the head, when that is less), in order.
     /// Also of a trashed or quarantined document; `NotFound` when there is no record or it is deleted.
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError>;
+
+    /// The sessions that begin before row `before`, newest first, at most `limit`. Costs no more for a longer log. `NotFound`
+    /// when there is no record or it is deleted.
+    async fn sessions(
+        &self,
+        doc: &DocId,
+        before: Seq,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+    /// All marks of a document, by moment. Nothing where there is no document.
+    async fn marks(&self, doc: &DocId) -> Result<Vec<Mark>, StoreError>;
+    /// Marks the present state of a live document.
+    async fn mark(&self, doc: &DocId, mark: NewMark) -> Result<Mark, StoreError>;
+    /// Gives a mark another label. `NotFound` when the document has no such mark.
+    async fn relabel(&self, doc: &DocId, id: MarkId, label: &str) -> Result<Mark, StoreError>;
+    /// Takes a mark away; its moment stays. `NotFound` when the document has no such mark.
+    async fn unmark(&self, doc: &DocId, id: MarkId) -> Result<(), StoreError>;
 
     /// Puts a live or trashed document under quarantine: it is not loaded any more, and nothing of it is lost.
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError>;

@@ -22,6 +22,7 @@ pub fn entry(name: &str, epoch: Option<Epoch>, rows: Vec<NewRow>) -> Append {
         epoch,
         rows,
         title: None,
+        marks: Vec::new(),
     }
 }
 

@@ -57,4 +57,7 @@ clauses!(
     search_finds_literal_text_in_any_case,
     appends_and_compactions_at_once_lose_nothing,
     the_probe_says_that_all_is_well,
+    sessions_are_the_same_before_and_after_folding,
+    the_present_is_named_renamed_and_unnamed,
+    a_mark_of_an_append_is_there_when_its_row_is,
 );

@@ -3,12 +3,13 @@
 use std::fs;
 
 use coscribe::store::{
-    Compaction, Durability, Snapshot, Store, StoreError,
+    Compaction, Durability, Seq, Snapshot, Store, StoreError,
     sqlite::{OpenError, SqliteOptions, SqliteStore},
 };
 use sqlx::Connection;
 
 use crate::{
+    contract::history::{sessions, written},
     fixture::{Folder, Typing, add, doc, entry, live},
     sqlite_inspect::{assert_sound, fill},
 };
@@ -332,4 +333,38 @@ async fn the_log_file_stays_bounded_under_steady_writes() {
         !folder.data_dir().join("coscribe.db-wal").exists(),
         "a closed store leaves one file"
     );
+}
+
+#[tokio::test]
+async fn history_of_a_version_that_knew_no_sessions_has_them_all_the_same() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let rows = written("abcdefgh");
+    store.append(&[entry("a", None, rows)], 5).await.unwrap();
+    let compact = async |seq, text: &str| {
+        let snapshot = Snapshot {
+            seq,
+            bytes: Typing::of(text).state().into(),
+        };
+        let compaction = Compaction {
+            doc: doc("a"),
+            epoch: 1,
+            snapshot,
+        };
+        assert!(store.compact(compaction).await.unwrap());
+    };
+    compact(5, "abcde").await;
+    let wanted = sessions(&store, Seq::MAX, 100).await;
+    let mut meddler = folder.meddle().await;
+    let forget = "DELETE FROM sessions";
+    sqlx::query(forget).execute(&mut meddler).await.unwrap();
+    assert_eq!(sessions(&store, Seq::MAX, 100).await, wanted);
+    compact(7, "abcdefg").await;
+    assert_eq!(sessions(&store, Seq::MAX, 100).await, wanted);
+    let stored: i64 = sqlx::query_scalar("SELECT max(to_seq) FROM sessions")
+        .fetch_one(&mut meddler)
+        .await
+        .unwrap();
+    assert_eq!(stored, 7);
+    store.close().await.unwrap();
 }

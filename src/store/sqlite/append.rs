@@ -12,13 +12,17 @@ use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::Sqlite
 use super::{
     error::failed,
     heads::{Head, Heads},
+    marks,
     row_key::{DocKey, MAX_SEQ, row_crc, row_key},
     writer::Writer,
 };
 use crate::{
     clock::UnixMillis,
     document::id::DocId,
-    store::{Append, Appended, DocState, Epoch, FIRST_EPOCH, NewRow, NotWritable, StoreError},
+    store::{
+        Append, Appended, DocState, Epoch, FIRST_EPOCH, NewMark, NewRow, NotWritable, Seq,
+        StoreError,
+    },
 };
 
 /// Rows per statement. A prepared statement for each; the rest of a batch takes the smallest into which it fits.
@@ -70,6 +74,7 @@ struct Plan<'a> {
     documents: Vec<PlannedDocument<'a>>,
     rows: Vec<PlannedRow<'a>>,
     titles: Vec<(DocKey, &'a DocId, &'a str)>,
+    marks: Vec<(DocKey, Seq, &'a NewMark)>,
 }
 
 struct PlannedDocument<'a> {
@@ -95,6 +100,7 @@ impl<'a> Plan<'a> {
             documents: Vec::new(),
             rows: Vec::with_capacity(rows),
             titles: Vec::new(),
+            marks: Vec::new(),
         };
         for entry in batch {
             let answer = plan.entry(entry, heads)?;
@@ -165,6 +171,10 @@ impl<'a> Plan<'a> {
 
     fn rows(&mut self, entry: &'a Append, head: &mut Head) -> Result<(), StoreError> {
         let last = entry.rows.len().saturating_sub(1);
+        let first = head.seq + 1;
+        let marks = entry.marks.iter();
+        self.marks
+            .extend(marks.map(|(row, mark)| (head.key, first + *row as Seq, mark)));
         for (place, row) in entry.rows.iter().enumerate() {
             head.seq += 1;
             if head.seq > MAX_SEQ {
@@ -193,6 +203,7 @@ impl<'a> Plan<'a> {
         (1..=largest).contains(&self.rows.len())
             && self.documents.is_empty()
             && self.titles.is_empty()
+            && self.marks.is_empty()
     }
 
     async fn write(&self, conn: &mut SqliteConnection, now: UnixMillis) -> Result<(), StoreError> {
@@ -217,6 +228,9 @@ impl<'a> Plan<'a> {
                 .execute(&mut *conn)
                 .await
                 .map_err(failed)?;
+        }
+        for (key, seq, mark) in &self.marks {
+            marks::insert(conn, *key, *seq, mark).await?;
         }
         Ok(())
     }

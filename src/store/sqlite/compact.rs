@@ -15,10 +15,12 @@ use super::{
     error::failed,
     load::{self, Packed, Record},
     row_key::{blob_crc, row_key},
+    sessions,
 };
 use crate::store::{
     Compaction, DocState, LogRow, Seq, StoreError,
     history_segment::{self, Segment},
+    sessions::Session,
 };
 
 /// Raw bytes in a segment, at most (but for a single larger row). Reading one moment of a document unpacks one segment.
@@ -71,6 +73,8 @@ pub(super) async fn compact(
 /// What is folded: the rows, and the segments that are packed again with them.
 struct Fold {
     record: Record,
+    /// The sessions of the rows that are folded, from the last that was written on.
+    sessions: Vec<Session>,
     segments: Vec<Packed>,
     rows: Vec<LogRow>,
 }
@@ -85,6 +89,7 @@ struct PackedFold {
     folded: Seq,
     snapshot: Vec<u8>,
     segments: Vec<Segment>,
+    sessions: Vec<Session>,
 }
 
 /// How far history and snapshot reach; 0 where there is none.
@@ -119,9 +124,11 @@ async fn read(store: &SqliteStore, compaction: &Compaction) -> Result<Option<Fol
         Some(from) => load::segments(&mut read, &record, from, reach.history).await?,
         None => Vec::new(),
     };
+    let sessions = sessions::continued(&mut read, &record, reach.history, &rows).await?;
     read.commit().await.map_err(failed)?;
     Ok(Some(Fold {
         record,
+        sessions,
         segments,
         rows,
     }))
@@ -211,6 +218,7 @@ impl Fold {
             from,
             snapshot,
             segments,
+            sessions: self.sessions,
         })
     }
 }
@@ -251,6 +259,7 @@ impl PackedFold {
                 self.write_segment(conn, segment).await?;
             }
             self.delete(conn, DELETE_ROWS, self.folded + 1, seq).await?;
+            sessions::write(conn, record.key, &self.sessions).await?;
         }
         sqlx::query(UPDATE_SIZE)
             .bind(row_key(record.key, seq + 1))

@@ -66,12 +66,15 @@ pub(super) async fn list(
 }
 
 /// A record and its key in the tables.
-struct Found {
-    key: i64,
-    record: DocRecord,
+pub(super) struct Found {
+    pub(super) key: i64,
+    pub(super) record: DocRecord,
 }
 
-async fn find(conn: &mut SqliteConnection, doc: &DocId) -> Result<Option<Found>, StoreError> {
+pub(super) async fn find(
+    conn: &mut SqliteConnection,
+    doc: &DocId,
+) -> Result<Option<Found>, StoreError> {
     let row = sqlx::query(SELECT_ONE)
         .bind(doc.as_str().to_owned())
         .fetch_optional(conn)
@@ -189,7 +192,9 @@ const BURY: &str = "
     UPDATE documents SET deleted_at = ?, title = '', search_key = '', quarantine_reason = NULL WHERE id = ?";
 const DELETE_ROWS: &str = "DELETE FROM updates WHERE key BETWEEN ? AND ?";
 const DELETE_HISTORY: &str = "DELETE FROM history WHERE key BETWEEN ? AND ?";
+const DELETE_SESSIONS: &str = "DELETE FROM sessions WHERE key BETWEEN ? AND ?";
 const DELETE_SNAPSHOT: &str = "DELETE FROM snapshots WHERE doc = ?";
+const DELETE_MARKS: &str = "DELETE FROM marks WHERE doc = ?";
 
 /// Removes the bytes and answers about how many pages that were. What is freed is overwritten with zeros.
 pub(super) async fn delete(
@@ -207,7 +212,9 @@ pub(super) async fn delete(
         let (first, last) = (row_key(key, 0), row_key(key, Seq::MAX));
         run(conn, sqlx::query(DELETE_ROWS).bind(first).bind(last)).await?;
         run(conn, sqlx::query(DELETE_HISTORY).bind(first).bind(last)).await?;
+        run(conn, sqlx::query(DELETE_SESSIONS).bind(first).bind(last)).await?;
         run(conn, sqlx::query(DELETE_SNAPSHOT).bind(key)).await?;
+        run(conn, sqlx::query(DELETE_MARKS).bind(key)).await?;
         run(conn, sqlx::query(RESET_HEAD).bind(key).bind(now)).await?;
         run(conn, sqlx::query(BURY).bind(now).bind(key)).await
     })
@@ -265,7 +272,7 @@ async fn changed(
     outcome
 }
 
-fn in_state(found: Option<Found>, allowed: &[DocState]) -> Result<i64, StoreError> {
+pub(super) fn in_state(found: Option<Found>, allowed: &[DocState]) -> Result<i64, StoreError> {
     match found {
         None => Err(StoreError::NotFound),
         Some(Found { key, record }) if allowed.contains(&record.state) => Ok(key),

@@ -12,9 +12,11 @@ mod heads;
 pub mod inspect;
 mod keeper;
 mod load;
+mod marks;
 mod names;
 mod open;
 mod row_key;
+mod sessions;
 mod watch;
 mod writer;
 
@@ -34,8 +36,8 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use self::open::{DATABASE_FILE, LOCK_FILE, OpenError};
 use self::{keeper::Keeper, names::Names, writer::Writer};
 use super::{
-    Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Seq, Store,
-    StoreError,
+    Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark, MarkId,
+    NewMark, Seq, Store, StoreError, sessions::Session,
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -166,6 +168,37 @@ impl Store for SqliteStore {
 
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
         self.noted(load::rows(&self.readers, doc, from, to).await)
+    }
+
+    async fn sessions(
+        &self,
+        doc: &DocId,
+        before: Seq,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.noted(sessions::sessions(&self.readers, doc, before, limit).await)
+    }
+
+    async fn marks(&self, doc: &DocId) -> Result<Vec<Mark>, StoreError> {
+        self.noted(marks::marks(&self.readers, doc).await)
+    }
+
+    async fn mark(&self, doc: &DocId, mark: NewMark) -> Result<Mark, StoreError> {
+        let mut writer = self.writer().await?;
+        let outcome = marks::mark(&mut writer, doc, mark).await;
+        self.noted(outcome)
+    }
+
+    async fn relabel(&self, doc: &DocId, id: MarkId, label: &str) -> Result<Mark, StoreError> {
+        let mut writer = self.writer().await?;
+        let outcome = marks::relabel(&mut writer, doc, id, label).await;
+        self.noted(outcome)
+    }
+
+    async fn unmark(&self, doc: &DocId, id: MarkId) -> Result<(), StoreError> {
+        let mut writer = self.writer().await?;
+        let outcome = marks::unmark(&mut writer, doc, id).await;
+        self.noted(outcome)
     }
 
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {

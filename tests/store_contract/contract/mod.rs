@@ -1,11 +1,12 @@
 //! The clauses, each over any store.
 
 mod documents;
+pub(crate) mod history;
 mod log;
 
 use coscribe::store::{Compaction, Snapshot};
 
-pub use self::{documents::*, log::*};
+pub use self::{documents::*, history::*, log::*};
 use crate::fixture::doc;
 
 fn compaction(name: &str, epoch: u32, seq: u64, bytes: Vec<u8>) -> Compaction {

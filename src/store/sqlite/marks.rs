@@ -1,0 +1,166 @@
+//! Marks on moments: named versions and restores.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    documents::{Found, find, in_state},
+    error::failed,
+    row_key::{DocKey, unsigned},
+    writer::Writer,
+};
+use crate::{
+    document::id::DocId,
+    store::{DocState, Mark, MarkId, MarkKind, NewMark, Seq, StoreError},
+};
+
+const SELECT_MARKS: &str = "
+    SELECT m.id, m.seq, m.kind, m.label, m.author, m.at, m.source_seq, m.origins
+    FROM marks m JOIN documents d ON d.id = m.doc WHERE d.name = ? ORDER BY m.seq, m.id";
+const SELECT_MARK: &str = "
+    SELECT id, seq, kind, label, author, at, source_seq, origins FROM marks WHERE id = ? AND doc = ?";
+const INSERT_MARK: &str = "
+    INSERT INTO marks (doc, seq, kind, label, author, at, source_seq, origins)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+const UPDATE_LABEL: &str = "UPDATE marks SET label = ? WHERE id = ? AND doc = ?";
+const DELETE_MARK: &str = "DELETE FROM marks WHERE id = ? AND doc = ?";
+
+/// See `Store::marks`.
+pub(super) async fn marks(readers: &SqlitePool, doc: &DocId) -> Result<Vec<Mark>, StoreError> {
+    let rows = sqlx::query(SELECT_MARKS)
+        .bind(doc.as_str().to_owned())
+        .fetch_all(readers)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(of_row).collect()
+}
+
+fn of_row(row: &SqliteRow) -> Result<Mark, StoreError> {
+    let source: Option<i64> = row.get(6);
+    let origins: Option<Vec<u8>> = row.get(7);
+    Ok(Mark {
+        id: unsigned(row.get(0))?,
+        seq: unsigned(row.get(1))?,
+        mark: NewMark {
+            kind: match row.get(2) {
+                "named" => MarkKind::Named,
+                "restore" => MarkKind::Restore,
+                other => {
+                    return Err(StoreError::Damaged(format!("a mark of the kind {other}")));
+                }
+            },
+            label: row.get(3),
+            author: row.get::<&str, _>(4).into(),
+            at: row.get(5),
+            source_seq: source.map(unsigned).transpose()?,
+            origins: origins.map(Bytes::from).unwrap_or_default(),
+        },
+    })
+}
+
+/// Writes a mark on a row of the same transaction, or on one that is there.
+pub(super) async fn insert(
+    conn: &mut SqliteConnection,
+    key: DocKey,
+    seq: Seq,
+    mark: &NewMark,
+) -> Result<MarkId, StoreError> {
+    let kind = match mark.kind {
+        MarkKind::Named => "named",
+        MarkKind::Restore => "restore",
+    };
+    let origins = (!mark.origins.is_empty()).then(|| mark.origins.to_vec());
+    let id = sqlx::query_scalar(INSERT_MARK)
+        .bind(key)
+        .bind(seq.cast_signed())
+        .bind(kind)
+        .bind(mark.label.clone())
+        .bind(Arc::clone(&mark.author))
+        .bind(mark.at)
+        .bind(mark.source_seq.map(u64::cast_signed))
+        .bind(origins)
+        .fetch_one(conn)
+        .await
+        .map_err(failed)?;
+    unsigned(id)
+}
+
+/// See `Store::mark`.
+pub(super) async fn mark(
+    writer: &mut Writer,
+    doc: &DocId,
+    mark: NewMark,
+) -> Result<Mark, StoreError> {
+    writer.begin().await?;
+    let outcome = async {
+        let found = find(&mut writer.conn, doc).await?;
+        let head = found.as_ref().map_or(0, |found| found.record.head_seq);
+        let key = in_state(found, &[DocState::Live])?;
+        let id = insert(&mut writer.conn, key, head, &mark).await?;
+        Ok(Mark {
+            id,
+            seq: head,
+            mark,
+        })
+    }
+    .await;
+    writer.end(outcome).await
+}
+
+/// See `Store::relabel`.
+pub(super) async fn relabel(
+    writer: &mut Writer,
+    doc: &DocId,
+    id: MarkId,
+    label: &str,
+) -> Result<Mark, StoreError> {
+    writer.begin().await?;
+    let outcome = async {
+        let key = key_of(&mut writer.conn, doc).await?;
+        sqlx::query(UPDATE_LABEL)
+            .bind(label.to_owned())
+            .bind(id.cast_signed())
+            .bind(key)
+            .execute(&mut writer.conn)
+            .await
+            .map_err(failed)?;
+        let row = sqlx::query(SELECT_MARK)
+            .bind(id.cast_signed())
+            .bind(key)
+            .fetch_optional(&mut writer.conn)
+            .await
+            .map_err(failed)?;
+        of_row(&row.ok_or(StoreError::NotFound)?)
+    }
+    .await;
+    writer.end(outcome).await
+}
+
+/// See `Store::unmark`.
+pub(super) async fn unmark(writer: &mut Writer, doc: &DocId, id: MarkId) -> Result<(), StoreError> {
+    writer.begin().await?;
+    let outcome = async {
+        let key = key_of(&mut writer.conn, doc).await?;
+        let done = sqlx::query(DELETE_MARK)
+            .bind(id.cast_signed())
+            .bind(key)
+            .execute(&mut writer.conn)
+            .await
+            .map_err(failed)?;
+        match done.rows_affected() {
+            0 => Err(StoreError::NotFound),
+            _ => Ok(()),
+        }
+    }
+    .await;
+    writer.end(outcome).await
+}
+
+async fn key_of(conn: &mut SqliteConnection, doc: &DocId) -> Result<DocKey, StoreError> {
+    let found = find(conn, doc).await?;
+    found
+        .map(|Found { key, .. }| key)
+        .ok_or(StoreError::NotFound)
+}

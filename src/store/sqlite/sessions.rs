@@ -1,0 +1,146 @@
+//! Sessions as they are stored: written when their rows are folded, continued over the rows that are not.
+
+use std::sync::Arc;
+
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    error::failed,
+    load::{self, Record},
+    row_key::{DocKey, row_key, seq_of, unsigned},
+};
+use crate::{
+    document::id::DocId,
+    store::{
+        DocState, LogRow, Seq, StoreError,
+        sessions::{Session, sessions_of},
+    },
+};
+
+const SELECT_PAGE: &str = "
+    SELECT key, to_seq, from_at, to_at, authors FROM sessions
+    WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?";
+/// Rows that no session covers yet, without their bytes.
+const SELECT_TAIL: &str = "
+    SELECT key, author, at FROM updates WHERE key BETWEEN ? AND ? ORDER BY key";
+const REPLACE_SESSION: &str =
+    "REPLACE INTO sessions (key, to_seq, from_at, to_at, authors) VALUES (?, ?, ?, ?, ?)";
+
+/// See `Store::sessions`.
+pub(super) async fn sessions(
+    readers: &SqlitePool,
+    doc: &DocId,
+    before: Seq,
+    limit: u32,
+) -> Result<Vec<Session>, StoreError> {
+    let mut read = readers.begin().await.map_err(failed)?;
+    let record = load::record(&mut read, doc).await?;
+    let record = record.filter(|record| record.state != DocState::Deleted);
+    let record = record.ok_or(StoreError::NotFound)?;
+    let last = page(&mut read, record.key, Seq::MAX, 1).await?.pop();
+    let mut newest = unfolded(&mut read, &record, last).await?;
+    newest.reverse();
+    newest.retain(|session| session.from_seq < before);
+    let from = newest.last().map_or(before, |session| session.from_seq);
+    newest.truncate(limit as usize);
+    let missing = limit - newest.len() as u32;
+    newest.extend(page(&mut read, record.key, from, missing).await?);
+    read.commit().await.map_err(failed)?;
+    Ok(newest)
+}
+
+/// The last stored session and all that come after it.
+async fn unfolded(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    last: Option<Session>,
+) -> Result<Vec<Session>, StoreError> {
+    let from = last.as_ref().map_or(1, |session| session.to_seq + 1);
+    let rows = sqlx::query(SELECT_TAIL)
+        .bind(row_key(record.key, from))
+        .bind(row_key(record.key, record.head_seq))
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed)?;
+    let tail: Vec<(Seq, Arc<str>, i64)> = rows
+        .iter()
+        .map(|row| (seq_of(row.get(0)), row.get::<&str, _>(1).into(), row.get(2)))
+        .collect();
+    if from <= record.head_seq && tail.first().is_none_or(|(seq, ..)| *seq != from) {
+        // Folded by a version that wrote no sessions: they follow from the rows.
+        let rows = load::all_rows(conn, record, from, record.head_seq).await?;
+        return Ok(sessions_of(last, rows.iter().map(moment)));
+    }
+    let tail = tail.iter().map(|(seq, author, at)| (*seq, author, *at));
+    Ok(sessions_of(last, tail))
+}
+
+fn moment(LogRow { seq, row }: &LogRow) -> (Seq, &Arc<str>, i64) {
+    (*seq, &row.author, row.at)
+}
+
+/// The sessions of rows that are being folded, from the last stored one on. `history` is how far history reaches, `rows`
+/// what is added to it.
+pub(super) async fn continued(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    history: Seq,
+    rows: &[LogRow],
+) -> Result<Vec<Session>, StoreError> {
+    let last = page(conn, record.key, Seq::MAX, 1).await?.pop();
+    let reach = last.as_ref().map_or(0, |session| session.to_seq);
+    let older = load::all_rows(conn, record, reach + 1, history).await?;
+    Ok(sessions_of(last, older.iter().chain(rows).map(moment)))
+}
+
+/// Writes sessions, in the place of those that begin with the same row.
+pub(super) async fn write(
+    conn: &mut SqliteConnection,
+    key: DocKey,
+    sessions: &[Session],
+) -> Result<(), StoreError> {
+    for session in sessions {
+        let authors: Vec<&str> = session.authors.iter().map(Arc::as_ref).collect();
+        let authors =
+            serde_json::to_string(&authors).map_err(|error| StoreError::Other(error.into()))?;
+        sqlx::query(REPLACE_SESSION)
+            .bind(row_key(key, session.from_seq))
+            .bind(session.to_seq.cast_signed())
+            .bind(session.from_at)
+            .bind(session.to_at)
+            .bind(authors)
+            .execute(&mut *conn)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Stored sessions that begin before a row, newest first.
+async fn page(
+    conn: &mut SqliteConnection,
+    key: DocKey,
+    before: Seq,
+    limit: u32,
+) -> Result<Vec<Session>, StoreError> {
+    let rows = sqlx::query(SELECT_PAGE)
+        .bind(row_key(key, 0))
+        .bind(row_key(key, before) - 1)
+        .bind(limit)
+        .fetch_all(conn)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(of_row).collect()
+}
+
+fn of_row(row: &SqliteRow) -> Result<Session, StoreError> {
+    let authors: Vec<String> = serde_json::from_str(row.get(4))
+        .map_err(|error| StoreError::Damaged(format!("the authors of a session: {error}")))?;
+    Ok(Session {
+        from_seq: seq_of(row.get(0)),
+        to_seq: unsigned(row.get(1))?,
+        from_at: row.get(2),
+        to_at: row.get(3),
+        authors: authors.into_iter().map(Arc::from).collect(),
+    })
+}
