@@ -89,6 +89,7 @@ async fn appends(name: &str, durability: Durability, rooms: usize, docs: usize, 
                     rows: vec![keystroke(written[next])],
                     title: None,
                     marks: Vec::new(),
+                    people: Vec::new(),
                 }
             })
             .collect()
@@ -180,6 +181,7 @@ async fn long_document(rows: &[NewRow], every: usize) {
                     rows,
                     title: None,
                     marks: Vec::new(),
+                    people: Vec::new(),
                 }],
                 1,
             )
@@ -233,6 +235,7 @@ async fn start(documents: usize) {
             rows: vec![keystroke(1)],
             title: None,
             marks: Vec::new(),
+            people: Vec::new(),
         })
         .collect();
     store.append(&batch, 1).await.expect("appended");

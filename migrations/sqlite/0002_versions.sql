@@ -28,3 +28,10 @@ CREATE TABLE marks (
 ) STRICT;
 
 CREATE INDEX marks_of_document ON marks (doc, seq);
+
+-- What authors call themselves, as they last said while they wrote.
+CREATE TABLE people (
+    author TEXT PRIMARY KEY,
+    name   TEXT NOT NULL,
+    color  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

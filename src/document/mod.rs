@@ -11,6 +11,8 @@ mod cut;
 pub mod id;
 pub mod id_set;
 pub mod ids;
+pub mod moment;
+pub mod provenance;
 pub mod ready;
 pub mod replica;
 pub mod scan;

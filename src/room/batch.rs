@@ -10,14 +10,14 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::event::{PeerId, RenameError};
+use super::event::{self, EditError, PeerId, RenameError};
 use crate::{
     clock::UnixMillis,
     document::{
         ClientId, Clock, id_set::IdRange, replica::Applied, scan::Scan, splice::splice,
         state_vector::StateVector,
     },
-    store::NewRow,
+    store::{NewMark, NewRow, Person, Seq},
 };
 
 /// A peer or command that wants something of the state, to be answered when the state is durable.
@@ -42,6 +42,19 @@ pub struct Batch {
     pub echoes: Vec<(PeerId, Bytes)>,
     pub asks: Vec<Ask>,
     pub renames: Vec<oneshot::Sender<Result<(), RenameError>>>,
+    /// Edits of the server's own, each the only thing in its row.
+    pub edits: Vec<OwnEdit>,
+    /// What authors call themselves.
+    pub people: Vec<Person>,
+}
+
+/// An edit that did not come from a peer, and who waits for it.
+#[derive(Debug)]
+pub struct OwnEdit {
+    /// The client that wrote it, and nothing else in this batch.
+    pub client_id: ClientId,
+    pub mark: Option<NewMark>,
+    pub reply: oneshot::Sender<Result<Seq, EditError>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +74,9 @@ pub struct Sealed {
     pub updates: Vec<Bytes>,
     /// Per client the first clock that is new.
     pub floor: Vec<(ClientId, Clock)>,
+    pub marks: Vec<(usize, NewMark)>,
+    /// Who waits for which of the rows.
+    pub edited: Vec<(usize, oneshot::Sender<Result<Seq, EditError>>)>,
 }
 
 impl Batch {
@@ -98,6 +114,16 @@ impl Batch {
         });
     }
 
+    /// Remembers what an author of this batch calls themselves.
+    pub fn introduce(&mut self, author: &Arc<str>, person: Option<event::Person>) {
+        self.people.retain(|known| known.author != *author);
+        self.people.extend(person.map(|person| Person {
+            author: author.clone(),
+            name: person.name,
+            color: person.color,
+        }));
+    }
+
     /// The accepted updates, in an order in which they can be applied.
     pub fn parts(&self) -> Vec<Bytes> {
         self.rows
@@ -133,6 +159,14 @@ impl Batch {
             };
             rows.extend(joined(&row.parts).into_iter().map(new));
         }
+        let (mut marks, mut edited) = (Vec::new(), Vec::new());
+        for edit in self.edits.drain(..) {
+            // Should a row of it have become several, the moment is that of the last.
+            let place = rows.iter().rposition(|row| row.client_id == edit.client_id);
+            let place = place.unwrap_or_default();
+            marks.extend(edit.mark.map(|mark| (place, mark)));
+            edited.push((place, edit.reply));
+        }
         let parts: SmallVec<[Bytes; 4]> = rows.iter().map(|row| row.bytes.clone()).collect();
         floor.sort_unstable();
         floor.dedup_by_key(|(client, _)| *client);
@@ -140,6 +174,8 @@ impl Batch {
             updates: joined(&parts),
             rows,
             floor,
+            marks,
+            edited,
         }
     }
 }

@@ -53,7 +53,7 @@ impl State {
         self.batch += 1;
         let asks = std::mem::take(&mut batch.asks);
         let bytes = batch.bytes;
-        let sealed = batch.seal();
+        let mut sealed = batch.seal();
         let answers = self.encode_answers(asks, &sealed.floor);
         let title = self.replica.title();
         let changed = (title != self.title).then(|| title.clone());
@@ -63,7 +63,8 @@ impl State {
             epoch: self.epoch,
             rows: sealed.rows.clone(),
             title: changed,
-            marks: Vec::new(),
+            marks: std::mem::take(&mut sealed.marks),
+            people: batch.people,
         })));
         self.in_flight = Some(InFlight {
             row_count: sealed.rows.len() as u64,
@@ -167,6 +168,11 @@ impl State {
         }
         for (id, count) in batch.acks {
             self.acknowledge(id, count);
+        }
+        let first = self.head_seq + 1 - batch.row_count;
+        for (row, reply) in batch.sealed.edited {
+            // Whoever asked may have gone away meanwhile.
+            reply.send(Ok(first + row as u64)).ok();
         }
         for reply in batch.renames {
             // Whoever asked may have gone away meanwhile.

@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use super::{compaction::Folded, outbox::Outbox};
 use crate::{
     clock::UnixMillis,
-    document::awareness::Millis,
+    document::{ClientId, awareness::Millis},
     protocol::{ClientMessage, Dialect, close::Close},
-    store::{Append, Appended, Epoch, Loaded, StoreError},
+    store::{Append, Appended, Epoch, Loaded, NewMark, Seq, StoreError},
 };
 
 /// One connection of one client to one document. Never used twice while the process lives.
@@ -81,6 +81,16 @@ pub enum Command {
         client: u32,
         reply: oneshot::Sender<Result<(), RenameError>>,
     },
+    /// Apply an update that the server made, as its own row of the log; answered with the number of that row when it is
+    /// durable. An update that brings nothing new is answered with the number of the last row.
+    Edit {
+        update: Bytes,
+        author: Arc<str>,
+        /// The client that the update's structs are of: a fresh one.
+        client: ClientId,
+        mark: Option<NewMark>,
+        reply: oneshot::Sender<Result<Seq, EditError>>,
+    },
     /// Who is here, by their awareness states.
     People(oneshot::Sender<Vec<Person>>),
     /// Close every peer; the document was trashed or deleted.
@@ -95,6 +105,20 @@ pub enum RenameError {
     NotWritable,
     #[error("the title could not be changed")]
     Failed,
+}
+
+/// Why an edit of the server's own was not made. Nothing of it was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    #[error("the document can not be written to")]
+    NotWritable,
+    /// The update refers to what the document does not hold.
+    #[error("the edit was made for another state of the document")]
+    NotReady,
+    #[error("the edit was not accepted: {0}")]
+    Refused(String),
+    #[error("storing fails: {0}")]
+    NotStoring(Arc<str>),
 }
 
 /// Somebody in a document, as they call themselves.

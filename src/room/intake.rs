@@ -5,13 +5,10 @@
 //! lose content that comes out of order. What is not ready waits here, outside yrs, and is neither logged nor
 //! acknowledged. One request for all that we miss makes a well-behaved client send it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::{
-    event::{Now, PeerId, RenameError},
+    event::{Now, PeerId},
     peer::Parked,
     state::State,
 };
@@ -30,7 +27,7 @@ use crate::{
 const MAX_FOREIGN_JUMP: u32 = 1 << 20;
 
 /// What became of a document message.
-enum Intake {
+pub(super) enum Intake {
     /// All of it is in the replica: acknowledged with the batch that covers it.
     Whole,
     /// Nothing in it was new.
@@ -206,7 +203,7 @@ impl State {
         }
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         scan: &Scan,
         update: &Bytes,
@@ -250,6 +247,14 @@ impl State {
         }
         let client = single.or(peer.own).unwrap_or(0);
         let author = peer.log_author(client);
+        if peer.may_be_renamed(now.monotonic) {
+            peer.looked_at = Some(now.monotonic);
+            let person = peer.own.and_then(|own| self.presence.person(own));
+            if person.is_some() && person != peer.introduced {
+                peer.introduced.clone_from(&person);
+                self.pending.introduce(&author, person);
+            }
+        }
         self.metrics
             .uncommitted_bytes
             .inc_by(applied.bytes.len() as i64);
@@ -397,61 +402,6 @@ impl State {
                     }
                 }
             }
-        }
-    }
-
-    /// Renames the document as the server's own edit.
-    pub(super) fn rename(
-        &mut self,
-        title: &str,
-        author: &Arc<str>,
-        client: u32,
-        reply: oneshot::Sender<Result<(), RenameError>>,
-        now: Now,
-    ) {
-        match self.write_title(title, author, client, now) {
-            // Whoever asked may have gone away meanwhile.
-            Ok(true) => self.pending.renames.push(reply),
-            Ok(false) => drop(reply.send(Ok(()))),
-            Err(error) => drop(reply.send(Err(error))),
-        }
-    }
-
-    fn write_title(
-        &mut self,
-        title: &str,
-        author: &Arc<str>,
-        client: u32,
-        now: Now,
-    ) -> Result<bool, RenameError> {
-        if self.is_ending() {
-            return Err(RenameError::NotWritable);
-        }
-        if self.replica.title() == title {
-            return Ok(false);
-        }
-        let update = self
-            .replica
-            .rename(title, client)
-            .ok_or(RenameError::Failed)?;
-        let scan = scan(&update, &self.limits.scan).map_err(|_| RenameError::Failed)?;
-        let split = split_with(
-            &scan,
-            &update,
-            self.replica.known(),
-            self.replica.deleted(),
-            &|_| true,
-        );
-        match self.apply(&scan, &update, &split) {
-            Ok(Some(applied)) if !split.rest => {
-                self.metrics
-                    .uncommitted_bytes
-                    .inc_by(applied.bytes.len() as i64);
-                self.pending
-                    .add(author, u64::from(client), now.wall, &scan, applied);
-                Ok(true)
-            }
-            _ => Err(RenameError::Failed),
         }
     }
 

@@ -20,6 +20,7 @@ mod intake;
 pub mod limits;
 pub mod mailbox;
 pub mod outbox;
+mod own_edits;
 mod peer;
 pub mod planted;
 mod presence;

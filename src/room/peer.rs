@@ -5,9 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{event::PeerId, outbox::Outbox};
+use super::{
+    event::{PeerId, Person},
+    outbox::Outbox,
+};
 use crate::{
-    document::{ClientId, Clock},
+    document::{ClientId, Clock, awareness::Millis},
     protocol::{Dialect, ServerMessage},
 };
 
@@ -15,6 +18,10 @@ use crate::{
 pub const MAX_OPEN_ASKS: usize = 4;
 /// Sync requests of one peer that may wait until it has read the answers to earlier ones.
 pub const MAX_WAITING_ASKS: usize = 16;
+
+/// How often the name of somebody who writes is looked at, and how often while they have none.
+const NAME_CHECK: Millis = 60_000;
+const NAME_WAIT: Millis = 1_000;
 
 #[derive(Debug)]
 pub struct Peer {
@@ -50,6 +57,9 @@ pub struct Peer {
     pub lag: Option<Vec<(ClientId, Clock)>>,
     /// Missed awareness frames; gets everybody's state when it has drained.
     pub awareness_stale: bool,
+    /// What the log knows this author by, and when it was last compared with the peer's awareness.
+    pub introduced: Option<Person>,
+    pub looked_at: Option<Millis>,
     /// State vectors that wait for the outbox to drain.
     pub waiting_asks: VecDeque<Bytes>,
 }
@@ -88,6 +98,8 @@ impl Peer {
             parked_bytes: 0,
             lag: None,
             awareness_stale: false,
+            introduced: None,
+            looked_at: None,
             waiting_asks: VecDeque::new(),
         }
     }
@@ -97,6 +109,15 @@ impl Peer {
         if let Some(frame) = self.dialect.encode(message) {
             self.outbox.push_control(frame);
         }
+    }
+
+    /// Whether it is time to see whether this author has another name than the log knows.
+    pub fn may_be_renamed(&self, now: Millis) -> bool {
+        let wait = match self.introduced {
+            Some(_) => NAME_CHECK,
+            None => NAME_WAIT,
+        };
+        self.author.is_some() && self.looked_at.is_none_or(|at| now >= at + wait)
     }
 
     /// Who is written into the log for what this peer does.

@@ -82,33 +82,42 @@ impl Presence {
 
     /// Everyone present, by the `user.name` and `user.color` of their states; each name and colour once.
     pub fn people(&self) -> Vec<Person> {
-        #[derive(serde::Deserialize)]
-        struct Shown {
-            user: User,
-        }
-        #[derive(serde::Deserialize)]
-        struct User {
-            name: String,
-            #[serde(default)]
-            color: serde_json::Value,
-        }
-        let mut people: Vec<Person> = self
-            .awareness
-            .states()
-            .filter_map(|(_, state)| serde_json::from_slice::<Shown>(state).ok())
-            .map(|Shown { user }| Person {
-                name: user.name.chars().take(80).collect(),
-                color: match user.color {
-                    serde_json::Value::String(color) => color.chars().take(32).collect(),
-                    serde_json::Value::Number(hue) => hue.to_string(),
-                    _ => String::new(),
-                },
-            })
-            .collect();
+        let states = self.awareness.states();
+        let mut people: Vec<Person> = states.filter_map(|(_, state)| shown(state)).collect();
         people.sort_by(|a, b| (&a.name, &a.color).cmp(&(&b.name, &b.color)));
         people.dedup();
         people
     }
+
+    /// What this client calls itself.
+    pub fn person(&self, client: ClientId) -> Option<Person> {
+        let mut states = self.awareness.states();
+        let (_, state) = states.find(|(of, _)| *of == client)?;
+        shown(state)
+    }
+}
+
+/// The name and colour in an awareness state, where bindings of all editors put them.
+fn shown(state: &[u8]) -> Option<Person> {
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        user: User,
+    }
+    #[derive(serde::Deserialize)]
+    struct User {
+        name: String,
+        #[serde(default)]
+        color: serde_json::Value,
+    }
+    let Shown { user } = serde_json::from_slice(state).ok()?;
+    Some(Person {
+        name: user.name.chars().take(80).collect(),
+        color: match user.color {
+            serde_json::Value::String(color) => color.chars().take(32).collect(),
+            serde_json::Value::Number(hue) => hue.to_string(),
+            _ => String::new(),
+        },
+    })
 }
 
 impl State {

@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     answers::AnswerCache,
-    batch::{Ask, Batch},
+    batch::{Ask, Batch, OwnEdit},
     commit::InFlight,
     event::{Command, Effect, Event, Join, Now, PeerId},
     limits::RoomLimits,
@@ -374,6 +374,20 @@ impl State {
                 client,
                 reply,
             } => self.rename(&title, &author, client, reply, now),
+            Command::Edit {
+                update,
+                author,
+                client,
+                mark,
+                reply,
+            } => {
+                let edit = OwnEdit {
+                    client_id: client,
+                    mark,
+                    reply,
+                };
+                self.edit(&update, &author, edit, now);
+            }
             Command::Evict(close) => self.end(close),
             Command::Drain(close) => self.ending = Some(close),
         }

@@ -25,7 +25,7 @@ use crate::{
     document::{id::DocId, replica::Replica, scan::ScanLimits},
     store::{
         Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark,
-        MarkId, NewMark, Seq, Store, StoreError, memory::MemoryStore, sessions::Session,
+        MarkId, NewMark, Person, Seq, Store, StoreError, memory::MemoryStore, sessions::Session,
     },
 };
 
@@ -348,6 +348,10 @@ impl Store for DiskStore {
     }
 
     async fn unmark(&self, _: &DocId, _: MarkId) -> Result<(), StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn people(&self, _: &[Arc<str>]) -> Result<Vec<Person>, StoreError> {
         Err(not_simulated())
     }
 

@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
 use super::{
     Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded,
-    LogRow, Mark, MarkId, NewMark, NewRow, NotWritable, Seq, Snapshot, Store, StoreError, Stored,
+    LogRow, Mark, MarkId, NewMark, NewRow, NotWritable, Person, Seq, Snapshot, Store, StoreError,
+    Stored,
     sessions::{Session, sessions_of},
 };
 use crate::{clock::UnixMillis, document::id::DocId};
@@ -26,6 +27,7 @@ struct Contents {
     docs: BTreeMap<DocId, Document>,
     /// The number of the last mark.
     last_mark: MarkId,
+    people: BTreeMap<Arc<str>, Person>,
     failure: Option<Failure>,
 }
 
@@ -199,6 +201,11 @@ fn append_entry(contents: &mut Contents, entry: &Append, now: UnixMillis) -> App
     if let Some(title) = &entry.title {
         document.title.clone_from(title);
     }
+    for person in &entry.people {
+        contents
+            .people
+            .insert(person.author.clone(), person.clone());
+    }
     Appended::Committed {
         epoch: document.epoch,
         head_seq: document.head_seq(),
@@ -327,6 +334,14 @@ impl Store for MemoryStore {
         let place = document.marks.iter().position(|mark| mark.id == id);
         document.marks.remove(place.ok_or(StoreError::NotFound)?);
         Ok(())
+    }
+
+    async fn people(&self, authors: &[Arc<str>]) -> Result<Vec<Person>, StoreError> {
+        let contents = self.contents();
+        let known = authors
+            .iter()
+            .filter_map(|author| contents.people.get(author));
+        Ok(known.cloned().collect())
     }
 
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {

@@ -92,6 +92,18 @@ pub struct Append {
     pub title: Option<String>,
     /// Marks on some of these rows, each with the place of its row in `rows`.
     pub marks: Vec<(usize, NewMark)>,
+    /// What authors of these rows call themselves, where it is news.
+    pub people: Vec<Person>,
+}
+
+/// An author, as they call themselves. What clients say is not to be trusted with more than being shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// As in [`NewRow::author`].
+    pub author: Arc<str>,
+    pub name: String,
+    /// A CSS colour, or empty.
+    pub color: String,
 }
 
 /// Number of a mark; never given twice.
@@ -307,6 +319,9 @@ pub trait Store: Send + Sync + 'static {
     async fn relabel(&self, doc: &DocId, id: MarkId, label: &str) -> Result<Mark, StoreError>;
     /// Takes a mark away; its moment stays. `NotFound` when the document has no such mark.
     async fn unmark(&self, doc: &DocId, id: MarkId) -> Result<(), StoreError>;
+
+    /// What these authors call themselves, as far as it is known.
+    async fn people(&self, authors: &[Arc<str>]) -> Result<Vec<Person>, StoreError>;
 
     /// Puts a live or trashed document under quarantine: it is not loaded any more, and nothing of it is lost.
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError>;

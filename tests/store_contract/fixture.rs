@@ -23,6 +23,7 @@ pub fn entry(name: &str, epoch: Option<Epoch>, rows: Vec<NewRow>) -> Append {
         rows,
         title: None,
         marks: Vec::new(),
+        people: Vec::new(),
     }
 }
 

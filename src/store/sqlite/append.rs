@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::Sqlite
 use super::{
     error::failed,
     heads::{Head, Heads},
-    marks,
+    marks, people,
     row_key::{DocKey, MAX_SEQ, row_crc, row_key},
     writer::Writer,
 };
@@ -20,7 +20,7 @@ use crate::{
     clock::UnixMillis,
     document::id::DocId,
     store::{
-        Append, Appended, DocState, Epoch, FIRST_EPOCH, NewMark, NewRow, NotWritable, Seq,
+        Append, Appended, DocState, Epoch, FIRST_EPOCH, NewMark, NewRow, NotWritable, Person, Seq,
         StoreError,
     },
 };
@@ -75,6 +75,7 @@ struct Plan<'a> {
     rows: Vec<PlannedRow<'a>>,
     titles: Vec<(DocKey, &'a DocId, &'a str)>,
     marks: Vec<(DocKey, Seq, &'a NewMark)>,
+    people: Vec<&'a Person>,
 }
 
 struct PlannedDocument<'a> {
@@ -101,6 +102,7 @@ impl<'a> Plan<'a> {
             rows: Vec::with_capacity(rows),
             titles: Vec::new(),
             marks: Vec::new(),
+            people: Vec::new(),
         };
         for entry in batch {
             let answer = plan.entry(entry, heads)?;
@@ -175,6 +177,7 @@ impl<'a> Plan<'a> {
         let marks = entry.marks.iter();
         self.marks
             .extend(marks.map(|(row, mark)| (head.key, first + *row as Seq, mark)));
+        self.people.extend(&entry.people);
         for (place, row) in entry.rows.iter().enumerate() {
             head.seq += 1;
             if head.seq > MAX_SEQ {
@@ -204,6 +207,7 @@ impl<'a> Plan<'a> {
             && self.documents.is_empty()
             && self.titles.is_empty()
             && self.marks.is_empty()
+            && self.people.is_empty()
     }
 
     async fn write(&self, conn: &mut SqliteConnection, now: UnixMillis) -> Result<(), StoreError> {
@@ -231,6 +235,9 @@ impl<'a> Plan<'a> {
         }
         for (key, seq, mark) in &self.marks {
             marks::insert(conn, *key, *seq, mark).await?;
+        }
+        for person in &self.people {
+            people::upsert(conn, person).await?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod load;
 mod marks;
 mod names;
 mod open;
+mod people;
 mod row_key;
 mod sessions;
 mod watch;
@@ -37,7 +38,7 @@ pub use self::open::{DATABASE_FILE, LOCK_FILE, OpenError};
 use self::{keeper::Keeper, names::Names, writer::Writer};
 use super::{
     Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark, MarkId,
-    NewMark, Seq, Store, StoreError, sessions::Session,
+    NewMark, Person, Seq, Store, StoreError, sessions::Session,
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -199,6 +200,10 @@ impl Store for SqliteStore {
         let mut writer = self.writer().await?;
         let outcome = marks::unmark(&mut writer, doc, id).await;
         self.noted(outcome)
+    }
+
+    async fn people(&self, authors: &[Arc<str>]) -> Result<Vec<Person>, StoreError> {
+        self.noted(people::people(&self.readers, authors).await)
     }
 
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {

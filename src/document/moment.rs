@@ -1,0 +1,116 @@
+//! A document as it was: the state after a row of its log.
+
+use bytes::Bytes;
+
+use super::{
+    replica::{Replica, ReplicaError},
+    scan::ScanLimits,
+    splice::splice,
+    strip::strip,
+};
+
+/// The state after these updates, which are all rows of a log up to the wanted moment, in order. What was deleted by then
+/// is not in it, as with every state.
+///
+/// The bytes are joined before yrs sees them: one large update is loaded many times faster than a hundred thousand
+/// small ones are applied one by one.
+///
+/// # Errors
+/// When the rows are no log of one document: something in them refers to what none of them holds.
+pub fn replay(updates: &[&[u8]], limits: &ScanLimits) -> Result<Replica, ReplicaError> {
+    if updates.is_empty() {
+        return Ok(Replica::default());
+    }
+    let whole = splice(updates)
+        .ok()
+        .and_then(|joined| strip(&joined).ok())
+        .map(Bytes::from);
+    match whole {
+        Some(whole) => Replica::load([&whole], limits),
+        // Rows that can not be joined can be replayed.
+        None => {
+            let updates: Vec<Bytes> = updates
+                .iter()
+                .map(|row| Bytes::copy_from_slice(row))
+                .collect();
+            Replica::load(&updates, limits)
+        }
+    }
+}
+
+/// A later moment: the state in `replica`, and after it the updates of more rows.
+///
+/// # Errors
+/// As [`replay`]. The replica is then of no use.
+pub fn advance(
+    replica: &mut Replica,
+    updates: &[&[u8]],
+    limits: &ScanLimits,
+) -> Result<(), ReplicaError> {
+    for update in updates {
+        replica.append(&Bytes::copy_from_slice(update), limits)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use yrs::{GetString as _, Text as _, Transact as _};
+
+    use super::*;
+    use crate::document::replica::doc_with;
+
+    /// Updates of two people who write into each other's words and delete some.
+    fn log() -> (Vec<Vec<u8>>, Vec<String>) {
+        let docs = [doc_with(7), doc_with(9)];
+        let (mut updates, mut texts) = (Vec::new(), Vec::new());
+        for n in 0..60_u32 {
+            let writer = &docs[(n / 3 % 2) as usize];
+            let text = writer.get_or_insert_text("t");
+            let mut txn = writer.transact_mut();
+            let len = text.get_string(&txn).len() as u32;
+            if n % 5 == 4 {
+                text.remove_range(&mut txn, len / 3, 2);
+            } else {
+                text.insert(&mut txn, (n * 7) % (len + 1), &format!("{n} "));
+            }
+            let update = txn.encode_update_v1();
+            drop(txn);
+            for doc in &docs {
+                let decoded = yrs::updates::decoder::Decode::decode_v1(&update).unwrap();
+                doc.transact_mut().apply_update(decoded).unwrap();
+            }
+            texts.push(text.get_string(&writer.transact()));
+            updates.push(update);
+        }
+        (updates, texts)
+    }
+
+    fn text(replica: &Replica) -> String {
+        let doc = replica.doc().unwrap();
+        let text = doc.get_or_insert_text("t");
+        text.get_string(&doc.transact())
+    }
+
+    #[test]
+    fn every_moment_is_what_it_was_and_goes_on_from_there() {
+        let limits = ScanLimits::default();
+        let (updates, texts) = log();
+        let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+        assert!(replay(&[], &limits).unwrap().is_empty());
+        for seq in 1..=updates.len() {
+            let mut replica = replay(&updates[..seq], &limits).unwrap();
+            assert_eq!(text(&replica), texts[seq - 1], "{seq}");
+            let later = (seq + 5).min(updates.len());
+            advance(&mut replica, &updates[seq..later], &limits).unwrap();
+            assert_eq!(text(&replica), texts[later - 1], "{seq} to {later}");
+        }
+    }
+
+    #[test]
+    fn rows_of_which_one_is_missing_are_no_log() {
+        let (updates, _) = log();
+        let updates: Vec<&[u8]> = updates[1..].iter().map(Vec::as_slice).collect();
+        assert!(replay(&updates, &ScanLimits::default()).is_err());
+    }
+}

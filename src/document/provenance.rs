@@ -1,0 +1,263 @@
+//! Which row of the log brought each id, and which deleted it: who wrote what, and when, by the ids that the text itself has.
+//!
+//! It follows from the rows alone, so it survives compaction and restarts, and tells of deleted text, too. Only what a
+//! restore brings back has new ids: beside such a row stands where its text came from, in the form that
+//! [`Origins`] gives it.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    ClientId, Clock,
+    id_set::IdRange,
+    ids::Id,
+    scan::{ScanError, outline},
+    varint::{ReadError, Reader, write_var},
+};
+
+/// Number of a row in the log.
+pub type Row = u64;
+
+/// Clocks up to `end` came from `row`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    end: Clock,
+    row: Row,
+}
+
+/// Start of a range of clocks, and the rest.
+type Spans = BTreeMap<Clock, Span>;
+
+/// Rows by id.
+#[derive(Debug, Clone, Default)]
+pub struct Provenance {
+    written: HashMap<ClientId, Spans>,
+    deleted: HashMap<ClientId, Spans>,
+    /// Ids that a restore made, by the row that the same text was written in first.
+    restored: HashMap<ClientId, Spans>,
+}
+
+/// Where a run of ids comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    pub row: Row,
+    /// The first clock of the same client for which it may be another row.
+    pub end: Clock,
+}
+
+impl Provenance {
+    /// Adds the next row. Rows come in the order of the log, so of two that delete the same the first did it.
+    ///
+    /// # Errors
+    /// When the bytes are no update.
+    pub fn add(&mut self, row: Row, update: &[u8]) -> Result<(), ScanError> {
+        let scan = outline(update)?;
+        for run in &scan.runs {
+            let spans = self.written.entry(run.client).or_default();
+            match spans.last_entry() {
+                // Keystrokes after keystrokes of one batch.
+                Some(mut last) if last.get().row == row && last.get().end == run.start => {
+                    last.get_mut().end = run.end;
+                }
+                _ => drop(spans.insert(run.start, Span { end: run.end, row })),
+            }
+        }
+        for range in scan.delete_ranges(update) {
+            insert_missing(self.deleted.entry(range.client).or_default(), range, row);
+        }
+        Ok(())
+    }
+
+    /// Says whose text a restore brought back.
+    pub fn add_origins(&mut self, origins: &Origins) {
+        for (range, row) in &origins.0 {
+            insert_missing(self.restored.entry(range.client).or_default(), *range, *row);
+        }
+    }
+
+    /// The row in which the text at this id was written: the first one, where restores brought it back since.
+    pub fn written(&self, id: Id) -> Option<Source> {
+        let brought = find(&self.written, id)?;
+        match find(&self.restored, id) {
+            Some(first) => Some(Source {
+                end: first.end.min(brought.end),
+                ..first
+            }),
+            None => {
+                let next = self.restored.get(&id.client).and_then(|spans| {
+                    let mut after = spans.range(id.clock..);
+                    after.next().map(|(start, _)| *start)
+                });
+                Some(Source {
+                    end: next.unwrap_or(Clock::MAX).min(brought.end),
+                    ..brought
+                })
+            }
+        }
+    }
+
+    /// The row that brought this id into the document, be it by a restore.
+    pub fn brought(&self, id: Id) -> Option<Source> {
+        find(&self.written, id)
+    }
+
+    /// The row that deleted this id.
+    pub fn deleted(&self, id: Id) -> Option<Source> {
+        find(&self.deleted, id)
+    }
+}
+
+fn find(spans: &HashMap<ClientId, Spans>, id: Id) -> Option<Source> {
+    let spans = spans.get(&id.client)?;
+    let (_, span) = spans.range(..=id.clock).next_back()?;
+    (id.clock < span.end).then_some(Source {
+        row: span.row,
+        end: span.end,
+    })
+}
+
+/// Puts `row` to the clocks of a range that have none yet.
+fn insert_missing(spans: &mut Spans, range: IdRange, row: Row) {
+    let mut at = range.start;
+    while at < range.end {
+        let covered = spans.range(..=at).next_back().map(|(_, span)| span.end);
+        if let Some(end) = covered.filter(|end| *end > at) {
+            at = end;
+            continue;
+        }
+        let next = spans.range(at..).next().map(|(start, _)| *start);
+        let end = next.unwrap_or(Clock::MAX).min(range.end);
+        spans.insert(at, Span { end, row });
+        at = end;
+    }
+}
+
+/// Whose text the ids of a restore are: ranges of its client, each with the row that wrote the text first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins(pub Vec<(IdRange, Row)>);
+
+impl Origins {
+    /// Adds an id; what continues the last range from the same row becomes part of it.
+    pub fn push(&mut self, range: IdRange, row: Row) {
+        match self.0.last_mut() {
+            Some((last, of))
+                if *of == row && last.client == range.client && last.end == range.start =>
+            {
+                last.end = range.end;
+            }
+            _ => self.0.push((range, row)),
+        }
+    }
+
+    /// The form in which it is stored: a count, then client, start, length and row of each range, as variable-length
+    /// integers.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_var(&mut out, self.0.len() as u64);
+        for (range, row) in &self.0 {
+            write_var(&mut out, range.client);
+            write_var(&mut out, u64::from(range.start));
+            write_var(&mut out, u64::from(range.end - range.start));
+            write_var(&mut out, *row);
+        }
+        out
+    }
+
+    /// Reads what [`Self::encode`] wrote; nothing at all is no ranges.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ReadError> {
+        let mut reader = Reader::new(bytes);
+        if reader.is_empty() {
+            return Ok(Self::default());
+        }
+        let count = reader.count(4)?;
+        let mut origins = Vec::with_capacity(count);
+        for _ in 0..count {
+            let client = reader.var_u64()?;
+            let start = reader.var_u64()? as Clock;
+            let len = reader.var_u64()? as Clock;
+            let end = start.saturating_add(len);
+            let range = IdRange { client, start, end };
+            origins.push((range, reader.var_u64()?));
+        }
+        Ok(Self(origins))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(client: ClientId, start: Clock, end: Clock) -> IdRange {
+        IdRange { client, start, end }
+    }
+
+    /// `len` letters of a client from a clock on, in the root "t", and a delete range of client 1.
+    fn update(client: u8, clock: u8, len: u8, delete: Option<(u8, u8)>) -> Vec<u8> {
+        let mut bytes = vec![1, 1, client, clock, 4, 1, 1, b't', len];
+        bytes.extend(vec![b'x'; usize::from(len)]);
+        match delete {
+            None => bytes.push(0),
+            Some((start, len)) => bytes.extend([1, 1, 1, start, len]),
+        }
+        bytes
+    }
+
+    fn row(source: Option<Source>) -> Option<(Row, Clock)> {
+        source.map(|source| (source.row, source.end))
+    }
+
+    #[test]
+    fn each_id_has_the_row_that_wrote_it_and_the_first_that_deleted_it() {
+        let mut provenance = Provenance::default();
+        provenance.add(1, &update(1, 0, 5, None)).unwrap();
+        provenance.add(2, &update(2, 0, 1, Some((1, 2)))).unwrap();
+        provenance.add(3, &update(1, 5, 2, Some((0, 5)))).unwrap();
+        let written = |client, clock| row(provenance.written(Id::new(client, clock)));
+        let deleted = |clock| row(provenance.deleted(Id::new(1, clock)));
+        assert_eq!(written(1, 0), Some((1, 5)));
+        assert_eq!(written(1, 4), Some((1, 5)));
+        assert_eq!(written(1, 6), Some((3, 7)));
+        assert_eq!((written(1, 7), written(3, 0)), (None, None));
+        assert_eq!(deleted(0), Some((3, 1)));
+        assert_eq!((deleted(1), deleted(2)), (Some((2, 3)), Some((2, 3))));
+        assert_eq!((deleted(4), deleted(5)), (Some((3, 5)), None));
+    }
+
+    #[test]
+    fn restored_text_keeps_its_first_writer() {
+        let mut provenance = Provenance::default();
+        provenance.add(1, &update(1, 0, 5, None)).unwrap();
+        provenance.add(2, &update(9, 0, 6, None)).unwrap();
+        let mut origins = Origins::default();
+        origins.push(range(9, 1, 2), 1);
+        origins.push(range(9, 2, 4), 1);
+        assert_eq!(origins.0.len(), 1);
+        let origins = Origins::decode(&origins.encode()).unwrap();
+        provenance.add_origins(&origins);
+        let written = |clock| row(provenance.written(Id::new(9, clock)));
+        assert_eq!(written(0), Some((2, 1)));
+        assert_eq!((written(1), written(3)), (Some((1, 4)), Some((1, 4))));
+        assert_eq!(written(5), Some((2, 6)));
+        assert_eq!(row(provenance.brought(Id::new(9, 2))), Some((2, 6)));
+    }
+
+    #[test]
+    fn other_bytes_are_no_origins() {
+        assert_eq!(Origins::decode(&[]).unwrap(), Origins::default());
+        assert!(Origins::decode(&[9]).is_err());
+        assert!(Origins::decode(&[1, 2, 3]).is_err());
+        assert!(Origins::decode(&[0xff; 40]).is_err());
+    }
+}
