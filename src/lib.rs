@@ -12,6 +12,7 @@ pub mod config;
 pub mod converge;
 pub mod document;
 pub mod health;
+pub mod history;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;

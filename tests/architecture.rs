@@ -24,16 +24,20 @@ const LAYERS: &[(&str, &str)] = &[
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
     ("bench", "document"),
     ("store", "clock document"),
+    ("history", "clock document store"),
     (
         "room",
         "clock lifecycle health metrics document protocol store",
     ),
     ("ws", "lifecycle metrics document protocol store room"),
     // The transports do not know each other, and HTTP knows no room: it asks through its `Library` port.
-    ("http", "clock config health metrics document auth store"),
+    (
+        "http",
+        "clock config health metrics document auth store history",
+    ),
     (
         "app",
-        "clock config lifecycle health metrics document protocol auth store room ws http",
+        "clock config lifecycle health metrics document protocol auth store history room ws http",
     ),
     // Only in tests: the rooms on a disk, a clock and a network of its own.
     (

@@ -339,7 +339,7 @@ impl Store for DiskStore {
         Err(not_simulated())
     }
 
-    async fn mark(&self, _: &DocId, _: NewMark) -> Result<Mark, StoreError> {
+    async fn mark(&self, _: &DocId, _: Option<Seq>, _: NewMark) -> Result<Mark, StoreError> {
         Err(not_simulated())
     }
 

@@ -305,7 +305,7 @@ impl Store for MemoryStore {
             .unwrap_or_default())
     }
 
-    async fn mark(&self, doc: &DocId, mark: NewMark) -> Result<Mark, StoreError> {
+    async fn mark(&self, doc: &DocId, seq: Option<Seq>, mark: NewMark) -> Result<Mark, StoreError> {
         let mut contents = self.writable()?;
         contents.last_mark += 1;
         let id = contents.last_mark;
@@ -313,7 +313,7 @@ impl Store for MemoryStore {
         match document.state() {
             DocState::Live => {
                 let head = document.head_seq();
-                Ok(document.marked(id, head, mark))
+                Ok(document.marked(id, seq.unwrap_or(head).min(head), mark))
             }
             other => Err(StoreError::WrongState(other)),
         }

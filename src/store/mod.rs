@@ -313,8 +313,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Session>, StoreError>;
     /// All marks of a document, by moment. Nothing where there is no document.
     async fn marks(&self, doc: &DocId) -> Result<Vec<Mark>, StoreError>;
-    /// Marks the present state of a live document.
-    async fn mark(&self, doc: &DocId, mark: NewMark) -> Result<Mark, StoreError>;
+    /// Marks a moment of a live document, the present one when none is given.
+    async fn mark(&self, doc: &DocId, seq: Option<Seq>, mark: NewMark) -> Result<Mark, StoreError>;
     /// Gives a mark another label. `NotFound` when the document has no such mark.
     async fn relabel(&self, doc: &DocId, id: MarkId, label: &str) -> Result<Mark, StoreError>;
     /// Takes a mark away; its moment stays. `NotFound` when the document has no such mark.

@@ -91,6 +91,7 @@ pub(super) async fn insert(
 pub(super) async fn mark(
     writer: &mut Writer,
     doc: &DocId,
+    seq: Option<Seq>,
     mark: NewMark,
 ) -> Result<Mark, StoreError> {
     writer.begin().await?;
@@ -98,12 +99,9 @@ pub(super) async fn mark(
         let found = find(&mut writer.conn, doc).await?;
         let head = found.as_ref().map_or(0, |found| found.record.head_seq);
         let key = in_state(found, &[DocState::Live])?;
-        let id = insert(&mut writer.conn, key, head, &mark).await?;
-        Ok(Mark {
-            id,
-            seq: head,
-            mark,
-        })
+        let seq = seq.unwrap_or(head).min(head);
+        let id = insert(&mut writer.conn, key, seq, &mark).await?;
+        Ok(Mark { id, seq, mark })
     }
     .await;
     writer.end(outcome).await

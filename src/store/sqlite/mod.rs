@@ -184,9 +184,9 @@ impl Store for SqliteStore {
         self.noted(marks::marks(&self.readers, doc).await)
     }
 
-    async fn mark(&self, doc: &DocId, mark: NewMark) -> Result<Mark, StoreError> {
+    async fn mark(&self, doc: &DocId, seq: Option<Seq>, mark: NewMark) -> Result<Mark, StoreError> {
         let mut writer = self.writer().await?;
-        let outcome = marks::mark(&mut writer, doc, mark).await;
+        let outcome = marks::mark(&mut writer, doc, seq, mark).await;
         self.noted(outcome)
     }
 

@@ -79,15 +79,18 @@ fn restored() -> NewMark {
 }
 
 pub async fn the_present_is_named_renamed_and_unnamed(store: Arc<dyn Store>) {
-    let nobody = store.mark(&doc("a"), named("one")).await;
+    let nobody = store.mark(&doc("a"), None, named("one")).await;
     assert!(matches!(nobody, Err(StoreError::NotFound)));
     let rows = Typing::of("abc").updates;
     add(&*store, "a", rows[0].clone()).await;
-    let one = store.mark(&doc("a"), named("one")).await.unwrap();
+    let one = store.mark(&doc("a"), None, named("one")).await.unwrap();
     assert_eq!((one.seq, &one.mark), (1, &named("one")));
     add(&*store, "a", rows[1].clone()).await;
-    let two = store.mark(&doc("a"), named("two")).await.unwrap();
-    let again = store.mark(&doc("a"), named("the same")).await.unwrap();
+    let two = store.mark(&doc("a"), None, named("two")).await.unwrap();
+    let again = store
+        .mark(&doc("a"), None, named("the same"))
+        .await
+        .unwrap();
     assert_eq!((two.seq, again.seq), (2, 2));
     let marks = || async { store.marks(&doc("a")).await.unwrap() };
     assert_eq!(marks().await, [one.clone(), two.clone(), again.clone()]);
@@ -105,7 +108,7 @@ pub async fn the_present_is_named_renamed_and_unnamed(store: Arc<dyn Store>) {
     }
     assert_eq!(store.marks(&doc("nobody")).await.unwrap(), []);
     store.trash(&doc("a"), 9).await.unwrap();
-    let trashed = store.mark(&doc("a"), named("three")).await;
+    let trashed = store.mark(&doc("a"), None, named("three")).await;
     assert!(matches!(
         trashed,
         Err(StoreError::WrongState(DocState::Trashed))
@@ -114,7 +117,7 @@ pub async fn the_present_is_named_renamed_and_unnamed(store: Arc<dyn Store>) {
     store.delete(&doc("a"), 9).await.unwrap();
     assert_eq!(marks().await, []);
     // A number is never given twice.
-    let other = store.mark(&doc("b"), named("b")).await.unwrap();
+    let other = store.mark(&doc("b"), None, named("b")).await.unwrap();
     assert!(other.id > again.id);
 }
 

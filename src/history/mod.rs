@@ -1,0 +1,159 @@
+//! The past of documents: any moment of one, its versions, and who wrote what.
+//!
+//! Everything follows from the log (rows that are not folded yet, then history segments) and from the marks beside it, so
+//! nothing here has to be kept in step with a room: it reads the store. What is brought back goes through the room, as an
+//! edit like any other.
+
+mod reel;
+mod shelf;
+mod versions;
+
+use std::sync::Arc;
+
+use self::shelf::Shelf;
+pub use self::{
+    reel::Reel,
+    versions::{Cursor, Kind, Page, Version, VersionId},
+};
+use crate::{
+    clock::UnixMillis,
+    document::{
+        id::DocId,
+        replica::{Replica, ReplicaError},
+        scan::ScanLimits,
+    },
+    store::{DocRecord, DocState, Seq, Store, StoreError},
+};
+
+/// Why something of the past could not be had; the words go to the client.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    #[error("There is no document of this name.")]
+    NoDocument,
+    #[error("This document was deleted for good, and its history with it.")]
+    Deleted,
+    #[error("This document has no such version.")]
+    NoVersion,
+    #[error("This document has {head} edits, so there is no moment {seq}.")]
+    NoMoment { seq: Seq, head: Seq },
+    #[error("Only a version that somebody named has a name to change or take away.")]
+    NotNamed,
+    #[error("This document had no edit yet at that time.")]
+    NothingYet,
+    #[error(
+        "The history of this document is damaged. `coscribe check` tells more; a backup can be restored."
+    )]
+    Damaged(#[source] StoreError),
+    /// Rows that were stored do not make a document.
+    #[error("This moment of the document can not be built.")]
+    Broken(#[source] ReplicaError),
+    #[error("The history can not be read now.")]
+    Store(#[source] StoreError),
+    #[error("The server failed at this request.")]
+    Ended(#[source] tokio::task::JoinError),
+}
+
+impl From<StoreError> for HistoryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NoVersion,
+            StoreError::Damaged(_) => Self::Damaged(error),
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// A moment of a document.
+#[derive(Debug)]
+pub struct Moment {
+    /// The state is the one after this row; 0 is the empty document before the first.
+    pub seq: Seq,
+    /// When that row was stored.
+    pub at: UnixMillis,
+    pub replica: Replica,
+}
+
+/// The past of all documents.
+pub struct History {
+    store: Arc<dyn Store>,
+    limits: ScanLimits,
+    shelf: Shelf,
+}
+
+impl History {
+    /// `limits` as they hold for what is stored.
+    pub fn new(store: Arc<dyn Store>, limits: ScanLimits) -> Self {
+        Self {
+            store,
+            limits,
+            shelf: Shelf::default(),
+        }
+    }
+
+    /// The document's record, be it live, in the trash or under quarantine.
+    ///
+    /// # Errors
+    /// When there is none, or it is deleted.
+    pub async fn record(&self, doc: &DocId) -> Result<DocRecord, HistoryError> {
+        let record = self.store.get(doc).await?;
+        let record = record.ok_or(HistoryError::NoDocument)?;
+        match record.state {
+            DocState::Deleted => Err(HistoryError::Deleted),
+            _ => Ok(record),
+        }
+    }
+
+    /// All rows of the document, as they are now.
+    ///
+    /// # Errors
+    /// When there is no such document, or its rows can not be read.
+    pub async fn reel(&self, doc: &DocId) -> Result<Arc<Reel>, HistoryError> {
+        let record = self.record(doc).await?;
+        let known = self.shelf.get(doc, record.epoch);
+        let known = known.unwrap_or_else(|| Arc::new(Reel::new(record.epoch)));
+        if known.head() >= record.head_seq {
+            return Ok(known);
+        }
+        let rows = self.store.rows(doc, known.head() + 1, record.head_seq);
+        let reel = Arc::new(known.grown(rows.await?));
+        self.shelf.keep(doc, &reel);
+        Ok(reel)
+    }
+
+    /// The state after row `seq`.
+    ///
+    /// # Errors
+    /// As [`Self::reel`]; and when the document has not so many rows, or they make no document.
+    pub async fn moment(&self, doc: &DocId, seq: Seq) -> Result<Moment, HistoryError> {
+        let reel = self.reel(doc).await?;
+        let head = reel.head();
+        if seq > head {
+            return Err(HistoryError::NoMoment { seq, head });
+        }
+        let at = reel.row(seq).map_or(0, |row| row.row.at);
+        let limits = self.limits;
+        let replica = apart(move || reel.replica(seq, &limits)).await?;
+        let replica = replica.map_err(HistoryError::Broken)?;
+        Ok(Moment { seq, at, replica })
+    }
+
+    /// The last row that was stored at this time or before it.
+    ///
+    /// # Errors
+    /// As [`Self::reel`]; and when there was no row yet.
+    pub async fn seq_at(&self, doc: &DocId, time: UnixMillis) -> Result<Seq, HistoryError> {
+        let reel = self.reel(doc).await?;
+        reel.seq_at(time).ok_or(HistoryError::NothingYet)
+    }
+}
+
+/// Runs what walks a whole document away from the threads that serve sockets.
+///
+/// # Errors
+/// When it panicked, or the process ends.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HistoryError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(HistoryError::Ended)
+}

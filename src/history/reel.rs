@@ -1,0 +1,244 @@
+//! All rows of one document, and the states at some of them: what makes going from moment to moment fast.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    clock::UnixMillis,
+    document::{
+        moment::{advance, replay},
+        provenance::{Origins, Provenance},
+        replica::{EMPTY_UPDATE, Replica, ReplicaError},
+        scan::ScanLimits,
+    },
+    store::{Epoch, LogRow, Mark, Seq},
+};
+
+/// A state is kept at every so many rows that somebody came by. Applying as many one by one takes some ten milliseconds.
+const KEY_EVERY: Seq = 4_096;
+/// States that are kept of a document.
+const MOST_KEYS: usize = 32;
+/// What a row takes in memory beside its bytes, about.
+const ROW_BYTES: usize = 96;
+
+/// The rows of a document up to some head, in order and complete.
+#[derive(Debug, Clone)]
+pub struct Reel {
+    pub(super) epoch: Epoch,
+    /// What was read together, each with the number of its first row; shared with the reels that grew from this one.
+    parts: Vec<Arc<Vec<LogRow>>>,
+    /// States by row.
+    keys: Arc<Mutex<BTreeMap<Seq, Bytes>>>,
+    /// Who wrote what, up to a row.
+    provenance: Arc<Mutex<(Seq, Provenance)>>,
+}
+
+impl Reel {
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            parts: Vec::new(),
+            keys: Arc::default(),
+            provenance: Arc::default(),
+        }
+    }
+
+    /// The same with rows that follow.
+    pub(super) fn grown(&self, rows: Vec<LogRow>) -> Self {
+        let mut grown = self.clone();
+        if !rows.is_empty() {
+            grown.parts.push(Arc::new(rows));
+        }
+        grown
+    }
+
+    /// Number of the last row; 0 without rows.
+    pub fn head(&self) -> Seq {
+        let last = self.parts.last().and_then(|part| part.last());
+        last.map_or(0, |row| row.seq)
+    }
+
+    pub fn row(&self, seq: Seq) -> Option<&LogRow> {
+        let part = self
+            .parts
+            .partition_point(|part| part.last().is_some_and(|row| row.seq < seq));
+        let part = self.parts.get(part)?;
+        let first = part.first()?.seq;
+        part.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// Rows from one to another, both included.
+    pub fn rows(&self, from: Seq, to: Seq) -> impl Iterator<Item = &LogRow> {
+        let parts = self.parts.iter();
+        let parts = parts.skip_while(move |part| part.last().is_some_and(|row| row.seq < from));
+        parts
+            .flat_map(|part| part.iter())
+            .skip_while(move |row| row.seq < from)
+            .take_while(move |row| row.seq <= to)
+    }
+
+    /// The last row that was stored at this time or before.
+    pub(super) fn seq_at(&self, time: UnixMillis) -> Option<Seq> {
+        let newest = self.parts.iter().rev().flat_map(|part| part.iter().rev());
+        newest
+            .filter(|row| row.row.at <= time)
+            .map(|row| row.seq)
+            .next()
+    }
+
+    /// The state after row `seq`.
+    pub fn replica(&self, seq: Seq, limits: &ScanLimits) -> Result<Replica, ReplicaError> {
+        let key = seq - seq % KEY_EVERY;
+        let mut replica = match self.keys().get(&key).cloned() {
+            Some(state) => Replica::load([&state], limits)?,
+            None => replay(&self.updates(1, key), limits)?,
+        };
+        if key > 0 && !self.keys().contains_key(&key) {
+            let state = replica.full_state();
+            let state = state.unwrap_or(Bytes::from_static(EMPTY_UPDATE));
+            // As it will be found here the next time, so that a moment does not depend on who came by.
+            replica = Replica::load([&state], limits)?;
+            self.keep_key(key, state);
+        }
+        advance(&mut replica, &self.updates(key + 1, seq), limits)?;
+        Ok(replica)
+    }
+
+    fn updates(&self, from: Seq, to: Seq) -> Vec<&[u8]> {
+        let rows = self.rows(from, to);
+        rows.map(|row| row.row.bytes.as_ref()).collect()
+    }
+
+    fn keep_key(&self, key: Seq, state: Bytes) {
+        let mut keys = self.keys();
+        keys.insert(key, state);
+        if keys.len() > MOST_KEYS {
+            // Whoever goes through a document comes by the near ones next.
+            let farthest = keys.keys().copied().max_by_key(|other| other.abs_diff(key));
+            farthest.map(|farthest| keys.remove(&farthest));
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<Seq, Bytes>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets `ask` look at who wrote what, in rows up to the head. `marks` are all marks of the document.
+    pub fn with_provenance<T>(&self, marks: &[Mark], ask: impl FnOnce(&Provenance) -> T) -> T {
+        let mut known = self
+            .provenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (reach, provenance) = &mut *known;
+        let from = *reach + 1;
+        for row in self.rows(from, self.head()) {
+            if let Err(error) = provenance.add(row.seq, &row.row.bytes) {
+                tracing::error!(seq = row.seq, %error, "a stored row can not be read");
+            }
+        }
+        for mark in marks.iter().filter(|mark| mark.seq >= from) {
+            match Origins::decode(&mark.mark.origins) {
+                Ok(origins) => provenance.add_origins(&origins),
+                Err(error) => tracing::error!(seq = mark.seq, %error, "a mark can not be read"),
+            }
+        }
+        *reach = self.head().max(*reach);
+        ask(provenance)
+    }
+
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.parts.iter().flat_map(|part| part.iter());
+        let rows: usize = rows.map(|row| row.row.bytes.len() + ROW_BYTES).sum();
+        let keys: usize = self.keys().values().map(Bytes::len).sum();
+        rows + keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yrs::{GetString as _, Text as _, Transact as _};
+
+    use super::*;
+    use crate::{document::replica::doc_with, store::NewRow};
+
+    /// A log in which every row types or deletes something, with the text after each.
+    fn log(rows: u32) -> (Vec<LogRow>, Vec<String>) {
+        let doc = doc_with(7);
+        let text = doc.get_or_insert_text("t");
+        let mut texts = vec![String::new()];
+        let rows = (1..=u64::from(rows))
+            .map(|seq| {
+                let mut txn = doc.transact_mut();
+                let n = seq as u32;
+                let len = text.get_string(&txn).len() as u32;
+                match n % 4 {
+                    0 if len > 300 => text.remove_range(&mut txn, n % (len - 250), 250),
+                    _ => text.insert(&mut txn, (n * 31) % (len + 1), &n.to_string()),
+                }
+                texts.push(text.get_string(&txn));
+                let row = NewRow {
+                    bytes: txn.encode_update_v1().into(),
+                    author: ["ada", "ben"][(n % 2) as usize].into(),
+                    client_id: 7,
+                    at: i64::from(n) * 10,
+                };
+                LogRow { seq, row }
+            })
+            .collect();
+        (rows, texts)
+    }
+
+    fn text(replica: &Replica) -> String {
+        let Some(doc) = replica.doc() else {
+            return String::new();
+        };
+        let text = doc.get_or_insert_text("t");
+        text.get_string(&doc.transact())
+    }
+
+    #[test]
+    fn any_moment_is_what_it_was_whichever_way_one_came() {
+        let limits = ScanLimits::default();
+        let (mut rows, texts) = log(9_000);
+        let later = rows.split_off(5_000);
+        let small = Reel::new(1).grown(rows);
+        for seq in [0, 1, 4_095, 4_096, 4_097, 5_000, 2] {
+            assert_eq!(
+                text(&small.replica(seq, &limits).unwrap()),
+                texts[seq as usize]
+            );
+        }
+        let reel = small.grown(later);
+        assert_eq!((small.head(), reel.head()), (5_000, 9_000));
+        for seq in [9_000, 8_191, 8_192, 8_193, 4_097, 4_096, 7, 8_999] {
+            assert_eq!(
+                text(&reel.replica(seq, &limits).unwrap()),
+                texts[seq as usize]
+            );
+        }
+        assert_eq!(reel.keys().len(), 2);
+        assert_eq!(reel.row(5_001).unwrap().seq, 5_001);
+        assert!(reel.row(0).is_none() && reel.row(9_001).is_none());
+        let seqs: Vec<_> = reel.rows(4_999, 5_002).map(|row| row.seq).collect();
+        assert_eq!(seqs, [4_999, 5_000, 5_001, 5_002]);
+        assert_eq!((reel.seq_at(9), reel.seq_at(50_005)), (None, Some(5_000)));
+    }
+
+    #[test]
+    fn who_wrote_what_is_known_of_rows_that_came_later() {
+        let (mut rows, _) = log(40);
+        let later = rows.split_off(20);
+        let small = Reel::new(1).grown(rows);
+        let row_of = |reel: &Reel, clock| {
+            let id = crate::document::ids::Id::new(7, clock);
+            reel.with_provenance(&[], |known| known.written(id).map(|source| source.row))
+        };
+        assert_eq!((row_of(&small, 0), row_of(&small, 60)), (Some(1), None));
+        assert_eq!(row_of(&small.grown(later), 60), Some(35));
+    }
+}

@@ -1,0 +1,70 @@
+//! The reels that were looked at lately.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::reel::Reel;
+use crate::{document::id::DocId, store::Epoch};
+
+/// Bytes that are kept, at most; a single larger reel is kept while it is used.
+const MOST_BYTES: usize = 64 << 20;
+/// A reel that nobody asked for this long is let go.
+const KEPT_FOR: Duration = Duration::from_secs(120);
+
+#[derive(Debug, Default)]
+pub(super) struct Shelf(Mutex<Vec<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    doc: DocId,
+    reel: Arc<Reel>,
+    bytes: usize,
+    used: Instant,
+}
+
+impl Shelf {
+    /// The document's reel, as long as it was when it was last asked for.
+    pub(super) fn get(&self, doc: &DocId, epoch: Epoch) -> Option<Arc<Reel>> {
+        let mut kept = self.kept();
+        let now = Instant::now();
+        kept.retain(|kept| now - kept.used < KEPT_FOR);
+        let found = kept.iter_mut().find(|kept| kept.doc == *doc)?;
+        found.used = now;
+        (found.reel.epoch == epoch).then(|| found.reel.clone())
+    }
+
+    /// Keeps a reel, unless there is a longer one.
+    pub(super) fn keep(&self, doc: &DocId, reel: &Arc<Reel>) {
+        let mut kept = self.kept();
+        let place = kept.iter().position(|kept| kept.doc == *doc);
+        if let Some(place) = place {
+            let other = &kept[place].reel;
+            if other.epoch > reel.epoch || other.epoch == reel.epoch && other.head() >= reel.head()
+            {
+                return;
+            }
+            kept.swap_remove(place);
+        }
+        kept.push(Kept {
+            doc: doc.clone(),
+            reel: reel.clone(),
+            bytes: reel.bytes(),
+            used: Instant::now(),
+        });
+        let mut total: usize = kept.iter().map(|kept| kept.bytes).sum();
+        while total > MOST_BYTES && kept.len() > 1 {
+            let by_age = kept.iter().enumerate();
+            let oldest = by_age.min_by_key(|(_, kept)| kept.used);
+            let oldest = oldest.map_or(0, |(place, _)| place);
+            total -= kept.swap_remove(oldest).bytes;
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
