@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 use crate::{
     auth::actor::Actor,
     document::{
+        export::{Form, export},
         id::DocId,
         replica::{EMPTY_UPDATE, Replica},
-        tree,
     },
-    http::library::{ContentForm, Document, Library, LibraryError, Person},
+    http::library::{Document, Library, LibraryError, Person},
     protocol::close::{Close, CloseCode},
     room::{
         compaction::replay,
@@ -242,35 +242,16 @@ impl Library for RoomLibrary {
         Ok(())
     }
 
-    async fn content(&self, doc: &DocId, form: ContentForm) -> Result<Bytes, LibraryError> {
+    async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError> {
         let state = self.state(doc).await?;
-        if form == ContentForm::Yjs {
+        if form == Form::Yjs {
             return Ok(state);
         }
         let limits = self.registry.services().limits.scan;
         heavy(move || {
             let replica = Replica::load([&state], &limits)
                 .map_err(|error| LibraryError::Internal(error.into()))?;
-            let roots = replica.doc().map(tree::roots).unwrap_or_default();
-            match form {
-                ContentForm::Text => {
-                    let parts: Vec<String> = roots
-                        .iter()
-                        .filter(|(name, _)| *name != "meta")
-                        .map(|(_, node)| tree::to_text(node))
-                        .collect();
-                    Ok(parts.join("\n").into())
-                }
-                _ => {
-                    let json: serde_json::Map<_, _> = roots
-                        .iter()
-                        .map(|(name, node)| (name.clone(), tree::to_json(node)))
-                        .collect();
-                    let bytes = serde_json::to_vec(&json)
-                        .map_err(|error| LibraryError::Internal(error.into()))?;
-                    Ok(bytes.into())
-                }
-            }
+            Ok(export(&replica, form))
         })
         .await
     }

@@ -22,6 +22,7 @@ use crate::{
     config::{self, Config},
     document::scan::ScanLimits,
     health::Health,
+    history::History,
     http::{self, Http, Problem},
     lifecycle::{DRAIN_DEADLINE, Finish, Lifecycle},
     metrics::Metrics,
@@ -99,7 +100,7 @@ impl App {
         let registry = Registry::new(Arc::new(Services {
             store: store.clone(),
             writer,
-            clock,
+            clock: clock.clone(),
             metrics: shared_metrics.clone(),
             limits: Arc::new(room_limits(config)),
             bells: Bells::new(workers(config)),
@@ -108,7 +109,8 @@ impl App {
             tasks: lifecycle.tasks().clone(),
         }));
         let library = Arc::new(library::RoomLibrary::new(registry.clone()));
-        let http = Http::new(config, library, health.clone(), metrics);
+        let history = Arc::new(History::new(store.clone(), room_limits(config).scan));
+        let http = Http::new(config, library, history, clock, health.clone(), metrics);
         let sockets = Sockets::new(
             registry.clone(),
             lifecycle.tasks().clone(),

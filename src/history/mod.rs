@@ -38,6 +38,8 @@ pub enum HistoryError {
     NoMoment { seq: Seq, head: Seq },
     #[error("Only a version that somebody named has a name to change or take away.")]
     NotNamed,
+    #[error("This document is not live, so nothing of it can be changed.")]
+    NotLive(DocState),
     #[error("This document had no edit yet at that time.")]
     NothingYet,
     #[error(
@@ -57,6 +59,7 @@ impl From<StoreError> for HistoryError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::NoVersion,
+            StoreError::WrongState(state) => Self::NotLive(state),
             StoreError::Damaged(_) => Self::Damaged(error),
             error => Self::Store(error),
         }
@@ -135,6 +138,20 @@ impl History {
         let replica = apart(move || reel.replica(seq, &limits)).await?;
         let replica = replica.map_err(HistoryError::Broken)?;
         Ok(Moment { seq, at, replica })
+    }
+
+    /// What `read` makes of the state after row `seq`.
+    ///
+    /// # Errors
+    /// As [`Self::moment`].
+    pub async fn content<T: Send + 'static>(
+        &self,
+        doc: &DocId,
+        seq: Seq,
+        read: impl FnOnce(&Replica) -> T + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let moment = self.moment(doc, seq).await?;
+        apart(move || read(&moment.replica)).await
     }
 
     /// The last row that was stored at this time or before it.

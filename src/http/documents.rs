@@ -16,14 +16,17 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Http, MAX_BODY_BYTES, Problem,
-    library::{ContentForm, Document, Library, Person},
+    library::{Document, Library, Person},
     resource,
     timestamp::rfc3339,
 };
 use crate::{
     auth::actor::Actor,
     clock::UnixMillis,
-    document::id::{DocId, DocIdError, MAX_NAME_BYTES},
+    document::{
+        export::{FORMS, Form},
+        id::{DocId, DocIdError, MAX_NAME_BYTES},
+    },
     store::{DocState, ListQuery},
 };
 
@@ -264,19 +267,14 @@ struct ContentParameters {
 
 async fn content(request: HttpRequest) -> Answer {
     let doc = named(&request)?;
-    let unknown =
-        || Problem::bad_request("bad-form", "`as` names the form: `yjs`, `json` or `text`.");
+    let unknown = || Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."));
     let parameters = web::Query::<ContentParameters>::from_query(request.query_string())
         .map_err(|_| unknown())?;
-    let (form, content_type) = match parameters.r#as.as_deref() {
-        Some("yjs") => (ContentForm::Yjs, "application/octet-stream"),
-        Some("json") => (ContentForm::Json, "application/json"),
-        Some("text") => (ContentForm::Text, "text/plain; charset=utf-8"),
-        _ => return Err(unknown()),
-    };
+    let form = parameters.r#as.as_deref().and_then(Form::named);
+    let form = form.ok_or_else(unknown)?;
     let bytes = library(&request).content(&doc, form).await?;
     Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, content_type))
+        .insert_header((header::CONTENT_TYPE, form.content_type()))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(bytes))
 }
@@ -291,7 +289,7 @@ fn library(request: &HttpRequest) -> &dyn Library {
 }
 
 /// The name in the raw path. The framework's own decoding would make `%FF` and `%FE` one name and keep `%2F`.
-fn named(request: &HttpRequest) -> Result<DocId, Problem> {
+pub(super) fn named(request: &HttpRequest) -> Result<DocId, Problem> {
     let segment = request.uri().path().split('/').nth(3).unwrap_or_default();
     DocId::from_raw_path(segment).map_err(bad_name)
 }
@@ -325,7 +323,7 @@ fn valid_title(title: &str) -> Result<&str, Problem> {
 }
 
 /// The whole body. One that is too large or too slow ends the connection, as what is left of it is nobody's.
-async fn whole(payload: web::Payload) -> Result<Bytes, Problem> {
+pub(super) async fn whole(payload: web::Payload) -> Result<Bytes, Problem> {
     match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY_BYTES)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_))) => {
@@ -336,7 +334,7 @@ async fn whole(payload: web::Payload) -> Result<Bytes, Problem> {
     }
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         Problem::bad_request("bad-json", format!("The body can not be read: {error}."))
     })
@@ -351,7 +349,7 @@ fn random_name() -> DocId {
     DocId::parse(&name).expect("16 letters are a name")
 }
 
-fn encoded(doc: &DocId) -> String {
+pub(super) fn encoded(doc: &DocId) -> String {
     utf8_percent_encode(doc.as_str(), IN_SEGMENT).to_string()
 }
 
@@ -359,7 +357,10 @@ fn one(document: Document) -> HttpResponse {
     json(HttpResponse::Ok(), &Doc::from(document))
 }
 
-fn json(mut response: actix_web::HttpResponseBuilder, body: &impl Serialize) -> HttpResponse {
+pub(super) fn json(
+    mut response: actix_web::HttpResponseBuilder,
+    body: &impl Serialize,
+) -> HttpResponse {
     response
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .json(body)

@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use super::{MAX_BODY_BYTES, library::LibraryError};
+use crate::{history::HistoryError, store::DocState};
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -173,6 +174,35 @@ impl From<LibraryError> for Problem {
             }
             LibraryError::Internal(source) => {
                 tracing::error!(error = %chain(source.as_ref()), "a request failed");
+                internal()
+            }
+        }
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            HistoryError::NoDocument => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
+            HistoryError::Deleted => Self::new(StatusCode::GONE, "deleted", detail),
+            HistoryError::NoVersion => Self::new(StatusCode::NOT_FOUND, "no-such-version", detail),
+            HistoryError::NoMoment { head, .. } => {
+                Self::new(StatusCode::NOT_FOUND, "no-such-moment", detail).limit(head)
+            }
+            HistoryError::NothingYet => Self::new(StatusCode::NOT_FOUND, "nothing-yet", detail),
+            HistoryError::NotNamed => Self::new(StatusCode::CONFLICT, "not-named", detail),
+            HistoryError::NotLive(DocState::Trashed) => LibraryError::InTrash.into(),
+            HistoryError::NotLive(_) => LibraryError::Quarantined.into(),
+            HistoryError::Store(source) if source.is_transient() => {
+                LibraryError::NotStoring(source.to_string().into()).into()
+            }
+            error @ HistoryError::Damaged(_) => {
+                tracing::error!(error = %chain(&error), "a history can not be read");
+                Self::new(StatusCode::CONFLICT, "damaged", detail)
+            }
+            error => {
+                tracing::error!(error = %chain(&error), "a request failed");
                 internal()
             }
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     auth::actor::Actor,
-    document::id::DocId,
+    document::{export::Form, id::DocId},
     store::{BoxError, DocRecord, ListQuery},
 };
 
@@ -48,7 +48,7 @@ pub trait Library: Send + Sync + 'static {
     async fn delete(&self, doc: &DocId) -> Result<(), LibraryError>;
 
     /// The committed state of a live document in one form.
-    async fn content(&self, doc: &DocId, form: ContentForm) -> Result<Bytes, LibraryError>;
+    async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError>;
 }
 
 /// A document and who is in it right now.
@@ -63,17 +63,6 @@ pub struct Document {
 pub struct Person {
     pub name: String,
     pub color: String,
-}
-
-/// The forms that content can be had in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContentForm {
-    /// One Yjs v1 update that holds the whole state, without deleted content.
-    Yjs,
-    /// The shared types as JSON.
-    Json,
-    /// The text alone, UTF-8.
-    Text,
 }
 
 /// Why a request could not be done; the words go to the client.

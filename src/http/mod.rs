@@ -14,6 +14,7 @@ pub mod library;
 mod openapi;
 mod timestamp;
 mod unread;
+mod versions;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use actix_web::{
 pub use error::Problem;
 pub use library::{Document, Library, LibraryError, Person};
 
-use crate::{config::Config, health::Health, metrics::Metrics};
+use crate::{clock::Clock, config::Config, health::Health, history::History, metrics::Metrics};
 use guard::Guard;
 
 /// Longest body of an API request, in bytes: a title and a name are far below.
@@ -46,6 +47,12 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/api/docs", &["GET", "HEAD", "POST"]),
     ("/api/docs/{doc}", &["GET", "HEAD", "PATCH", "DELETE"]),
     ("/api/docs/{doc}/content", &["GET", "HEAD"]),
+    ("/api/docs/{doc}/versions", &["GET", "HEAD", "POST"]),
+    (
+        "/api/docs/{doc}/versions/{version}",
+        &["GET", "HEAD", "PATCH", "DELETE"],
+    ),
+    ("/api/docs/{doc}/at", &["GET", "HEAD"]),
     ("/api/docs/{doc}/trash", &["POST"]),
     ("/api/docs/{doc}/restore", &["POST"]),
 ];
@@ -58,6 +65,8 @@ struct Shared {
     guard: Guard,
     headers: headers::Headers,
     library: Arc<dyn Library>,
+    history: Arc<History>,
+    clock: Arc<dyn Clock>,
     health: Health,
     metrics: Metrics,
     /// Whether cookies must only travel by https.
@@ -69,6 +78,8 @@ impl Http {
     pub fn new(
         config: &Config,
         library: Arc<dyn Library>,
+        history: Arc<History>,
+        clock: Arc<dyn Clock>,
         health: Health,
         metrics: Metrics,
     ) -> Self {
@@ -76,6 +87,8 @@ impl Http {
             guard: Guard::new(config),
             headers: headers::Headers::new(config.is_https()),
             library,
+            history,
+            clock,
             health,
             metrics,
             https: config.is_https(),
@@ -145,6 +158,7 @@ fn configure(cfg: &mut ServiceConfig, metrics: bool) {
         .service(reading("/readyz", health::ready))
         .service(reading("/api/openapi.json", openapi::document))
         .configure(documents::configure)
+        .configure(versions::configure)
         .default_service(web::to(assets::file));
 }
 
@@ -159,15 +173,13 @@ where
         .route(web::head().to(handler))
 }
 
-/// A resource that answers 405 with `Allow` for the methods it does not have. A path may carry a pattern (`{doc:.*}`).
+/// A resource that answers 405 with `Allow` for the methods it does not have. A path may carry patterns (`{doc:.*}`).
 fn resource(path: &str) -> Resource {
-    let name = path.split_once(":").map_or_else(
-        || path.to_owned(),
-        |(start, rest)| {
-            let end = rest.find('}').unwrap_or(rest.len());
-            format!("{start}{}", &rest[end..])
-        },
-    );
+    let mut name = String::new();
+    for (place, part) in path.split(':').enumerate() {
+        let end = part.find('}').filter(|_| place > 0);
+        name += &part[end.unwrap_or(0)..];
+    }
     let (_, methods) = ROUTES
         .iter()
         .find(|(route, _)| *route == name)

@@ -12,6 +12,12 @@ pub(super) fn rfc3339(at: UnixMillis) -> String {
         .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
 }
 
+/// A time as [`rfc3339`] writes it, in any offset.
+pub(super) fn from_rfc3339(text: &str) -> Option<UnixMillis> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    UnixMillis::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,6 +25,11 @@ mod tests {
     #[test]
     fn a_time_is_written_in_utc_and_never_fails() {
         assert_eq!(rfc3339(1_763_683_867_123), "2025-11-21T00:11:07.123Z");
+        assert_eq!(
+            from_rfc3339("2025-11-21T01:11:07.123+01:00"),
+            Some(1_763_683_867_123)
+        );
+        assert_eq!(from_rfc3339("yesterday"), None);
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(i64::MAX), "1970-01-01T00:00:00Z");
     }

@@ -11,10 +11,13 @@ use actix_web::{HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, web};
 use coscribe::{
     clock::ManualClock,
     config::{Config, Environment, Flags},
+    document::scan::ScanLimits,
     health::Health,
+    history::History,
     http::{self, Http},
     lifecycle::Lifecycle,
     metrics::Metrics,
+    store::memory::MemoryStore,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -29,6 +32,8 @@ pub struct TestApp {
     pub health: Health,
     pub metrics: Metrics,
     pub library: Arc<MemoryLibrary>,
+    /// Where the past is read from; the library knows nothing of it.
+    pub store: Arc<MemoryStore>,
     pub clock: Arc<ManualClock>,
     http: Http,
     client: Client,
@@ -52,7 +57,16 @@ impl TestApp {
         let metrics = Metrics::new(health.clone());
         let clock = Arc::new(ManualClock::at(NOW));
         let library = Arc::new(MemoryLibrary::new(clock.clone()));
-        let http = Http::new(&config, library.clone(), health.clone(), metrics.clone());
+        let store = Arc::new(MemoryStore::new());
+        let history = Arc::new(History::new(store.clone(), ScanLimits::default()));
+        let http = Http::new(
+            &config,
+            library.clone(),
+            history,
+            clock.clone(),
+            health.clone(),
+            metrics.clone(),
+        );
         let shared = http.clone();
         let server = HttpServer::new(move || http::application(&shared, more))
             .workers(1)
@@ -74,6 +88,7 @@ impl TestApp {
             health,
             metrics,
             library,
+            store,
             clock,
             http,
             client,

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use coscribe::{
     auth::actor::Actor,
     clock::{Clock, ManualClock},
-    document::id::DocId,
-    http::{Document, Library, LibraryError, Person, library::ContentForm},
+    document::{export::Form, id::DocId},
+    http::{Document, Library, LibraryError, Person},
     store::{DocRecord, DocState, ListQuery},
 };
 
@@ -184,12 +184,12 @@ impl Library for MemoryLibrary {
         deleted.map(drop)
     }
 
-    async fn content(&self, doc: &DocId, form: ContentForm) -> Result<Bytes, LibraryError> {
+    async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError> {
         self.get(doc).await?;
         Ok(match form {
-            ContentForm::Yjs => Bytes::from_static(&[0, 0]),
-            ContentForm::Json => Bytes::from_static(b"{\"default\":\"\"}"),
-            ContentForm::Text => Bytes::from_static("naïve <script>".as_bytes()),
+            Form::Yjs => Bytes::from_static(&[0, 0]),
+            Form::Json => Bytes::from_static(b"{\"default\":\"\"}"),
+            Form::Text => Bytes::from_static("naïve <script>".as_bytes()),
         })
     }
 }

@@ -8,3 +8,4 @@ mod documents;
 mod library;
 mod origins;
 mod policies;
+mod versions;

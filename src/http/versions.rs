@@ -1,0 +1,319 @@
+//! The JSON API of a document's past: versions, and any moment of it.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web::{self, ServiceConfig},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Http, Problem,
+    documents::{encoded, json, named, parsed, whole},
+    resource,
+    timestamp::{from_rfc3339, rfc3339},
+};
+use crate::{
+    auth::actor::Actor,
+    document::{
+        export::{FORMS, Form, export},
+        id::DocId,
+    },
+    history::{Cursor, History, Kind, Version, VersionId},
+    store::{Person, Seq},
+};
+
+/// Longest name of a version, in characters.
+const MAX_LABEL_CHARS: usize = 200;
+/// Versions per page when nothing is said, and at most.
+const DEFAULT_PAGE: u32 = 50;
+const MAX_PAGE: u32 = 200;
+/// Bytes of the hash that names an author.
+const AUTHOR_BYTES: usize = 8;
+
+pub(super) fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(
+        resource("/api/docs/{doc:[^/]*}/versions")
+            .route(web::get().to(list))
+            .route(web::head().to(list))
+            .route(web::post().to(name)),
+    )
+    .service(
+        resource("/api/docs/{doc:[^/]*}/versions/{version:[^/]*}")
+            .route(web::get().to(get))
+            .route(web::head().to(get))
+            .route(web::patch().to(relabel))
+            .route(web::delete().to(unname)),
+    )
+    .service(
+        resource("/api/docs/{doc:[^/]*}/at")
+            .route(web::get().to(at))
+            .route(web::head().to(at)),
+    );
+}
+
+type Answer = Result<HttpResponse, Problem>;
+
+/// A version as the API writes it.
+#[derive(Serialize)]
+struct Written {
+    id: String,
+    seq: Seq,
+    at: String,
+    kind: Kind,
+    label: String,
+    authors: Vec<Author>,
+    from_seq: Seq,
+    from_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_seq: Option<Seq>,
+}
+
+/// Somebody who wrote. The log knows them by a secret of their browser, so what is shown is a hash of it.
+#[derive(Serialize)]
+struct Author {
+    id: String,
+    name: String,
+    color: String,
+}
+
+impl From<Person> for Author {
+    fn from(person: Person) -> Self {
+        Self {
+            id: author_id(&person.author),
+            name: person.name,
+            color: person.color,
+        }
+    }
+}
+
+/// The name under which an author is shown: the same for the same author, and of no use to anybody else.
+fn author_id(author: &str) -> String {
+    let hash = Sha256::digest(author.as_bytes());
+    hash[..AUTHOR_BYTES]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+impl From<Version> for Written {
+    fn from(version: Version) -> Self {
+        Self {
+            id: version.id.to_string(),
+            seq: version.seq,
+            at: rfc3339(version.at),
+            kind: version.kind,
+            label: version.label,
+            authors: version.authors.into_iter().map(Author::from).collect(),
+            from_seq: version.from_seq,
+            from_at: rfc3339(version.from_at),
+            source_seq: version.source_seq,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    versions: Vec<Written>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListParameters {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn list(request: HttpRequest) -> Answer {
+    let doc = named(&request)?;
+    let parameters: ListParameters = query(&request)?;
+    let limit = parameters.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        let detail = format!("`limit` is a number from 1 to {MAX_PAGE}.");
+        return Err(Problem::bad_request("bad-query", detail).limit(u64::from(MAX_PAGE)));
+    }
+    let cursor = parameters.cursor.as_deref().map(str::parse::<Cursor>);
+    let cursor = cursor.transpose().map_err(|_| {
+        let detail = "`cursor` is not one that this server gave; start again without it.";
+        Problem::bad_request("bad-cursor", detail)
+    })?;
+    let page = history(&request).versions(&doc, cursor, limit).await?;
+    let page = Page {
+        versions: page.versions.into_iter().map(Written::from).collect(),
+        next: page.next.map(|next| next.to_string()),
+    };
+    Ok(json(HttpResponse::Ok(), &page))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewName {
+    label: String,
+    /// The moment that gets the name; the present one without it.
+    seq: Option<Seq>,
+}
+
+async fn name(request: HttpRequest, payload: web::Payload) -> Answer {
+    let doc = named(&request)?;
+    let new: NewName = parsed(&whole(payload).await?)?;
+    let label = valid_label(&new.label)?;
+    let actor = Actor::from_headers(request.headers());
+    let author = actor.as_ref().map_or("api", Actor::as_str).into();
+    let now = http(&request).0.clock.now();
+    let version = history(&request)
+        .name(&doc, new.seq, label, author, now)
+        .await?;
+    let mut response = HttpResponse::Created();
+    let at = format!("/api/docs/{}/versions/{}", encoded(&doc), version.id);
+    response.insert_header((header::LOCATION, at));
+    Ok(json(response, &Written::from(version)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GetParameters {
+    r#as: Option<String>,
+}
+
+/// Describes a version, or gives its content where a form is asked for.
+async fn get(request: HttpRequest) -> Answer {
+    let (doc, id) = version_of(&request)?;
+    let parameters: GetParameters = query(&request)?;
+    let version = history(&request).version(&doc, id).await?;
+    match parameters.r#as {
+        None => Ok(json(HttpResponse::Ok(), &Written::from(version))),
+        Some(form) => content(&request, &doc, version.seq, &form).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Relabel {
+    label: String,
+}
+
+async fn relabel(request: HttpRequest, payload: web::Payload) -> Answer {
+    let (doc, id) = version_of(&request)?;
+    let change: Relabel = parsed(&whole(payload).await?)?;
+    let label = valid_label(&change.label)?;
+    let version = history(&request).relabel(&doc, id, label).await?;
+    Ok(json(HttpResponse::Ok(), &Written::from(version)))
+}
+
+async fn unname(request: HttpRequest) -> Answer {
+    let (doc, id) = version_of(&request)?;
+    history(&request).unname(&doc, id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AtParameters {
+    seq: Option<Seq>,
+    time: Option<String>,
+    r#as: String,
+}
+
+/// The document after a row of its log, or as it was at a time.
+async fn at(request: HttpRequest) -> Answer {
+    let doc = named(&request)?;
+    let parameters: AtParameters = query(&request)?;
+    let seq = match (parameters.seq, parameters.time.as_deref()) {
+        (Some(seq), None) => seq,
+        (None, Some(time)) => {
+            let time = from_rfc3339(time).ok_or_else(|| {
+                let detail = "`time` is a time such as 2026-11-21T09:30:00Z.";
+                Problem::bad_request("bad-query", detail)
+            })?;
+            history(&request).seq_at(&doc, time).await?
+        }
+        _ => {
+            let detail = "Give either `seq`, the number of an edit, or `time`.";
+            return Err(Problem::bad_request("bad-query", detail));
+        }
+    };
+    content(&request, &doc, seq, &parameters.r#as).await
+}
+
+async fn content(request: &HttpRequest, doc: &DocId, seq: Seq, form: &str) -> Answer {
+    let form = Form::named(form).ok_or_else(|| {
+        Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."))
+    })?;
+    let bytes = history(request)
+        .content(doc, seq, move |replica| export(replica, form))
+        .await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, form.content_type()))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(bytes))
+}
+
+fn http(request: &HttpRequest) -> &Http {
+    request.app_data::<Http>().expect("application() sets it")
+}
+
+fn history(request: &HttpRequest) -> &History {
+    &http(request).0.history
+}
+
+fn version_of(request: &HttpRequest) -> Result<(DocId, VersionId), Problem> {
+    let doc = named(request)?;
+    let segment = request.uri().path().split('/').nth(5).unwrap_or_default();
+    let id = segment.parse().map_err(|_| {
+        let detail = "A version is `v` and a number, or the number of an edit.";
+        Problem::new(StatusCode::NOT_FOUND, "no-such-version", detail)
+    })?;
+    Ok((doc, id))
+}
+
+fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
+    let parameters = web::Query::<T>::from_query(request.query_string());
+    let parameters = parameters.map_err(|error| {
+        Problem::bad_request("bad-query", format!("The query can not be read: {error}."))
+    })?;
+    Ok(parameters.into_inner())
+}
+
+fn valid_label(label: &str) -> Result<&str, Problem> {
+    let label = label.trim();
+    if label.is_empty() {
+        let detail = "A version needs a name of at least one letter.";
+        return Err(Problem::bad_request("bad-label", detail));
+    }
+    if label.chars().count() > MAX_LABEL_CHARS {
+        let detail = format!("The name is longer than {MAX_LABEL_CHARS} characters.");
+        return Err(Problem::bad_request("label-too-long", detail).limit(MAX_LABEL_CHARS as u64));
+    }
+    if label.chars().any(char::is_control) {
+        let detail = "The name has a line break or another control character.";
+        return Err(Problem::bad_request("bad-label", detail));
+    }
+    Ok(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_is_shown_by_a_name_that_is_not_their_secret() {
+        let actor = Actor::random();
+        let shown = author_id(actor.as_str());
+        assert_eq!(shown, author_id(actor.as_str()));
+        assert_eq!(shown.len(), 2 * AUTHOR_BYTES);
+        assert!(!actor.as_str().contains(&shown));
+        assert_ne!(shown, author_id(Actor::random().as_str()));
+    }
+
+    #[test]
+    fn a_label_is_one_line_of_some_letters() {
+        assert_eq!(valid_label("  Draft 1 ").unwrap(), "Draft 1");
+        for label in ["", "  ", "a\nb", "a\0b"] {
+            assert!(valid_label(label).is_err(), "{label:?}");
+        }
+        assert!(valid_label(&"é".repeat(MAX_LABEL_CHARS)).is_ok());
+        assert!(valid_label(&"é".repeat(MAX_LABEL_CHARS + 1)).is_err());
+    }
+}
