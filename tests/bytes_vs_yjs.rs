@@ -9,13 +9,16 @@ mod driver;
 
 use std::collections::BTreeMap;
 
-use coscribe::document::{
-    id_set::IdSet,
-    ready::{Ready, split},
-    scan::{Scan, ScanLimits, scan},
-    splice::splice,
-    state_vector::StateVector,
-    strip::{strip, strip_with},
+use coscribe::{
+    converge::random::Random,
+    document::{
+        id_set::IdSet,
+        ready::{Ready, split},
+        scan::{Scan, ScanLimits, scan},
+        splice::splice,
+        state_vector::StateVector,
+        strip::{strip, strip_with},
+    },
 };
 use driver::{Driver, hexes, unhex};
 use serde::Deserialize;
@@ -107,22 +110,9 @@ fn seeds(default: u32) -> std::ops::Range<u32> {
     first..first + number("COSCRIBE_SEEDS", default)
 }
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at + 1));
-        }
+fn shuffle<T>(random: &mut Random, items: &mut [T]) {
+    for at in (1..items.len()).rev() {
+        items.swap(at, random.index(at + 1));
     }
 }
 
@@ -225,7 +215,7 @@ fn slices(updates: &[Bytes]) -> Vec<&[u8]> {
 fn batches<'a>(random: &mut Random, mut updates: &'a [Bytes]) -> Vec<&'a [Bytes]> {
     let mut batches = Vec::new();
     while !updates.is_empty() {
-        let (batch, rest) = updates.split_at((1 + random.below(9)).min(updates.len()));
+        let (batch, rest) = updates.split_at((1 + random.index(9)).min(updates.len()));
         batches.push(batch);
         updates = rest;
     }
@@ -238,25 +228,25 @@ fn updates_in_any_order_twice_and_overlapping_end_in_the_same_document() {
     for seed in seeds(150) {
         println!("seed {seed}");
         let (_, updates) = yjs.session(seed, false);
-        let random = &mut Random(seed.into());
+        let random = &mut Random::new(seed.into());
         let expected = yjs.load(&updates, true);
 
         let mut deliveries = updates.clone();
         for _ in 0..updates.len() / 3 {
-            deliveries.push(updates[random.below(updates.len())].clone());
+            deliveries.push(updates[random.index(updates.len())].clone());
         }
         for _ in 0..3 {
             // A few updates merged by Yjs, with gaps between them, and what a client sends that knows more than we.
-            let some: Vec<&Bytes> = updates.iter().filter(|_| random.below(3) == 0).collect();
+            let some: Vec<&Bytes> = updates.iter().filter(|_| random.index(3) == 0).collect();
             if !some.is_empty() {
                 deliveries.push(yjs.merge(&some));
             }
-            let (from, to) = (random.below(updates.len()), random.below(updates.len()) + 1);
+            let (from, to) = (random.index(updates.len()), random.index(updates.len()) + 1);
             if from < to {
                 deliveries.push(yjs.diff(&updates[..to], &updates[..from]));
             }
         }
-        random.shuffle(&mut deliveries);
+        shuffle(random, &mut deliveries);
         let mut replica = Replica::new();
         for update in deliveries {
             replica.receive(update);
@@ -281,10 +271,10 @@ fn spliced_batches_are_the_updates_one_by_one() {
     for seed in seeds(150) {
         println!("seed {seed}");
         let (_, updates) = yjs.session(seed, seed % 2 == 0);
-        let random = &mut Random(seed.into());
+        let random = &mut Random::new(seed.into());
         let expected = yjs.load(&updates, true);
         let mut deliveries = updates.clone();
-        random.shuffle(&mut deliveries[updates.len() / 2..]);
+        shuffle(random, &mut deliveries[updates.len() / 2..]);
         let mut replica = Replica::new();
         for update in deliveries {
             replica.receive(update);
@@ -301,7 +291,7 @@ fn spliced_batches_are_the_updates_one_by_one() {
         assert_eq!(yjs.load(&[&whole], false), expected, "one frame");
         let pieces = [
             splice(&slices(&frames)).unwrap(),
-            updates[random.below(updates.len())].clone(),
+            updates[random.index(updates.len())].clone(),
         ];
         let merged = yjs.merge(&pieces);
         assert_eq!(
