@@ -188,8 +188,7 @@ impl Replica {
                 self.deleted.missing_from(*range).eq([*range]),
                 "deleted twice"
             );
-            self.deleted
-                .insert(range.client, range.start, range.end - range.start);
+            self.deleted.extend([*range]);
         }
         let vector = self.doc.transact().state_vector().encode_v1();
         assert_eq!(

@@ -131,11 +131,9 @@ impl Disk {
 
     /// The first of these ids that a power cut would lose, in words.
     pub fn would_lose(&self, doc: &DocId, contents: &Contents) -> Option<String> {
-        let inner = self.lock();
-        match inner.durable.get(doc) {
-            Some(durable) => lacks(durable, contents),
-            None => Reach::default().lacks(&contents.structs, &contents.deletes),
-        }
+        let mut shown = Reach::default();
+        shown.add(contents);
+        self.durable(doc).lacks(&shown)
     }
 
     /// The next process opens the store after this end of the last. Answers how many transactions were lost.
@@ -280,21 +278,6 @@ impl Inner {
             }
         }
     }
-}
-
-fn lacks(durable: &Replica, contents: &Contents) -> Option<String> {
-    let (known, deleted) = (durable.known(), durable.deleted());
-    let lacking = contents
-        .structs
-        .iter()
-        .find(|range| known.get(range.client) < range.end);
-    let undeleted = || {
-        let mut deletes = contents.deletes.iter();
-        deletes.find(|range| !deleted.contains(range.client, range.start, range.end - range.start))
-    };
-    lacking
-        .map(|range| format!("{range:?}"))
-        .or_else(|| undeleted().map(|range| format!("the deletion of {range:?}")))
 }
 
 /// The port, as the rooms see it.
