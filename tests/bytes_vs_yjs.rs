@@ -4,11 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "yjs/blocking.rs"]
+mod blocking;
 #[path = "yjs/driver.rs"]
 mod driver;
 
 use std::collections::BTreeMap;
 
+use blocking::{BlockingDriver, Print};
 use coscribe::{
     converge::random::Random,
     document::{
@@ -20,10 +23,9 @@ use coscribe::{
         strip::{strip, strip_with},
     },
 };
-use driver::{Driver, hexes, unhex};
+use driver::{hexes, unhex};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 use yrs::{
     Doc, OffsetKind, Options, ReadTxn as _, Transact as _, Update,
     updates::{decoder::Decode as _, encoder::Encode as _},
@@ -31,11 +33,7 @@ use yrs::{
 
 type Bytes = Vec<u8>;
 
-/// The Node process, for tests that do nothing while it answers.
-struct Yjs {
-    runtime: Runtime,
-    driver: Driver,
-}
+struct Yjs(BlockingDriver);
 
 #[derive(Debug, Deserialize)]
 struct Session {
@@ -47,41 +45,23 @@ struct Session {
     kept: String,
 }
 
-/// What replicas must agree on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Fingerprint {
-    content: String,
-    vector: String,
-    deletes: String,
-    pending: bool,
-}
-
 impl Yjs {
     /// `None`, with a message, where there is no Node.
     fn start() -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let driver = runtime.block_on(async { Driver::start("peer.mjs") })?;
-        Some(Self { runtime, driver })
-    }
-
-    fn ask<T: for<'de> Deserialize<'de>>(&mut self, request: &Value) -> T {
-        self.runtime.block_on(self.driver.ask(request))
+        BlockingDriver::start("peer.mjs").map(Self)
     }
 
     fn session(&mut self, seed: u32, lossy: bool) -> (Session, Vec<Bytes>) {
         let edits = 10 + seed % 60;
-        let session: Session = self.ask(
+        let session: Session = self.0.ask(
             &json!({ "ask": "session", "seed": seed, "edits": edits, "lossy": lossy, "late": 4 }),
         );
         let updates = session.updates.iter().map(|update| unhex(update)).collect();
         (session, updates)
     }
 
-    fn load<B: AsRef<[u8]>>(&mut self, updates: &[B], gc: bool) -> Fingerprint {
-        self.runtime.block_on(self.driver.load(updates, gc))
+    fn load<B: AsRef<[u8]>>(&mut self, updates: &[B], gc: bool) -> Print {
+        self.0.load(updates, gc)
     }
 
     fn merge<B: AsRef<[u8]>>(&mut self, updates: &[B]) -> Bytes {
@@ -93,7 +73,7 @@ impl Yjs {
     }
 
     fn update(&mut self, request: &Value) -> Bytes {
-        let answer: BTreeMap<String, String> = self.ask(request);
+        let answer: BTreeMap<String, String> = self.0.ask(request);
         unhex(&answer["update"])
     }
 }
