@@ -108,16 +108,14 @@ impl Disk {
 
     /// No more trouble at all.
     pub fn settle(&self) {
-        self.heal();
-        self.lock().failing_loads = 0;
+        let mut inner = self.lock();
+        inner.heal();
+        inner.failing_loads = 0;
     }
 
-    /// The next process, or one that stops, has no trouble to begin with.
+    /// A process that stops has no trouble.
     pub fn heal(&self) {
-        let mut inner = self.lock();
-        inner.full = false;
-        inner.sync_fails = false;
-        inner.halt_in = None;
+        self.lock().heal();
     }
 
     /// What a power cut would leave of a document.
@@ -148,9 +146,8 @@ impl Disk {
             inner.sync();
         }
         inner.rebuild();
-        drop(inner);
-        self.heal();
-        before - self.lock().transactions.len()
+        inner.heal();
+        before - inner.transactions.len()
     }
 
     /// The documents as the next process would find them.
@@ -215,6 +212,12 @@ impl Disk {
 }
 
 impl Inner {
+    fn heal(&mut self) {
+        self.full = false;
+        self.sync_fails = false;
+        self.halt_in = None;
+    }
+
     fn sync(&mut self) {
         for transaction in self.transactions.iter_mut().rev() {
             if std::mem::replace(&mut transaction.synced, true) {
