@@ -15,6 +15,7 @@ pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+mod page;
 pub mod protocol;
 pub mod room;
 #[cfg(test)]

@@ -19,10 +19,11 @@ const LAYERS: &[(&str, &str)] = &[
     ("document", ""),
     ("protocol", "document"),
     ("auth", ""),
+    ("page", ""),
     // A client of any server: it speaks the wire and knows nothing of what is behind ours.
-    ("converge", "document protocol"),
+    ("converge", "document protocol page"),
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
-    ("bench", "document"),
+    ("bench", "document page"),
     ("store", "clock document"),
     (
         "room",
