@@ -20,10 +20,11 @@ const LAYERS: &[(&str, &str)] = &[
     ("protocol", "document"),
     ("auth", ""),
     ("page", ""),
+    ("child_server", ""),
     // A client of any server: it speaks the wire and knows nothing of what is behind ours.
-    ("converge", "document protocol page"),
+    ("converge", "document protocol page child_server"),
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
-    ("bench", "document page"),
+    ("bench", "document page child_server"),
     ("store", "clock document"),
     (
         "room",
