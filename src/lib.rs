@@ -6,6 +6,7 @@
 pub mod app;
 pub mod auth;
 pub mod bench;
+mod child_server;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod history;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+mod page;
 pub mod protocol;
 pub mod room;
 #[cfg(test)]

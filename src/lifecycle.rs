@@ -184,10 +184,10 @@ impl Tasks {
         self.tracker.spawn_on(task, &self.main)
     }
 
-    /// Lets the tasks take their turns in an order that only depends on the seed.
+    /// Lets others go first whenever a task has its turn and `waits` says so.
     #[cfg(test)]
-    pub fn shuffled(mut self, seed: u64) -> Self {
-        self.order = Some(shuffled::Order::new(seed));
+    pub fn shuffled(mut self, waits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.order = Some(shuffled::Order::new(waits));
         self
     }
 
@@ -264,34 +264,29 @@ impl Signals {
 
 #[cfg(test)]
 mod shuffled {
-    //! A seeded scheduler on top of the runtime's own, which takes turns: a task whose turn it is may let others go
-    //! first, so that in the course of many seeds every order of steps occurs.
+    //! A scheduler on top of the runtime's own, which takes turns: a task whose turn it is may let others go first, so
+    //! that in the course of many runs every order of steps occurs.
 
     use std::{
+        fmt,
         pin::Pin,
-        sync::{
-            Arc,
-            atomic::{AtomicU64, Ordering},
-        },
+        sync::Arc,
         task::{Context, Poll},
     };
 
     /// Decides who lets others go first. One for all tasks of a run.
-    #[derive(Debug, Clone)]
-    pub struct Order(Arc<AtomicU64>);
+    #[derive(Clone)]
+    pub struct Order(Arc<dyn Fn() -> bool + Send + Sync>);
 
     impl Order {
-        pub fn new(seed: u64) -> Self {
-            Self(Arc::new(AtomicU64::new(seed)))
+        pub fn new(waits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+            Self(Arc::new(waits))
         }
+    }
 
-        /// One time in three (SplitMix64).
-        fn waits(&self) -> bool {
-            let step = 0x9e37_79b9_7f4a_7c15;
-            let mut mixed = self.0.fetch_add(step, Ordering::Relaxed);
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (mixed ^ (mixed >> 31)).is_multiple_of(3)
+    impl fmt::Debug for Order {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Order")
         }
     }
 
@@ -311,7 +306,7 @@ mod shuffled {
         type Output = F::Output;
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-            if self.order.as_ref().is_some_and(Order::waits) {
+            if self.order.as_ref().is_some_and(|order| order.0()) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

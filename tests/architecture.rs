@@ -19,10 +19,12 @@ const LAYERS: &[(&str, &str)] = &[
     ("document", ""),
     ("protocol", "document"),
     ("auth", ""),
+    ("page", ""),
+    ("child_server", ""),
     // A client of any server: it speaks the wire and knows nothing of what is behind ours.
-    ("converge", "document protocol"),
+    ("converge", "document protocol page child_server"),
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
-    ("bench", "document"),
+    ("bench", "document page child_server"),
     ("store", "clock document"),
     ("history", "clock document store"),
     (

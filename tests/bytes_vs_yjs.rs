@@ -4,23 +4,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "yjs/blocking.rs"]
+mod blocking;
 #[path = "yjs/driver.rs"]
 mod driver;
 
 use std::collections::BTreeMap;
 
-use coscribe::document::{
-    id_set::IdSet,
-    ready::{Ready, split},
-    scan::{Scan, ScanLimits, scan},
-    splice::splice,
-    state_vector::StateVector,
-    strip::{strip, strip_with},
+use blocking::{BlockingDriver, Print};
+use coscribe::{
+    converge::random::Random,
+    document::{
+        id_set::IdSet,
+        ready::{Ready, split},
+        scan::{Scan, ScanLimits, scan},
+        splice::splice,
+        state_vector::StateVector,
+        strip::{strip, strip_with},
+    },
 };
-use driver::{Driver, hexes, unhex};
+use driver::{hexes, unhex};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 use yrs::{
     Doc, OffsetKind, Options, ReadTxn as _, Transact as _, Update,
     updates::{decoder::Decode as _, encoder::Encode as _},
@@ -28,11 +33,7 @@ use yrs::{
 
 type Bytes = Vec<u8>;
 
-/// The Node process, for tests that do nothing while it answers.
-struct Yjs {
-    runtime: Runtime,
-    driver: Driver,
-}
+struct Yjs(BlockingDriver);
 
 #[derive(Debug, Deserialize)]
 struct Session {
@@ -44,41 +45,23 @@ struct Session {
     kept: String,
 }
 
-/// What replicas must agree on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Fingerprint {
-    content: String,
-    vector: String,
-    deletes: String,
-    pending: bool,
-}
-
 impl Yjs {
     /// `None`, with a message, where there is no Node.
     fn start() -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let driver = runtime.block_on(async { Driver::start("peer.mjs") })?;
-        Some(Self { runtime, driver })
-    }
-
-    fn ask<T: for<'de> Deserialize<'de>>(&mut self, request: &Value) -> T {
-        self.runtime.block_on(self.driver.ask(request))
+        BlockingDriver::start("peer.mjs").map(Self)
     }
 
     fn session(&mut self, seed: u32, lossy: bool) -> (Session, Vec<Bytes>) {
         let edits = 10 + seed % 60;
-        let session: Session = self.ask(
+        let session: Session = self.0.ask(
             &json!({ "ask": "session", "seed": seed, "edits": edits, "lossy": lossy, "late": 4 }),
         );
         let updates = session.updates.iter().map(|update| unhex(update)).collect();
         (session, updates)
     }
 
-    fn load<B: AsRef<[u8]>>(&mut self, updates: &[B], gc: bool) -> Fingerprint {
-        self.runtime.block_on(self.driver.load(updates, gc))
+    fn load<B: AsRef<[u8]>>(&mut self, updates: &[B], gc: bool) -> Print {
+        self.0.load(updates, gc)
     }
 
     fn merge<B: AsRef<[u8]>>(&mut self, updates: &[B]) -> Bytes {
@@ -90,7 +73,7 @@ impl Yjs {
     }
 
     fn update(&mut self, request: &Value) -> Bytes {
-        let answer: BTreeMap<String, String> = self.ask(request);
+        let answer: BTreeMap<String, String> = self.0.ask(request);
         unhex(&answer["update"])
     }
 }
@@ -107,22 +90,9 @@ fn seeds(default: u32) -> std::ops::Range<u32> {
     first..first + number("COSCRIBE_SEEDS", default)
 }
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at + 1));
-        }
+fn shuffle<T>(random: &mut Random, items: &mut [T]) {
+    for at in (1..items.len()).rev() {
+        items.swap(at, random.index(at + 1));
     }
 }
 
@@ -198,8 +168,7 @@ impl Replica {
                 self.deleted.missing_from(*range).eq([*range]),
                 "deleted twice"
             );
-            self.deleted
-                .insert(range.client, range.start, range.end - range.start);
+            self.deleted.extend([*range]);
         }
         let vector = self.doc.transact().state_vector().encode_v1();
         assert_eq!(
@@ -225,7 +194,7 @@ fn slices(updates: &[Bytes]) -> Vec<&[u8]> {
 fn batches<'a>(random: &mut Random, mut updates: &'a [Bytes]) -> Vec<&'a [Bytes]> {
     let mut batches = Vec::new();
     while !updates.is_empty() {
-        let (batch, rest) = updates.split_at((1 + random.below(9)).min(updates.len()));
+        let (batch, rest) = updates.split_at((1 + random.index(9)).min(updates.len()));
         batches.push(batch);
         updates = rest;
     }
@@ -238,25 +207,25 @@ fn updates_in_any_order_twice_and_overlapping_end_in_the_same_document() {
     for seed in seeds(150) {
         println!("seed {seed}");
         let (_, updates) = yjs.session(seed, false);
-        let random = &mut Random(seed.into());
+        let random = &mut Random::new(seed.into());
         let expected = yjs.load(&updates, true);
 
         let mut deliveries = updates.clone();
         for _ in 0..updates.len() / 3 {
-            deliveries.push(updates[random.below(updates.len())].clone());
+            deliveries.push(updates[random.index(updates.len())].clone());
         }
         for _ in 0..3 {
             // A few updates merged by Yjs, with gaps between them, and what a client sends that knows more than we.
-            let some: Vec<&Bytes> = updates.iter().filter(|_| random.below(3) == 0).collect();
+            let some: Vec<&Bytes> = updates.iter().filter(|_| random.index(3) == 0).collect();
             if !some.is_empty() {
                 deliveries.push(yjs.merge(&some));
             }
-            let (from, to) = (random.below(updates.len()), random.below(updates.len()) + 1);
+            let (from, to) = (random.index(updates.len()), random.index(updates.len()) + 1);
             if from < to {
                 deliveries.push(yjs.diff(&updates[..to], &updates[..from]));
             }
         }
-        random.shuffle(&mut deliveries);
+        shuffle(random, &mut deliveries);
         let mut replica = Replica::new();
         for update in deliveries {
             replica.receive(update);
@@ -281,10 +250,10 @@ fn spliced_batches_are_the_updates_one_by_one() {
     for seed in seeds(150) {
         println!("seed {seed}");
         let (_, updates) = yjs.session(seed, seed % 2 == 0);
-        let random = &mut Random(seed.into());
+        let random = &mut Random::new(seed.into());
         let expected = yjs.load(&updates, true);
         let mut deliveries = updates.clone();
-        random.shuffle(&mut deliveries[updates.len() / 2..]);
+        shuffle(random, &mut deliveries[updates.len() / 2..]);
         let mut replica = Replica::new();
         for update in deliveries {
             replica.receive(update);
@@ -301,7 +270,7 @@ fn spliced_batches_are_the_updates_one_by_one() {
         assert_eq!(yjs.load(&[&whole], false), expected, "one frame");
         let pieces = [
             splice(&slices(&frames)).unwrap(),
-            updates[random.below(updates.len())].clone(),
+            updates[random.index(updates.len())].clone(),
         ];
         let merged = yjs.merge(&pieces);
         assert_eq!(

@@ -16,6 +16,7 @@ use std::{
 };
 
 use bodies::{Body, TARGETS};
+use coscribe::converge::random::Random;
 
 const MUTATIONS: u64 = 10_000;
 /// No input may take longer; the usual one takes less than a thousandth of it.
@@ -23,24 +24,11 @@ const TIME: Duration = Duration::from_secs(10);
 /// Longer inputs are for the fuzzer.
 const MAX_BYTES: usize = 4_096;
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-
-    fn byte(&mut self) -> u8 {
-        const EDGES: [u8; 8] = [0, 1, 0x7f, 0x80, 0x81, 0xc4, 0xfe, 0xff];
-        match self.below(2) {
-            0 => EDGES[self.below(EDGES.len())],
-            _ => self.below(256) as u8,
-        }
+fn byte(random: &mut Random) -> u8 {
+    const EDGES: [u8; 8] = [0, 1, 0x7f, 0x80, 0x81, 0xc4, 0xfe, 0xff];
+    match random.below(2) {
+        0 => EDGES[random.index(EDGES.len())],
+        _ => random.below(256) as u8,
     }
 }
 
@@ -58,19 +46,19 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut bytes = seeds[random.below(seeds.len())].clone();
+    let mut bytes = seeds[random.index(seeds.len())].clone();
     for _ in 0..1 + random.below(4) {
-        let at = random.below(bytes.len() + 1);
+        let at = random.index(bytes.len() + 1);
         match random.below(6) {
             0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-            1 if at < bytes.len() => bytes[at] = random.byte(),
+            1 if at < bytes.len() => bytes[at] = byte(random),
             2 if at < bytes.len() => drop(bytes.remove(at)),
-            3 => bytes.insert(at, random.byte()),
+            3 => bytes.insert(at, byte(random)),
             4 => bytes.truncate(at),
             _ => {
-                let other = &seeds[random.below(seeds.len())];
-                let from = random.below(other.len() + 1);
-                let to = (from + random.below(40)).min(other.len());
+                let other = &seeds[random.index(seeds.len())];
+                let from = random.index(other.len() + 1);
+                let to = (from + random.index(40)).min(other.len());
                 bytes.splice(at..at, other[from..to].iter().copied());
             }
         }
@@ -96,7 +84,7 @@ fn target(name: &str) {
     for seed in &seeds {
         runs(name, *body, seed);
     }
-    let random = &mut Random(name.len() as u64);
+    let random = &mut Random::new(name.len() as u64);
     let started = Instant::now();
     let count = mutations();
     for _ in 0..count {

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
-#[path = "yjs/driver.rs"]
+#[path = "yjs/blocking.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
+mod blocking;
+#[path = "yjs/driver.rs"]
 mod driver;
 #[path = "differential/server.rs"]
 #[expect(dead_code, reason = "the differential test uses the rest")]
@@ -14,17 +16,17 @@ mod view;
 
 use std::task::{Context, Poll, Waker};
 
+use blocking::{BlockingDriver, Print};
 use bytes::Bytes;
 use coscribe::{
     document::{id::DocId, replica::doc_with, splice::splice, strip::strip},
     protocol::{ClientMessage, Dialect, y_websocket},
     room::{event::Event, outbox::Next},
 };
-use driver::{Driver, hexes, unhex};
+use driver::{hexes, unhex};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use server::{Connection, Server};
-use tokio::runtime::Runtime;
 use yrs::{ReadTxn as _, Transact as _, Update, updates::decoder::Decode as _};
 
 /// Of a Yjs client that was cut off: its first 13 units; then, on its next line, an edit that others were sent before the
@@ -43,39 +45,21 @@ struct History {
     updates: Vec<String>,
 }
 
-/// What replicas must agree on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Print {
-    content: String,
-    vector: String,
-    deletes: String,
-    pending: bool,
-}
-
-struct Yjs {
-    runtime: Runtime,
-    driver: Driver,
-}
+struct Yjs(BlockingDriver);
 
 impl Yjs {
     fn start() -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let driver = runtime.block_on(async { Driver::start("defects.mjs") })?;
-        Some(Self { runtime, driver })
+        BlockingDriver::start("defects.mjs").map(Self)
     }
 
     fn histories(&mut self) -> Vec<History> {
-        self.runtime
-            .block_on(self.driver.ask(&json!({ "ask": "histories" })))
+        self.0.ask(&json!({ "ask": "histories" }))
     }
 
     /// What Yjs holds that hears the updates one by one.
     fn hear<B: AsRef<[u8]>>(&mut self, updates: &[B]) -> Print {
-        let request = json!({ "ask": "hear", "updates": hexes(updates) });
-        self.runtime.block_on(self.driver.ask(&request))
+        self.0
+            .ask(&json!({ "ask": "hear", "updates": hexes(updates) }))
     }
 }
 

@@ -73,17 +73,18 @@ pub fn id_set(data: &[u8]) {
         let client = choices.below(2) as u64;
         let (start, len) = (choices.below(60) as u32, 1 + choices.below(12) as u32);
         let ids = || (start..start + len).map(move |clock| (client, clock));
+        let range = IdRange {
+            client,
+            start,
+            end: start + len,
+        };
         let missing: Vec<(u64, u32)> = set
-            .missing_from(IdRange {
-                client,
-                start,
-                end: start + len,
-            })
+            .missing_from(range)
             .flat_map(|range| (range.start..range.end).map(move |clock| (client, clock)))
             .collect();
         let expected: Vec<(u64, u32)> = ids().filter(|id| !model.contains(id)).collect();
         assert_eq!(missing, expected);
-        assert_eq!(set.contains(client, start, len), expected.is_empty());
+        assert_eq!(set.contains(range), expected.is_empty());
         let touched = set.overlapping(client, start, start + len).count() > 0;
         assert_eq!(touched, expected.len() < len as usize);
         set.insert(client, start, len);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
@@ -19,7 +19,7 @@ use super::{
     wire::{Alone, Incoming, Peer, Wire},
 };
 
-/// Without any delivery for this long, what is missing counts as lost and the run as failed.
+/// Without anything new for this long, what is missing counts as lost and the run as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients that connect at the same time while a run is being set up.
 const JOINING_AT_ONCE: usize = 64;
@@ -109,21 +109,12 @@ impl Tally {
     /// When a reader ends, or nothing is delivered any more.
     pub async fn reach(&self, goal: u64, readers: &mut Readers) -> Result<()> {
         self.goal.set(goal);
-        let mut seen = self.delivered();
-        while self.delivered() < goal {
-            let step = async {
-                tokio::select! {
-                    () = self.reached.notified() => Ok(()),
-                    Some(ended) = readers.join_next() => ended?,
-                }
-            };
-            match timeout(PATIENCE, step).await {
-                Ok(result) => result?,
-                Err(_) if self.delivered() > seen => {}
-                Err(_) => bail!("only {} of {goal} updates were delivered", self.delivered()),
-            }
-            seen = self.delivered();
-        }
+        let missing = || goal.saturating_sub(self.delivered());
+        ensure!(
+            all_arrive(missing, &self.reached, readers).await?,
+            "only {} of {goal} updates were delivered",
+            self.delivered()
+        );
         Ok(())
     }
 
@@ -145,6 +136,33 @@ impl Tally {
 
 /// The tasks that read. They end with the run, and only an error ends one before.
 pub type Readers = JoinSet<Result<()>>;
+
+/// Waits until nothing is missing, of which `reached` tells. `false` when for too long nothing more has arrived.
+///
+/// # Errors
+/// When a reader ends.
+pub async fn all_arrive(
+    missing: impl Fn() -> u64,
+    reached: &Notify,
+    readers: &mut Readers,
+) -> Result<bool> {
+    let mut before = missing();
+    while missing() > 0 {
+        let step = async {
+            tokio::select! {
+                () = reached.notified() => Ok(()),
+                Some(ended) = readers.join_next() => ended?,
+            }
+        };
+        match timeout(PATIENCE, step).await {
+            Ok(result) => result?,
+            Err(_) if missing() < before => {}
+            Err(_) => return Ok(false),
+        }
+        before = missing();
+    }
+    Ok(true)
+}
 
 /// Reads a socket for ever and counts what arrives of one author: every clock once and in order, or the run fails.
 pub async fn follow(

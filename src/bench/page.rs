@@ -11,12 +11,12 @@ use super::{
     run::Series,
     scenario::Scenario,
 };
+use crate::page::{self, escape};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1c1f24;--soft:#5c6675;--paper:#fff;--line:#dfe3e8;--ours:#2f62c9;--relay:#b3661a;--bad:#b83227}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#a0a9b6;--paper:#16181c;--line:#30353d;--ours:#7aa5f5;--relay:#e8a05a;--bad:#f07167}}\
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2.5rem 0 .3rem}p{margin:.3rem 0}.soft{color:var(--soft)}.bad,.caveat{color:var(--bad)}.caveat{font-weight:600}\
+h2{margin:2.5rem 0 .3rem}p{margin:.3rem 0}.soft{color:var(--soft)}.bad,.caveat{color:var(--bad)}.caveat{font-weight:600}\
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:1rem 2.5rem;margin:1rem 0}\
 figure{margin:0;max-width:520px}figcaption{font-weight:600}svg{width:100%;height:auto;display:block}\
 svg text{fill:var(--soft);font-size:12.5px}svg .name{fill:var(--ink)}svg text.missed{fill:var(--bad)}svg text.met{fill:var(--soft)}\
@@ -24,7 +24,7 @@ svg text{fill:var(--soft);font-size:12.5px}svg .name{fill:var(--ink)}svg text.mi
 .curve{fill:none;stroke-width:2}.curve.ours{stroke:var(--ours)}.curve.relay{stroke:var(--relay)}\
 circle.ours,rect.met{fill:var(--ours)}circle.relay{fill:var(--relay)}rect.missed{fill:var(--bad)}\
 .key i{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin:0 .4em 0 1em}.key i:first-child{margin-left:0}i.ours{background:var(--ours)}i.relay{background:var(--relay)}\
-.wide{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0;white-space:nowrap}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid var(--line)}\
+table{margin:.8rem 0;white-space:nowrap}\
 td:first-child,th:first-child{text-align:left;padding-left:0}\
 @media(max-width:600px){svg text{font-size:14px}td,th{padding:.2rem .4rem}td:first-child{white-space:normal;min-width:7rem}}";
 
@@ -46,16 +46,16 @@ fn write_page(report: &Report, out: &mut String) -> fmt::Result {
         .filter(|(_, row)| row.used > Some(1.0))
         .count();
     let headline = match (report.judged, missed) {
-        (false, _) => escape(&format!("{} beside a bare relay", report.subject_in_full())),
+        (false, _) => format!("{} beside a bare relay", report.subject_in_full()),
         (true, 0) => "Every limit that was measured is met".to_owned(),
         (true, 1) => "One limit is missed".to_owned(),
         (true, missed) => format!("{missed} limits are missed"),
     };
+    page::begin(out, &format!("coscribe bench: {headline}"), STYLE)?;
     writeln!(
         out,
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>coscribe bench: {headline}</title><style>{STYLE}</style>\n<h1>{headline}</h1>\n\
-         <p class=\"soft\">{}; pairs of each scenario: {}</p>",
+        "<h1>{}</h1>\n<p class=\"soft\">{}; pairs of each scenario: {}</p>",
+        escape(&headline),
         escape(&report.machine.describe()),
         report.pairs
     )?;
@@ -218,11 +218,4 @@ fn growth(
 fn figure(caption: &str, x: &Axis, y: &Axis, curves: &[Curve]) -> String {
     let svg = plot::curves(caption, x, y, curves);
     format!("<figure><figcaption>{caption}</figcaption>{svg}</figure>")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

@@ -10,15 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustc_hash::FxHashMap;
 use tokio::{
     sync::Notify,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 
 use super::{
-    delivery::{Readers, fresh_client, fresh_name, join_all},
+    delivery::{Readers, all_arrive, fresh_client, fresh_name, join_all},
     figures::{Figures, Latencies},
     meter::Meter,
     server::Launch,
@@ -30,8 +30,6 @@ use crate::document::{
     varint::{write_bytes, write_var},
 };
 
-/// Without any newer state for this long, what is missing counts as lost and the run as failed.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Moves of each person before the measurement, so that everybody knows everybody.
 const WARM_UP: u32 = 3;
 
@@ -173,24 +171,12 @@ impl Room {
 
     /// Waits until everybody has the newest state of everybody else.
     async fn everybody_knows(&self, readers: &mut Readers) -> Result<()> {
-        let mut seen = self.behind.get();
-        while self.behind.get() > 0 {
-            let step = async {
-                tokio::select! {
-                    () = self.reached.notified() => Ok(()),
-                    Some(ended) = readers.join_next() => ended?,
-                }
-            };
-            match timeout(PATIENCE, step).await {
-                Ok(result) => result?,
-                Err(_) if self.behind.get() < seen => {}
-                Err(_) => bail!(
-                    "the newest cursor of somebody never reached somebody else ({} times)",
-                    self.behind.get()
-                ),
-            }
-            seen = self.behind.get();
-        }
+        let missing = || self.behind.get() as u64;
+        ensure!(
+            all_arrive(missing, &self.reached, readers).await?,
+            "the newest cursor of somebody never reached somebody else ({} times)",
+            self.behind.get()
+        );
         Ok(())
     }
 }

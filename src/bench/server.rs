@@ -2,12 +2,11 @@
 //! runs already. Whatever was started ends with its [`Server`], and its directory is removed.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
-    os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    path::Path,
+    process::{Child, ChildStdout, Command},
     thread,
     time::{Duration, Instant},
 };
@@ -25,6 +24,7 @@ use super::{
     usage,
     wire::{Alone, Dialect, Peer, sync_step_2},
 };
+use crate::child_server::{self, Directory};
 
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -111,7 +111,7 @@ impl Launch {
                 base: "/ws".to_owned(),
                 launch: self.clone(),
                 process: None,
-                directory: Some(Directory::make()?),
+                directory: Some(Directory::make("bench")?),
             },
         };
         if matches!(self, Self::Relay) && !state.is_empty() {
@@ -235,12 +235,13 @@ impl Server {
 
     fn directory(&self) -> Result<&Path> {
         let directory = self.directory.as_ref();
-        Ok(&directory.context("the server is not ours")?.0)
+        Ok(directory.context("the server is not ours")?.path())
     }
 
     async fn spawn(&mut self) -> Result<()> {
         let directory = self.directory()?;
-        let mut command = Command::new(own_program()?);
+        let log = directory.join("log");
+        let mut command = child_server::command(&log)?;
         match &self.launch {
             Launch::Relay => {
                 command.arg(RELAY_COMMAND);
@@ -256,21 +257,12 @@ impl Server {
             }
             Launch::Running(_) => bail!("a server that runs already is not started"),
         }
-        let (process, address) = Process::start(&mut command, &directory.join("log")).await?;
+        let (process, address) = Process::start(&mut command, &log).await?;
         self.pid = usage::AVAILABLE.then(|| process.child.id());
         self.process = Some(process);
         self.address = address;
         self.host = address.to_string();
         Ok(())
-    }
-}
-
-/// This very program: on Linux by the file that runs and not by its name, under which a build may put another one while
-/// the bench goes on.
-fn own_program() -> Result<PathBuf> {
-    match cfg!(target_os = "linux") {
-        true => Ok(PathBuf::from("/proc/self/exe")),
-        false => std::env::current_exe().context("this program can not be found"),
     }
 }
 
@@ -284,20 +276,7 @@ struct Process {
 impl Process {
     /// Starts a server that prints a line with its http address once it accepts connections.
     async fn start(command: &mut Command, log: &Path) -> Result<(Self, SocketAddr)> {
-        // Settings of the caller's own server are not meant for this one.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("COSCRIBE_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(log)?)
-            // Ctrl-C is for us alone, who then end it.
-            .process_group(0)
-            .spawn()
-            .context("the server can not be started")?;
+        let mut child = command.spawn().context("the server can not be started")?;
         let output = child.stdout.take();
         let (says, said) = oneshot::channel();
         let (ends, ended) = oneshot::channel();
@@ -310,10 +289,7 @@ impl Process {
         });
         match timeout(PATIENCE, said).await {
             Ok(Ok(address)) => Ok((process, address)),
-            _ => bail!(
-                "the server did not start: {}",
-                fs::read_to_string(log).unwrap_or_default().trim()
-            ),
+            _ => Err(child_server::did_not_start(log)),
         }
     }
 
@@ -345,38 +321,11 @@ fn read_away(output: ChildStdout, says: oneshot::Sender<SocketAddr>) {
     let mut says = Some(says);
     for line in BufReader::new(output).lines() {
         let Ok(line) = line else { return };
-        let address = line
-            .split_once("http://")
-            .and_then(|(_, rest)| rest.trim().parse().ok());
-        if let Some(address) = address
+        if let Some(address) = child_server::address_in(&line)
             && let Some(says) = says.take()
         {
             // Nobody listens any more when the start took too long.
             let _heard = says.send(address);
         }
-    }
-}
-
-/// A temporary directory. It is removed with this value.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn make() -> Result<Self> {
-        let name = format!("coscribe-bench-{:016x}", rand::random::<u64>());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).with_context(|| {
-            format!(
-                "{} can not be made; TMPDIR names another place",
-                path.display()
-            )
-        })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What is left in the temporary directory harms nobody.
-        let _removed = fs::remove_dir_all(&self.0);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    ledger::{Before, Made, Written, contains},
+    ledger::{Before, Made, Written},
     print::{Print, reach},
     state::State,
     token::Token,
@@ -155,7 +155,7 @@ impl<'a> Evidence<'a> {
         let is_there = |made: &Made| {
             let deletes = &mut made.deletes.iter();
             made.structs.iter().all(|ids| reference.holds(*ids))
-                && deletes.all(|ids| contains(&reference.deletes, *ids))
+                && deletes.all(|ids| reference.deletes.contains(*ids))
         };
         let made = self.people.iter().flat_map(|state| &state.ledger.made);
         let promised: Vec<&Made> = made.filter(promised).collect();
@@ -180,7 +180,7 @@ impl<'a> Evidence<'a> {
     /// The first that was written comes first.
     fn lost(&self, reference: &Print) -> Vec<Finding> {
         let gone = |written: &&Written| {
-            contains(&self.required, written.ids) && !reference.holds(written.ids)
+            self.required.contains(written.ids) && !reference.holds(written.ids)
         };
         let mut findings: Vec<_> = self
             .written()
@@ -197,7 +197,7 @@ impl<'a> Evidence<'a> {
                 people.flat_map(|state| state.ledger.made.iter().map(|made| (state.number, made)));
             let gone = made.filter(|(_, made)| {
                 let is_gone =
-                    |ids: &IdRange| contains(&self.required, *ids) && !reference.holds(*ids);
+                    |ids: &IdRange| self.required.contains(*ids) && !reference.holds(*ids);
                 made.structs.iter().any(is_gone)
             });
             findings.extend(gone.map(|(client, made)| {
@@ -215,12 +215,16 @@ impl<'a> Evidence<'a> {
     fn fate(&self, written: &Written) -> String {
         let words = |state: &&State| {
             let ledger = &state.ledger;
-            if !contains(&ledger.own, written.ids) {
-                return contains(&ledger.arrived, written.ids)
+            if !ledger.own.contains(written.ids) {
+                return ledger
+                    .arrived
+                    .contains(written.ids)
                     .then(|| format!("client {} received it", state.number));
             }
             let (structs, _) = ledger.acknowledged(self.by)?;
-            contains(structs, written.ids).then(|| "it was acknowledged".to_owned())
+            structs
+                .contains(written.ids)
+                .then(|| "it was acknowledged".to_owned())
         };
         let words: Vec<_> = self.people.iter().filter_map(words).collect();
         match words.is_empty() {
@@ -261,7 +265,7 @@ impl<'a> Evidence<'a> {
     fn miscounted(&self, reference: &Print) -> Vec<Finding> {
         let mut expected: HashMap<Token, usize> = HashMap::new();
         for written in self.written() {
-            let there = reference.holds(written.ids) && !contains(&reference.deletes, written.ids);
+            let there = reference.holds(written.ids) && !reference.deletes.contains(written.ids);
             *expected.entry(written.token).or_insert(0) += usize::from(there);
         }
         let counts = reference.counts();
@@ -400,14 +404,11 @@ mod tests {
         let update = write(&writer, &A.to_string());
         let contents = token::contents(&update, false).unwrap();
         let reference = replica_of(&[&update]);
-        for range in contents.structs {
-            let mut state = writer.lock();
-            let length = range.end - range.start;
-            state
-                .ledger
-                .arrived_deletes
-                .insert(range.client, range.start, length);
-        }
+        writer
+            .lock()
+            .ledger
+            .arrived_deletes
+            .extend(contents.structs);
         assert_eq!(kinds(&reference, &[&writer]), [Kind::Resurrected]);
     }
 
@@ -478,11 +479,7 @@ mod tests {
         let update = write(&writer, &A.to_string());
         let contents = token::contents(&update, false).unwrap();
         let mut state = writer.lock();
-        for range in contents.structs {
-            let length = range.end - range.start;
-            let deletes = &mut state.ledger.arrived_deletes;
-            deletes.insert(range.client, range.start, length);
-        }
+        state.ledger.arrived_deletes.extend(contents.structs);
         let people: [&State; 1] = [&state];
         let evidence = Evidence::of(&people, Acknowledgement::Echo, Verify::Durable);
         assert_eq!(evidence.undeleted(&Print::of("", &replica_of(&[]))), []);

@@ -38,8 +38,8 @@ pub struct Made {
 impl Made {
     /// Whether these sets hold all of it.
     pub fn is_in(&self, structs: &IdSet, deletes: &IdSet) -> bool {
-        self.structs.iter().all(|ids| contains(structs, *ids))
-            && self.deletes.iter().all(|ids| contains(deletes, *ids))
+        self.structs.iter().all(|ids| structs.contains(*ids))
+            && self.deletes.iter().all(|ids| deletes.contains(*ids))
     }
 }
 
@@ -69,8 +69,8 @@ pub struct Ledger {
 impl Ledger {
     /// Notes a transaction of this person: in which step, how many milliseconds after the start.
     pub fn wrote(&mut self, contents: Contents, step: u32, at: u32) {
-        add(&mut self.own, &contents.structs);
-        add(&mut self.own_deletes, &contents.deletes);
+        self.own.extend(contents.structs.iter().copied());
+        self.own_deletes.extend(contents.deletes.iter().copied());
         if self.made.last().is_none_or(|made| made.step != step) {
             let made = Made {
                 step,
@@ -96,14 +96,16 @@ impl Ledger {
                 arrivals.push((range.end, at));
             }
         }
-        add(&mut self.arrived, &contents.structs);
-        add(&mut self.arrived_deletes, &contents.deletes);
+        self.arrived.extend(contents.structs.iter().copied());
+        self.arrived_deletes
+            .extend(contents.deletes.iter().copied());
     }
 
     /// Notes that the server took something.
     pub fn confirm(&mut self, contents: &Contents) {
-        add(&mut self.confirmed, &contents.structs);
-        add(&mut self.confirmed_deletes, &contents.deletes);
+        self.confirmed.extend(contents.structs.iter().copied());
+        self.confirmed_deletes
+            .extend(contents.deletes.iter().copied());
     }
 
     /// What the server acknowledged to this person: structs and deletions. None where it never does.
@@ -126,21 +128,8 @@ impl Ledger {
             (&self.arrived, &self.own, &mut structs),
             (&self.arrived_deletes, &self.own_deletes, &mut deletes),
         ] {
-            for part in arrived.iter().flat_map(|range| own.missing_from(range)) {
-                promised.insert(part.client, part.start, part.end - part.start);
-            }
+            promised.extend(arrived.iter().flat_map(|range| own.missing_from(range)));
         }
         (structs, deletes)
     }
-}
-
-fn add(set: &mut IdSet, ranges: &[IdRange]) {
-    for range in ranges {
-        set.insert(range.client, range.start, range.end - range.start);
-    }
-}
-
-/// Whether all ids of the range are in the set.
-pub fn contains(set: &IdSet, range: IdRange) -> bool {
-    set.contains(range.client, range.start, range.end - range.start)
 }

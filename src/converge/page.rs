@@ -9,6 +9,7 @@ use super::{
     report::Report,
     state::Happening,
 };
+use crate::page::{self, escape};
 
 /// Of the findings, so many are shown.
 const SHOWN: usize = 20;
@@ -19,11 +20,9 @@ const LEFT: f64 = 80.0;
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1c1f24;--soft:#667080;--paper:#fff;--line:#dfe3e8;--edit:#3b6fd4;--fault:#d9822b;--bad:#c0392b;--good:#2e8b57}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#98a2b0;--paper:#16181c;--line:#30353d;--edit:#7aa5f5;--fault:#f0a95b;--bad:#f07167;--good:#6fcf97}}\
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.good{color:var(--good)}.bad{color:var(--bad)}\
-table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid var(--line)}\
+h2{margin-top:2rem}.good{color:var(--good)}.bad{color:var(--bad)}\
 pre{background:color-mix(in srgb,var(--line) 40%,transparent);padding:.8rem;overflow:auto}li{overflow-wrap:anywhere}\
-.wide{overflow-x:auto}svg{width:100%;min-width:640px;height:auto}\
+svg{width:100%;min-width:640px;height:auto}\
 svg text{fill:var(--soft);font-size:12px}.edit{fill:var(--edit)}.fault{fill:var(--fault);opacity:.45}.lane{stroke:var(--line)}\
 .key{color:var(--soft)}\
 svg polyline,svg path,svg line[class^=s]{fill:none;stroke-width:1.6}.dots{stroke:var(--edit);stroke-width:3!important;stroke-linecap:round;opacity:.55}\
@@ -40,12 +39,9 @@ pub fn render(report: &Report<'_>) -> String {
 
 fn write_page(report: &Report<'_>, out: &mut String) -> std::fmt::Result {
     let class = if report.converged { "good" } else { "bad" };
-    let headline = escape(&report.headline());
-    write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>coscribe converge: {headline}</title><style>{STYLE}</style>\n<h1 class=\"{class}\">{headline}</h1>\n"
-    )?;
+    let headline = report.headline();
+    page::begin(out, &format!("coscribe converge: {headline}"), STYLE)?;
+    writeln!(out, "<h1 class=\"{class}\">{}</h1>", escape(&headline))?;
     if let Some(kept) = &report.outcome.kept {
         writeln!(out, "<p>{}</p>", escape(&kept.sentence()))?;
     }
@@ -246,11 +242,4 @@ fn people(fates: &[Fate], out: &mut String) -> std::fmt::Result {
         writeln!(out, "<tr><td>{cells}<td>{}</tr>", fate.remark())?;
     }
     writeln!(out, "</table></div>")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

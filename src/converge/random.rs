@@ -23,8 +23,13 @@ impl Random {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
+    /// An index into something of this length; 0 when it is empty.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
     /// One of these.
     pub fn of<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        items.get(self.below(items.len() as u64) as usize)
+        items.get(self.index(items.len()))
     }
 }

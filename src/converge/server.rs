@@ -1,11 +1,6 @@
 //! The server under test, where the tool may start and kill it: our own binary, or a command that the caller names.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -16,15 +11,16 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::child_server::{self, Directory};
+
 /// A server that does not listen by then is given up.
 const START_PATIENCE: Duration = Duration::from_secs(30);
-const READY: &str = "Coscribe is ready: http://";
 
 /// How it is started.
 #[derive(Debug)]
 enum Launch {
     /// This very program, with a data directory that is removed in the end. The port is 0 until it is known.
-    Own { directory: PathBuf, port: u16 },
+    Own { directory: Directory, port: u16 },
     /// A shell command, and the address where it will listen.
     Command { line: String, address: String },
 }
@@ -39,10 +35,7 @@ pub struct Server {
 impl Server {
     /// Starts our own server on a free port of the loopback address.
     pub async fn own() -> anyhow::Result<Self> {
-        let name = format!("coscribe-converge-{:016x}", rand::random::<u64>());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir(&directory)
-            .with_context(|| format!("{} can not be made", directory.display()))?;
+        let directory = Directory::make("converge")?;
         let mut server = Self {
             launch: Launch::Own { directory, port: 0 },
             process: None,
@@ -127,55 +120,35 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.signal();
         self.wait_for_end();
-        if let Launch::Own { directory, .. } = &self.launch {
-            // What is left in the temporary directory harms nobody.
-            let _removed = std::fs::remove_dir_all(directory);
-        }
     }
 }
 
-async fn start_own(directory: &Path, port: u16) -> anyhow::Result<(Child, u16)> {
-    let program = std::env::current_exe().context("this program can not be found")?;
-    let log = directory.join("log");
-    let mut command = Command::new(program);
-    command
+async fn start_own(directory: &Directory, port: u16) -> anyhow::Result<(Child, u16)> {
+    let log = directory.path().join("log");
+    let mut process = Command::from(child_server::command(&log)?)
         .args([
             "serve",
             "--listen",
             &format!("127.0.0.1:{port}"),
             "--data-dir",
         ])
-        .arg(directory.join("data"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(File::create(&log)?)
-        .process_group(0)
-        .kill_on_drop(true);
-    // Settings of the caller's own server are not meant for this one.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("COSCRIBE_") {
-            command.env_remove(name);
-        }
-    }
-    let mut process = command
+        .arg(directory.path().join("data"))
+        .kill_on_drop(true)
         .spawn()
         .context("our own server can not be started")?;
     let output = process.stdout.take().context("no output")?;
     let mut lines = BufReader::new(output).lines();
     let ready = async {
         while let Ok(Some(line)) = lines.next_line().await {
-            if let Some((_, address)) = line.split_once(READY) {
-                return address.rsplit(':').next()?.trim().parse().ok();
+            if let Some(address) = child_server::address_in(&line) {
+                return Some(address.port());
             }
         }
         None
     };
     match timeout(START_PATIENCE, ready).await.ok().flatten() {
         Some(port) => Ok((process, port)),
-        None => bail!(
-            "our own server did not start: {}",
-            std::fs::read_to_string(&log).unwrap_or_default().trim()
-        ),
+        None => Err(child_server::did_not_start(&log)),
     }
 }
 

@@ -80,14 +80,13 @@ impl IdSet {
         self.ranges.insert((client, start), end);
     }
 
-    /// Whether all `len` clocks from `start` on are in the set.
-    pub fn contains(&self, client: ClientId, start: Clock, len: Clock) -> bool {
-        let Some(end) = start.checked_add(len) else {
-            return false;
-        };
-        self.around(client, start)
-            .is_some_and(|range| range.end >= end)
-            || len == 0
+    /// Whether all clocks of the range are in the set.
+    pub fn contains(&self, range: IdRange) -> bool {
+        let IdRange { client, start, end } = range;
+        start >= end
+            || self
+                .around(client, start)
+                .is_some_and(|around| around.end >= end)
     }
 
     /// The ranges of one client that overlap `start..end`, ascending and uncut.
@@ -138,9 +137,7 @@ impl IdSet {
 
     /// Adds everything in `other`.
     pub fn union(&mut self, other: &Self) {
-        for range in other.iter() {
-            self.insert(range.client, range.start, range.end - range.start);
-        }
+        self.extend(other.iter());
     }
 
     /// Clients ascending, ranges of a client ascending.
@@ -209,6 +206,15 @@ impl IdSet {
     }
 }
 
+impl Extend<IdRange> for IdSet {
+    fn extend<I: IntoIterator<Item = IdRange>>(&mut self, ranges: I) {
+        for range in ranges {
+            let len = range.end.saturating_sub(range.start);
+            self.insert(range.client, range.start, len);
+        }
+    }
+}
+
 impl FromIterator<IdRange> for IdSet {
     fn from_iter<I: IntoIterator<Item = IdRange>>(ranges: I) -> Self {
         let mut ranges: Vec<IdRange> = ranges
@@ -268,7 +274,8 @@ mod tests {
         }
         let ranges: Vec<_> = set.iter().map(|range| (range.start, range.end)).collect();
         assert_eq!(ranges, [(0, 5), (10, 25)]);
-        assert!(set.contains(7, 10, 15) && !set.contains(7, 10, 16) && !set.contains(8, 10, 1));
+        let holds = |client, start, end| set.contains(IdRange { client, start, end });
+        assert!(holds(7, 10, 25) && !holds(7, 10, 26) && !holds(8, 10, 11));
     }
 
     #[test]
@@ -313,8 +320,9 @@ mod tests {
                 set.iter().flat_map(|range| (range.start..range.end).map(move |clock| (range.client, clock))).collect();
             prop_assert_eq!(&flat, &model);
             prop_assert!(set.iter().zip(set.iter().skip(1)).all(|(a, b)| a.client < b.client || a.end < b.start));
-            prop_assert_eq!(set.contains(1, start, len), (start..start + len).all(|clock| model.contains(&(1, clock))));
-            let missing: Vec<_> = set.missing_from(IdRange { client: 1, start, end: start + len })
+            let range = IdRange { client: 1, start, end: start + len };
+            prop_assert_eq!(set.contains(range), (start..start + len).all(|clock| model.contains(&(1, clock))));
+            let missing: Vec<_> = set.missing_from(range)
                 .flat_map(|gap| gap.start..gap.end).collect();
             let expected: Vec<_> = (start..start + len).filter(|clock| !model.contains(&(1, *clock))).collect();
             prop_assert_eq!(missing, expected);

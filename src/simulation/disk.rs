@@ -108,16 +108,14 @@ impl Disk {
 
     /// No more trouble at all.
     pub fn settle(&self) {
-        self.heal();
-        self.lock().failing_loads = 0;
+        let mut inner = self.lock();
+        inner.heal();
+        inner.failing_loads = 0;
     }
 
-    /// The next process, or one that stops, has no trouble to begin with.
+    /// A process that stops has no trouble.
     pub fn heal(&self) {
-        let mut inner = self.lock();
-        inner.full = false;
-        inner.sync_fails = false;
-        inner.halt_in = None;
+        self.lock().heal();
     }
 
     /// What a power cut would leave of a document.
@@ -131,11 +129,9 @@ impl Disk {
 
     /// The first of these ids that a power cut would lose, in words.
     pub fn would_lose(&self, doc: &DocId, contents: &Contents) -> Option<String> {
-        let inner = self.lock();
-        match inner.durable.get(doc) {
-            Some(durable) => lacks(durable, contents),
-            None => Reach::default().lacks(&contents.structs, &contents.deletes),
-        }
+        let mut shown = Reach::default();
+        shown.add(contents);
+        self.durable(doc).lacks(&shown)
     }
 
     /// The next process opens the store after this end of the last. Answers how many transactions were lost.
@@ -150,9 +146,8 @@ impl Disk {
             inner.sync();
         }
         inner.rebuild();
-        drop(inner);
-        self.heal();
-        before - self.lock().transactions.len()
+        inner.heal();
+        before - inner.transactions.len()
     }
 
     /// The documents as the next process would find them.
@@ -217,6 +212,12 @@ impl Disk {
 }
 
 impl Inner {
+    fn heal(&mut self) {
+        self.full = false;
+        self.sync_fails = false;
+        self.halt_in = None;
+    }
+
     fn sync(&mut self) {
         for transaction in self.transactions.iter_mut().rev() {
             if std::mem::replace(&mut transaction.synced, true) {
@@ -280,21 +281,6 @@ impl Inner {
             }
         }
     }
-}
-
-fn lacks(durable: &Replica, contents: &Contents) -> Option<String> {
-    let (known, deleted) = (durable.known(), durable.deleted());
-    let lacking = contents
-        .structs
-        .iter()
-        .find(|range| known.get(range.client) < range.end);
-    let undeleted = || {
-        let mut deletes = contents.deletes.iter();
-        deletes.find(|range| !deleted.contains(range.client, range.start, range.end - range.start))
-    };
-    lacking
-        .map(|range| format!("{range:?}"))
-        .or_else(|| undeleted().map(|range| format!("the deletion of {range:?}")))
 }
 
 /// The port, as the rooms see it.

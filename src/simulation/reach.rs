@@ -1,10 +1,13 @@
 //! What a set of updates brings: the ids of its structs and of what it deletes.
 
+use yrs::Doc;
+
 use crate::{
-    converge::token::Contents,
+    converge::{print, token::Contents},
     document::{
         id_set::{IdRange, IdSet},
         replica::Replica,
+        state_vector::StateVector,
     },
 };
 
@@ -18,25 +21,30 @@ pub struct Reach {
 impl Reach {
     /// What a replica holds.
     pub fn of(replica: &Replica) -> Self {
-        let mut reach = Self {
-            deletes: replica.deleted().clone(),
-            ..Self::default()
+        Self::up_to(replica.known(), replica.deleted().clone())
+    }
+
+    /// What a person's replica holds.
+    pub fn of_doc(doc: &Doc) -> Self {
+        let (vector, deletes) = print::reach(doc);
+        Self::up_to(&vector, deletes)
+    }
+
+    fn up_to(vector: &StateVector, deletes: IdSet) -> Self {
+        let whole = |(client, end)| IdRange {
+            client,
+            start: 0,
+            end,
         };
-        for (client, clock) in replica.known().iter() {
-            reach.structs.insert(client, 0, clock);
+        Self {
+            structs: vector.iter().map(whole).collect(),
+            deletes,
         }
-        reach
     }
 
     pub fn add(&mut self, contents: &Contents) {
-        for range in &contents.structs {
-            self.structs
-                .insert(range.client, range.start, range.end - range.start);
-        }
-        for range in &contents.deletes {
-            self.deletes
-                .insert(range.client, range.start, range.end - range.start);
-        }
+        self.structs.extend(contents.structs.iter().copied());
+        self.deletes.extend(contents.deletes.iter().copied());
     }
 
     pub fn union(&mut self, other: &Self) {
@@ -44,24 +52,15 @@ impl Reach {
         self.deletes.union(&other.deletes);
     }
 
-    /// The first of these structs or deletions that is not in here, in words.
-    pub fn lacks(&self, structs: &[IdRange], deletes: &[IdRange]) -> Option<String> {
-        let lacking = |set: &IdSet, ranges: &[IdRange]| {
-            ranges
-                .iter()
-                .find(|range| !set.contains(range.client, range.start, range.end - range.start))
-                .copied()
+    /// The first struct or deletion of another reach that is not in here, in words.
+    pub fn lacks(&self, other: &Self) -> Option<String> {
+        let lacking = |here: &IdSet, there: &IdSet| {
+            let range = there.iter().find(|range| !here.contains(*range))?;
+            Some(format!("{} {}..{}", range.client, range.start, range.end))
         };
-        let show = |range: IdRange| format!("{} {}..{}", range.client, range.start, range.end);
-        lacking(&self.structs, structs).map(show).or_else(|| {
-            lacking(&self.deletes, deletes).map(|range| format!("the deletion of {}", show(range)))
+        lacking(&self.structs, &other.structs).or_else(|| {
+            let deletion = lacking(&self.deletes, &other.deletes)?;
+            Some(format!("the deletion of {deletion}"))
         })
-    }
-
-    /// The same for everything in another reach.
-    pub fn lacks_of(&self, other: &Self) -> Option<String> {
-        let structs: Vec<_> = other.structs.iter().collect();
-        let deletes: Vec<_> = other.deletes.iter().collect();
-        self.lacks(&structs, &deletes)
     }
 }

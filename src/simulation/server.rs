@@ -1,15 +1,19 @@
 //! One process of the server: everything between the sockets and the disk, as `app` puts it together.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicI64, Ordering},
 };
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use super::{disk::DiskStore, world::World};
+use super::{
+    disk::DiskStore,
+    world::{World, lock},
+};
 use crate::{
     clock::{Clock, UnixMillis},
+    converge::random::Random,
     health::Health,
     lifecycle::{Lifecycle, Tasks},
     metrics::Metrics,
@@ -49,7 +53,10 @@ impl Clock for SimulatedClock {
 impl Server {
     pub fn start(world: &World) -> Self {
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
-        let tasks = lifecycle.tasks().clone().shuffled(world.below(u64::MAX));
+        // A task lets others go first one time in three.
+        let order = Mutex::new(Random::new(world.below(u64::MAX)));
+        let waits = move || lock(&order).below(3) == 0;
+        let tasks = lifecycle.tasks().clone().shuffled(waits);
         let health = Health::default();
         let metrics = Arc::new(Metrics::new(health.clone()));
         let store: Arc<dyn Store> = Arc::new(DiskStore(world.disk.clone()));

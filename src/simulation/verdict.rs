@@ -1,20 +1,18 @@
 //! What must hold after a crash and at the end.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::MutexGuard,
-};
+use std::{collections::BTreeMap, sync::MutexGuard};
 
 use futures_util::FutureExt as _;
-use serde_json::Value as Json;
-use yrs::{ClientID, Doc, ReadTxn, Transact};
+use yrs::{ClientID, ReadTxn, Transact};
 
 use super::{person::Person, reach::Reach, world::World};
 use crate::{
-    converge::token::{Token, tokens_of},
+    converge::print::Print,
     document::{
-        id::DocId, id_set::IdSet, replica::Replica, scan::ScanLimits, state_vector::StateVector,
-        tree,
+        id::DocId,
+        id_set::IdRange,
+        replica::{Replica, doc_with},
+        scan::ScanLimits,
     },
     room::compaction::replay,
     store::{Loaded, Store, Stored, memory::MemoryStore},
@@ -30,7 +28,7 @@ pub fn after_a_crash(world: &World) {
         };
         let whole = Reach::of(&replica);
         for person in people.iter().filter(|person| person.doc == doc) {
-            if let Some(lost) = whole.lacks_of(&person.certain()) {
+            if let Some(lost) = whole.lacks(&person.certain()) {
                 world.fail(format!(
                     "{} was sure of {lost}, which is lost",
                     person.number
@@ -61,11 +59,11 @@ pub fn apart(world: &World) -> Option<String> {
         if let Some(range) = behind {
             return Some(format!("{} lacks {range:?}", person.number));
         }
-        let own = reach_of_doc(&person.replica);
-        if let Some(lacks) = own.lacks_of(&durable) {
+        let own = Reach::of_doc(&person.replica);
+        if let Some(lacks) = own.lacks(&durable) {
             return Some(format!("{} lacks {lacks}", person.number));
         }
-        if let Some(lacks) = durable.lacks_of(&own) {
+        if let Some(lacks) = durable.lacks(&own) {
             return Some(format!("the store lacks {lacks} of {}", person.number));
         }
     }
@@ -85,36 +83,24 @@ pub fn at_the_end(world: &World) {
         {
             world.fail(error);
         }
-        let values = fresh.doc().map(tree::roots).unwrap_or_default();
-        let whole = Reach::of(&fresh);
+        let nothing = doc_with(1);
+        let store = Print::of("the store", fresh.doc().unwrap_or(&nothing));
         let here = people.iter().filter(|person| person.doc == doc);
         for person in here.clone() {
-            if values_of(Some(&person.replica)) != values_of(fresh.doc()) {
-                world.fail(format!(
-                    "{} sees other values than the store",
-                    person.number
-                ));
+            let own = Print::of(person.number.to_string(), &person.replica);
+            if let Some(finding) = own.difference(&store) {
+                world.fail(finding.what);
             }
             if person.has_gap() {
                 world.fail(format!("{} waits for something", person.number));
             }
         }
-        let mut counts: HashMap<Token, usize> = HashMap::new();
-        for root in values.values() {
-            let mut found = Vec::new();
-            tokens_of(root, &mut found);
-            for token in found {
-                *counts.entry(token).or_default() += 1;
-            }
-        }
+        let mut counts = store.counts();
         for (token, ids) in here.flat_map(|person| &person.written) {
-            let length = ids.end - ids.start;
-            let deleted = (ids.start..ids.end)
-                .filter(|clock| whole.deletes.contains(ids.client, *clock, 1))
-                .count() as u64;
-            let expected = match deleted {
-                0 => 1,
-                all if all == u64::from(length) => 0,
+            let left: Vec<IdRange> = store.deletes.missing_from(*ids).collect();
+            let expected = match left[..] {
+                [] => 0,
+                [whole] if whole == *ids => 1,
                 _ => return world.fail(format!("{token} is deleted by halves")),
             };
             let count = counts.remove(token).unwrap_or(0);
@@ -168,46 +154,10 @@ fn compare_with_log(
     .map_err(|error| format!("the log of {doc} does not replay: {error}"))?;
     let (log, snapshot) = (Reach::of(&log), Reach::of(replica));
     if log != snapshot {
-        let lacks = snapshot.lacks_of(&log);
+        let lacks = snapshot.lacks(&log);
         return Err(format!("the snapshot of {doc} is not its log: {lacks:?}"));
     }
     Ok(())
-}
-
-fn reach_of_doc(doc: &Doc) -> Reach {
-    let (vector, deletes) = crate::converge::print::reach(doc);
-    let mut reach = Reach {
-        deletes,
-        ..Reach::default()
-    };
-    reach.structs = reach_of_vector(&vector);
-    reach
-}
-
-fn reach_of_vector(vector: &StateVector) -> IdSet {
-    let mut structs = IdSet::new();
-    for (client, clock) in vector.iter() {
-        structs.insert(client, 0, clock);
-    }
-    structs
-}
-
-/// All values as JSON. A root type that holds nothing is there for some and not for others.
-fn values_of(doc: Option<&Doc>) -> BTreeMap<String, Json> {
-    let roots = doc.map(tree::roots).unwrap_or_default();
-    let values = roots
-        .iter()
-        .map(|(name, root)| (name.clone(), tree::to_json(root)));
-    values.filter(|(_, value)| !is_empty(value)).collect()
-}
-
-fn is_empty(value: &Json) -> bool {
-    match value {
-        Json::Array(items) => items.is_empty(),
-        Json::Object(entries) => entries.is_empty(),
-        Json::String(text) => text.is_empty(),
-        _ => value.is_null(),
-    }
 }
 
 fn lock_all(world: &World) -> Vec<MutexGuard<'_, Person>> {

@@ -165,43 +165,44 @@ impl World {
     /// One thing happens.
     fn act(self: &Arc<Self>, server: &Server) {
         let who = self.below(self.people.len() as u64) as usize;
-        let cuts = self.scenario.cuts;
+        let scenario = &self.scenario;
         match self.below(100) {
-            dice if dice < cuts => {
-                let line = self.person(who).line.take();
-                if let Some(line) = line {
-                    let heard_after = if self.chance(50) {
-                        0
-                    } else {
-                        self.below(UNNOTICED)
-                    };
-                    self.note(|| format!("{who} is cut off, heard of after {heard_after} ms"));
-                    line.cut(server, Duration::from_millis(heard_after));
-                }
-            }
-            10..=24 | 30..=50 => self.connect(server, who),
-            51 if self.scenario.disk_trouble => {
-                let full = self.chance(60);
-                self.note(|| format!("the disk is full: {full}"));
-                self.disk.set_full(full);
-            }
-            26 if self.scenario.disk_trouble && self.chance(30) => {
+            dice if dice < scenario.cuts => self.cut(server, who),
+            10..46 => self.connect(server, who),
+            46 => self.export(server, who),
+            47 => self.rename(server, who),
+            48 => self.clock.jump(self.below(2 * DAY as u64) as i64 - DAY),
+            49 if scenario.disk_trouble => self.fill_disk(),
+            50 if scenario.disk_trouble && self.chance(30) => {
                 self.note(|| "the next sync fails".into());
                 self.disk.fail_next_sync();
             }
-            52 if self.scenario.panics => {
+            51 if scenario.panics => {
                 let steps = self.below(10) as u32;
                 self.note(|| format!("a step panics after {steps}"));
                 planted::panic_in(Some(steps));
             }
-            27 => {
-                let jump = self.below(2 * DAY as u64) as i64 - DAY;
-                self.clock.jump(jump);
-            }
-            28 => self.export(server, who),
-            29 => self.rename(server, who),
             _ => self.edit(who),
         }
+    }
+
+    fn cut(&self, server: &Server, who: usize) {
+        let Some(line) = self.person(who).line.take() else {
+            return;
+        };
+        let heard_after = if self.chance(50) {
+            0
+        } else {
+            self.below(UNNOTICED)
+        };
+        self.note(|| format!("{who} is cut off, heard of after {heard_after} ms"));
+        line.cut(server, Duration::from_millis(heard_after));
+    }
+
+    fn fill_disk(&self) {
+        let full = self.chance(60);
+        self.note(|| format!("the disk is full: {full}"));
+        self.disk.set_full(full);
     }
 
     fn connect(self: &Arc<Self>, server: &Server, who: usize) {
@@ -388,6 +389,6 @@ impl World {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+#[path = "../yjs/blocking.rs"]
+mod blocking;
 #[path = "../yjs/driver.rs"]
 mod driver;
 mod plan;

@@ -2,26 +2,7 @@
 
 use std::time::Instant;
 
-/// splitmix64.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+use coscribe::converge::random::Random;
 
 /// One thing that happens. People are numbered from 1; each act that draws has a seed of its own, so that it does the
 /// same when others are left out.
@@ -97,20 +78,20 @@ pub struct Plan {
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let random = &mut Random::new(seed);
-        let writers = 2 + random.below(3);
+        let writers = 2 + random.index(3);
         let ids = random.below(2);
         let people = (0..writers + 2)
             .map(|number| Person {
                 client: match ids {
-                    0 => 1 + number as u64 * 3 + random.below(3) as u64,
-                    _ => random.below(1 << 32) as u64,
+                    0 => 1 + number as u64 * 3 + random.below(3),
+                    _ => random.below(1 << 32),
                 },
-                collects: random.chance(60),
-                counts: random.chance(50),
+                collects: random.below(100) < 60,
+                counts: random.below(100) < 50,
             })
             .collect();
         // A calm session has nothing that lets the server know less than the model, so they are compared throughout.
-        let calm = random.chance(40);
+        let calm = random.below(100) < 40;
         let length = 20 + random.below(200);
         let ops = (0..length).map(|_| draw(random, writers, calm)).collect();
         Self {
@@ -131,9 +112,9 @@ impl Plan {
 }
 
 fn draw(random: &mut Random, writers: usize, calm: bool) -> Op {
-    let who = 1 + random.below(writers);
+    let who = 1 + random.index(writers);
     // The last one hears, too.
-    let hears = 1 + random.below(writers + 1);
+    let hears = 1 + random.index(writers + 1);
     match random.below(100) {
         0..45 => Op::Edit {
             who,
@@ -153,13 +134,13 @@ fn draw(random: &mut Random, writers: usize, calm: bool) -> Op {
         _ if calm => Op::Hear { who: hears },
         83..86 => Op::Whisper {
             from: who,
-            to: 1 + random.below(writers),
+            to: 1 + random.index(writers),
         },
         86..91 => Op::Leave { who: hears },
         91..96 => Op::Join { who: hears },
         96..98 => Op::Unload,
         _ => Op::Restart {
-            drained: random.chance(50),
+            drained: random.below(100) < 50,
         },
     }
 }

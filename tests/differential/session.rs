@@ -19,10 +19,10 @@ use coscribe::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use crate::{
-    driver::{Driver, hex, unhex},
+    blocking::{BlockingDriver, Print},
+    driver::{hex, unhex},
     plan::{Delivery, Op, Plan},
     server::{Connection, Kept, Server},
     view,
@@ -58,19 +58,9 @@ impl Seen {
     }
 }
 
-/// What replicas must agree on.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Print {
-    content: String,
-    vector: String,
-    deletes: String,
-    pending: bool,
-}
-
 /// What every session uses.
 pub struct Bench {
-    runtime: Runtime,
-    node: Driver,
+    node: BlockingDriver,
     folder: TempDir,
     server: Option<Server>,
     sessions: u64,
@@ -79,15 +69,10 @@ pub struct Bench {
 impl Bench {
     /// `None`, with a message, where there is no Node.
     pub fn start() -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let node = runtime.block_on(async { Driver::start("differential.mjs") })?;
+        let node = BlockingDriver::start("differential.mjs")?;
         let folder = tempfile::tempdir().unwrap();
         Some(Self {
             server: Some(Server::start(folder.path())),
-            runtime,
             node,
             folder,
             sessions: 0,
@@ -112,10 +97,7 @@ impl Bench {
 
     /// After a failure in the middle of a session: another server and another Node.
     pub fn recover(&mut self) {
-        let node = self
-            .runtime
-            .block_on(async { Driver::start("differential.mjs") });
-        self.node = node.expect("Node, as before");
+        self.node = BlockingDriver::start("differential.mjs").expect("Node, as before");
         self.folder = tempfile::tempdir().unwrap();
         self.server = Some(Server::start(self.folder.path()));
     }
@@ -136,19 +118,16 @@ impl Bench {
         struct Answer {
             said: Vec<Vec<String>>,
         }
-        let answer: Answer = self
-            .runtime
-            .block_on(self.node.ask(&json!({ "ask": "act", "acts": acts })));
+        let answer: Answer = self.node.ask(&json!({ "ask": "act", "acts": acts }));
         answer.said
     }
 
     fn prints(&mut self) -> Vec<Print> {
-        self.runtime
-            .block_on(self.node.ask(&json!({ "ask": "prints" })))
+        self.node.ask(&json!({ "ask": "prints" }))
     }
 
     fn load<B: AsRef<[u8]>>(&mut self, updates: &[B]) -> Print {
-        self.runtime.block_on(self.node.load(updates, true))
+        self.node.load(updates, true)
     }
 }
 
@@ -179,9 +158,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn begin(bench: &'a mut Bench, plan: &Plan, doc: DocId) -> Result<Self, String> {
-        let _: Value = bench
-            .runtime
-            .block_on(bench.node.ask(&json!({ "ask": "begin" })));
+        let _: Value = bench.node.ask(&json!({ "ask": "begin" }));
         let come: Vec<Value> = plan
             .people
             .iter()

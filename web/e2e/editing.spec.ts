@@ -1,28 +1,17 @@
 //! One person at the keyboard: input rules, shortcuts, links, paste, tasks, and the home page.
 
-import type { Browser } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { freshName, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+import { afterEach, describe, expect, test } from 'vitest'
+import { freshName, Person, pillSays, setStage, until } from './harness'
 
-let server: Server
-let browser: Browser
+const stage = setStage()
 let ada: Person
-
-beforeAll(async () => {
-  server = await startServer()
-  browser = await launchBrowser()
-})
-afterAll(async () => {
-  await browser?.close()
-  await server?.stop()
-})
 afterEach(async () => {
   expect(ada.problems).toEqual([])
   await ada.leave()
 })
 
 async function blank(): Promise<Person> {
-  ada = await Person.arrive(browser, server, 'Ada')
+  ada = await Person.arrive(stage, 'Ada')
   await ada.open(freshName('editing'))
   await ada.editor.focus()
   return ada
@@ -232,10 +221,10 @@ test('name and colour are chosen, shown to others and kept', async () => {
 
 describe('home', () => {
   test('new, rename, search, trash with undo, restore, delete for good', async () => {
-    ada = await Person.arrive(browser, server, 'Ada')
+    ada = await Person.arrive(stage, 'Ada')
     const { page } = ada
     const title = `Marsh ${Date.now()}`
-    await page.goto(server.url)
+    await page.goto(stage.server.url)
     await page.getByRole('button', { name: 'New document' }).first().waitFor()
     await page.keyboard.press('n')
     await ada.editor.waitFor()
@@ -287,12 +276,12 @@ describe('home', () => {
   })
 
   test('who is in a document shows in the list', async () => {
-    const other = await Person.arrive(browser, server, 'Bo Here')
-    ada = await Person.arrive(browser, server, 'Ada')
+    const other = await Person.arrive(stage, 'Bo Here')
+    ada = await Person.arrive(stage, 'Ada')
     await other.open(freshName('presence'))
     await other.write('x')
     await pillSays(other, 'saved')
-    await ada.page.goto(server.url)
+    await ada.page.goto(stage.server.url)
     await ada.page.getByRole('img', { name: /Bo Here is here now/ }).waitFor({ timeout: 10_000 })
     await other.leave()
     await ada.page.getByRole('img', { name: /Bo Here/ }).waitFor({ state: 'detached', timeout: 15_000 })

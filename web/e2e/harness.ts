@@ -16,6 +16,7 @@ import {
   type Locator,
   type Page,
 } from 'playwright-core'
+import { afterAll, beforeAll } from 'vitest'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const CHROMIUM_ARGS = [
@@ -102,6 +103,26 @@ function printedAddress(child: ChildProcess): Promise<string> {
 export const launchBrowser = (): Promise<Browser> =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: CHROMIUM_ARGS })
 
+/** What the tests of a spec play on. */
+export interface Stage {
+  readonly server: Server
+  readonly browser: Browser
+}
+
+/** Has a server and a browser, which are there from before the first test until after the last; see `startServer`. */
+export function setStage(...server: Parameters<typeof startServer>): Stage {
+  const stage = {} as { -readonly [part in keyof Stage]: Stage[part] }
+  beforeAll(async () => {
+    stage.server = await startServer(...server)
+    stage.browser = await launchBrowser()
+  })
+  afterAll(async () => {
+    await stage.browser?.close()
+    await stage.server?.stop()
+  })
+  return stage
+}
+
 /** Turns the stand-in's knobs; see `dev/server.mjs`. */
 export async function knobs(server: Server, change: Record<string, unknown>): Promise<void> {
   await fetch(`${server.url}/dev/knobs`, { method: 'POST', body: JSON.stringify(change) })
@@ -123,8 +144,7 @@ export class Person {
   ) {}
 
   static async arrive(
-    browser: Browser,
-    server: Server,
+    { browser, server }: Stage,
     name: string,
     options: BrowserContextOptions = {},
   ): Promise<Person> {

@@ -1,26 +1,16 @@
 //! The lab: four editors in one page on a bad network, which must end equal.
 
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { afterEach, describe, expect, test } from 'vitest'
 import { check } from './axe'
-import { launchBrowser, Person, type Server, startServer, until } from './harness'
+import { Person, setStage, until } from './harness'
 
 const SHOTS = process.env.COSCRIBE_SHOTS
 const NAMES = ['Ada', 'Bo', 'Cleo', 'Davi'] as const
 
-let server: Server
-let browser: Browser
+const stage = setStage()
 let here: Person[] = []
-
-beforeAll(async () => {
-  server = await startServer()
-  browser = await launchBrowser()
-})
-afterAll(async () => {
-  await browser?.close()
-  await server?.stop()
-})
 afterEach(async () => {
   for (const person of here) {
     expect(person.problems).toEqual([])
@@ -30,12 +20,12 @@ afterEach(async () => {
 })
 
 async function enter(path = '/lab', options = {}): Promise<Page> {
-  const person = await Person.arrive(browser, server, 'Grace', {
+  const person = await Person.arrive(stage, 'Grace', {
     viewport: { width: 1440, height: 900 },
     ...options,
   })
   here.push(person)
-  await person.page.goto(server.url + path)
+  await person.page.goto(stage.server.url + path)
   await until(
     () => person.page.locator('.lab-connection[data-state=live]').count(),
     (count) => count === NAMES.length,
@@ -55,8 +45,14 @@ const text = (page: Page, name: string) =>
     })
 const texts = (page: Page) => Promise.all(NAMES.map((name) => text(page, name)))
 const behind = async (page: Page, name: string) => Number(await seat(page, name).getAttribute('data-behind'))
-const edits = async (page: Page) =>
-  Number.parseInt((await page.locator('.lab-edits').textContent()) ?? '0', 10)
+/** Waits until they have made more than so many edits. */
+const written = (page: Page, edits: number) =>
+  until(
+    async () => Number.parseInt((await page.locator('.lab-edits').textContent()) ?? '0', 10),
+    (count) => count > edits,
+    'they should write',
+    30_000,
+  )
 const verdict = (page: Page, wanted: string, ms?: number) =>
   until(
     async () => ({
@@ -85,12 +81,7 @@ describe('the lab', () => {
     await slide(page, 'Delay each way', 600)
     await page.getByRole('switch', { name: 'Cleo offline' }).click()
     await page.getByRole('button', { name: 'Everybody types' }).click()
-    await until(
-      () => edits(page),
-      (count) => count > 120,
-      'they should write',
-      30_000,
-    )
+    await written(page, 120)
     await verdict(page, 'apart')
     expect(await page.locator('.lab-sign-title').textContent()).toMatch(/^Apart: \d+ edits under way$/)
     expect(await behind(page, 'Cleo')).toBeGreaterThan(10)
@@ -138,12 +129,7 @@ describe('the lab', () => {
       'connections should break',
       30_000,
     )
-    await until(
-      () => edits(page),
-      (count) => count > 60,
-      'they should write',
-      30_000,
-    )
+    await written(page, 60)
     await page.getByRole('button', { name: 'Stop typing' }).click()
     await slide(page, 'Breaks', 0)
     await verdict(page, 'equal', 30_000)
@@ -153,9 +139,9 @@ describe('the lab', () => {
   })
 
   test('writes into no other document, and throws its own away', async () => {
-    const person = await Person.arrive(browser, server, 'Grace')
+    const person = await Person.arrive(stage, 'Grace')
     here.push(person)
-    await person.page.goto(`${server.url}/lab?doc=budget`)
+    await person.page.goto(`${stage.server.url}/lab?doc=budget`)
     await person.page.getByText('The lab writes only into its own scratch documents').waitFor()
     expect(await person.page.locator('.ProseMirror').count()).toBe(0)
 
@@ -177,9 +163,9 @@ describe('the lab', () => {
   })
 
   test('is found from the list of documents', async () => {
-    const person = await Person.arrive(browser, server, 'Grace')
+    const person = await Person.arrive(stage, 'Grace')
     here.push(person)
-    await person.page.goto(server.url)
+    await person.page.goto(stage.server.url)
     await person.page.getByRole('link', { name: 'Lab', exact: true }).click()
     await person.page.getByRole('button', { name: 'Everybody types' }).waitFor()
   })
@@ -207,12 +193,7 @@ describe.each(['light', 'dark'] as const)('%s', (theme) => {
     }
     await page.getByRole('switch', { name: 'Bo offline' }).click()
     await page.getByRole('button', { name: 'Everybody types' }).click()
-    await until(
-      () => edits(page),
-      (count) => count > 60,
-      'they should write',
-      30_000,
-    )
+    await written(page, 60)
     await page.getByRole('button', { name: 'Stop typing' }).click()
     await picture('apart')
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)

@@ -1,31 +1,12 @@
 //! The limits of the real server, as a person meets them. Skipped while no binary is built.
 
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  binary,
-  freshName,
-  launchBrowser,
-  Person,
-  pillSays,
-  type Server,
-  startServer,
-  until,
-} from './harness'
+import { describe, expect, test } from 'vitest'
+import { binary, freshName, Person, pillSays, setStage, until } from './harness'
 
 const LIMITS = ['--max-message-bytes', '16KiB', '--max-document-bytes', '32KiB']
 
 describe.skipIf(binary() === null)('a real limit', () => {
-  let server: Server
-  let browser: Browser
-  beforeAll(async () => {
-    server = await startServer('any', LIMITS)
-    browser = await launchBrowser()
-  })
-  afterAll(async () => {
-    await browser?.close()
-    await server?.stop()
-  })
+  const stage = setStage('any', LIMITS)
 
   async function paste(person: Person, length: number): Promise<void> {
     await person.editor.focus()
@@ -44,7 +25,7 @@ describe.skipIf(binary() === null)('a real limit', () => {
     ['the document', [12_000, 12_000, 12_000]],
   ])('%s: the last paste is refused, undone, and the rest is saved', async (_, pastes) => {
     const name = freshName('limit')
-    const ada = await Person.arrive(browser, server, 'Ada')
+    const ada = await Person.arrive(stage, 'Ada')
     let sockets = 0
     ada.page.on('websocket', () => sockets++)
     await ada.open(name)
@@ -59,7 +40,7 @@ describe.skipIf(binary() === null)('a real limit', () => {
     expect(before, 'no loop').toBeLessThanOrEqual(2)
     await ada.page.locator('.notice-danger').getByRole('button', { name: 'Undo' }).click()
     await pillSays(ada, 'saved')
-    const bo = await Person.arrive(browser, server, 'Bo')
+    const bo = await Person.arrive(stage, 'Bo')
     await bo.open(name)
     await until(
       async () => (await bo.text()).length,

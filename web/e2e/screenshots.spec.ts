@@ -2,30 +2,23 @@
 //! `COSCRIBE_SHOTS` names the directory.
 
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { check } from './axe'
-import { freshName, knobs, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+import { freshName, knobs, Person, pillSays, type Server, setStage, startServer, until } from './harness'
 
 const SHOTS = process.env.COSCRIBE_SHOTS
 const WIDTHS = [1440, 820, 390] as const
 const HEIGHTS = { 1440: 900, 820: 1100, 390: 844 } as const
 const THEMES = ['light', 'dark'] as const
 
-let server: Server
-let browser: Browser
+const stage = setStage()
 let marsh: string
 let here: Person[] = []
 
 beforeAll(async () => {
-  server = await startServer()
-  browser = await launchBrowser()
   marsh = await fill()
 }, 120_000)
-afterAll(async () => {
-  await browser?.close()
-  await server?.stop()
-})
 
 const TITLES = [
   'Reading list for the winter',
@@ -43,7 +36,7 @@ const TITLES = [
 /** Documents for the list, and one that shows every kind of block. */
 async function fill(): Promise<string> {
   const post = (path: string, body?: unknown) =>
-    fetch(`${server.url}${path}`, {
+    fetch(`${stage.server.url}${path}`, {
       method: 'POST',
       headers: body ? { 'content-type': 'application/json' } : { 'x-requested-with': 'coscribe' },
       ...(body ? { body: JSON.stringify(body) } : {}),
@@ -52,7 +45,9 @@ async function fill(): Promise<string> {
   for (const [at, title] of TITLES.entries()) {
     await post('/api/docs', {
       title,
-      ...(server.isStandIn ? { edited_at: new Date(Date.now() - at * at * 7 * hour).toISOString() } : {}),
+      ...(stage.server.isStandIn
+        ? { edited_at: new Date(Date.now() - at * at * 7 * hour).toISOString() }
+        : {}),
     })
   }
   for (const title of ['Old notes', 'Draft of a talk']) {
@@ -60,7 +55,7 @@ async function fill(): Promise<string> {
     await post(`/api/docs/${id}/trash`)
   }
   const name = freshName('field-notes')
-  const author = await Person.arrive(browser, server, 'Ada Lovelace')
+  const author = await Person.arrive(stage, 'Ada Lovelace')
   await author.open(name)
   await author.title.fill('Field notes: the tidal marsh')
   await author.editor.focus()
@@ -112,10 +107,10 @@ describe.each(THEMES)('%s', (theme) => {
       reducedMotion: 'reduce' as const,
       hasTouch: width === 390,
     }
-    const me = await Person.arrive(browser, server, 'Grace Hopper', options)
+    const me = await Person.arrive(stage, 'Grace Hopper', options)
     here.push(me)
     const others = await Promise.all(
-      ['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(browser, server, name)),
+      ['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(stage, name)),
     )
     here.push(...others)
     for (const other of others) await other.open(marsh)
@@ -123,7 +118,7 @@ describe.each(THEMES)('%s', (theme) => {
     await others[0]?.page.locator('.ProseMirror li p').nth(1).dblclick()
     const at = (screen: string) => `${screen}-${width}-${theme}`
 
-    await me.page.goto(`${server.url}/`)
+    await me.page.goto(`${stage.server.url}/`)
     await me.page.locator('.row').first().waitFor()
     await me.page.locator('.live-dot').first().waitFor()
     await shoot(me.page, at('home'))
@@ -136,7 +131,7 @@ describe.each(THEMES)('%s', (theme) => {
     await check(me.page, at('home-menu'))
     await me.page.keyboard.press('Escape')
 
-    await me.page.goto(`${server.url}/#trash`)
+    await me.page.goto(`${stage.server.url}/#trash`)
     await me.page.getByRole('button', { name: 'Restore' }).first().waitFor()
     await shoot(me.page, at('trash'))
     await check(me.page, at('trash'))
@@ -184,7 +179,7 @@ describe.each(THEMES)('trouble, %s', (theme) => {
       colorScheme: theme,
       reducedMotion: 'reduce' as const,
     }
-    const me = await Person.arrive(browser, standIn, 'Grace Hopper', options)
+    const me = await Person.arrive({ ...stage, server: standIn }, 'Grace Hopper', options)
     here.push(me)
     const at = (screen: string) => `${screen}-${width}-${theme}`
     const picture = async (screen: string) => {

@@ -1,24 +1,13 @@
 //! What the page does when the server refuses, can not store, is gone, or holds another document of that name. Uses the
 //! stand-in server, as the real one can not be made to misbehave on demand.
 
-import type { Browser } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { freshName, knobs, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+import { afterEach, describe, expect, test } from 'vitest'
+import { freshName, knobs, Person, pillSays, setStage, until } from './harness'
 
-let server: Server
-let browser: Browser
+const stage = setStage('stand-in')
 let people: Person[] = []
-
-beforeAll(async () => {
-  server = await startServer('stand-in')
-  browser = await launchBrowser()
-})
-afterAll(async () => {
-  await browser?.close()
-  await server?.stop()
-})
 afterEach(async () => {
-  await knobs(server, {
+  await knobs(stage.server, {
     storing: null,
     refuseOver: null,
     closeOver: null,
@@ -31,14 +20,14 @@ afterEach(async () => {
 })
 
 async function arrive(name: string, document?: string): Promise<Person> {
-  const person = await Person.arrive(browser, server, name)
+  const person = await Person.arrive(stage, name)
   people.push(person)
   if (document) await person.open(document)
   return person
 }
 
 const post = (path: string, body?: unknown, method = 'POST') =>
-  fetch(`${server.url}${path}`, {
+  fetch(`${stage.server.url}${path}`, {
     method,
     headers: body ? { 'content-type': 'application/json' } : { 'x-requested-with': 'coscribe' },
     ...(body ? { body: JSON.stringify(body) } : {}),
@@ -66,7 +55,7 @@ describe.each([
     ada.page.on('websocket', () => sockets++)
     await ada.write('Before. ')
     await pillSays(ada, 'saved')
-    await knobs(server, limit)
+    await knobs(stage.server, limit)
     await paste(ada, 'x'.repeat(10_000))
     await pillSays(ada, 'refused')
     const bar = ada.page.locator('.notice-danger')
@@ -97,7 +86,7 @@ test('after a reload the refused text is still here, and can be copied or discar
   await ada.context.grantPermissions(['clipboard-read', 'clipboard-write'])
   await ada.write('Saved. ')
   await pillSays(ada, 'saved')
-  await knobs(server, { refuseOver: 4_000 })
+  await knobs(stage.server, { refuseOver: 4_000 })
   await paste(ada, 'y'.repeat(10_000))
   await pillSays(ada, 'refused')
   await ada.page.reload()
@@ -118,7 +107,7 @@ describe('the pill', () => {
   test('says Saving while an acknowledgement is late, then Saved', async () => {
     const ada = await arrive('Ada', freshName('slow'))
     await pillSays(ada, 'saved')
-    await knobs(server, { ackDelay: 1_500 })
+    await knobs(stage.server, { ackDelay: 1_500 })
     await ada.write('x')
     await pillSays(ada, 'saving')
     await pillSays(ada, 'saved')
@@ -127,21 +116,21 @@ describe('the pill', () => {
   test('says Not saved with the reason while the server can not store', async () => {
     const ada = await arrive('Ada', freshName('disk-full'))
     await pillSays(ada, 'saved')
-    await knobs(server, { storing: 'the disk is full' })
+    await knobs(stage.server, { storing: 'the disk is full' })
     await ada.write('x')
     await until(
       () => ada.pill.textContent(),
       (text) => text === 'Not saved: the disk is full',
       'the reason',
     )
-    await knobs(server, { storing: null })
+    await knobs(stage.server, { storing: null })
     await pillSays(ada, 'saved')
   })
 
   test('counts down after ten seconds, and "Try now" works', async () => {
     const ada = await arrive('Ada', freshName('down'))
     await pillSays(ada, 'saved')
-    await knobs(server, { refuseSockets: true })
+    await knobs(stage.server, { refuseSockets: true })
     await pillSays(ada, 'reconnecting')
     await ada.write('ab')
     await until(
@@ -150,7 +139,7 @@ describe('the pill', () => {
       'the count',
     )
     await ada.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 15_000 })
-    await knobs(server, { refuseSockets: false })
+    await knobs(stage.server, { refuseSockets: false })
     // The page may try by itself in the same moment, and then the button is gone.
     const tried = ada.page.getByRole('button', { name: 'Try now' }).click({ timeout: 2_000 })
     await tried.catch(() => pillSays(ada, 'saved'))
@@ -165,7 +154,7 @@ describe('the pill', () => {
     const ada = await arrive('Ada', freshName('count'))
     await ada.write('a')
     await pillSays(ada, 'saved')
-    await knobs(server, { refuseSockets: true })
+    await knobs(stage.server, { refuseSockets: true })
     await ada.page.keyboard.type('bcd')
     await until(
       () => ada.pill.textContent(),
@@ -180,7 +169,7 @@ describe('the pill', () => {
       (text) => text?.includes('3 edits kept') ?? false,
       'the count after the reload',
     )
-    await knobs(server, { refuseSockets: false })
+    await knobs(stage.server, { refuseSockets: false })
     await until(
       () => ada.pill.getAttribute('data-state'),
       (state) => state === 'back' || state === 'saved',
@@ -194,7 +183,7 @@ describe('the pill', () => {
     await ada.open(freshName('private'))
     await pillSays(ada, 'saved')
     await ada.page.getByText('This browser cannot keep offline edits').waitFor()
-    await knobs(server, { refuseSockets: true })
+    await knobs(stage.server, { refuseSockets: true })
     await ada.write('x')
     await until(
       () => ada.pill.textContent(),
@@ -231,7 +220,7 @@ describe('a document that is gone', () => {
     await ada.title.fill('Plan')
     await ada.write('Shared. ')
     await pillSays(ada, 'saved')
-    await knobs(server, { refuseSockets: true })
+    await knobs(stage.server, { refuseSockets: true })
     await ada.page.keyboard.type('Mine.')
     await until(
       () => ada.pill.getAttribute('data-state'),
@@ -240,7 +229,7 @@ describe('a document that is gone', () => {
     )
     await post(`/api/docs/${name}/trash`)
     await post(`/api/docs/${name}`, undefined, 'DELETE')
-    await knobs(server, { refuseSockets: false })
+    await knobs(stage.server, { refuseSockets: false })
     await ada.page.getByRole('heading', { name: 'This document was deleted' }).waitFor({ timeout: 20_000 })
     await ada.page.getByRole('button', { name: 'Save as my own copy' }).click()
     await until(
@@ -270,12 +259,12 @@ describe('a document that is gone', () => {
     // The second visit knows the epoch.
     await ada.open(name)
     await pillSays(ada, 'saved')
-    await knobs(server, { refuseSockets: true })
+    await knobs(stage.server, { refuseSockets: true })
     await ada.write('unsaved')
     await post(`/api/docs/${name}/trash`)
     await post(`/api/docs/${name}`, undefined, 'DELETE')
     await post('/api/docs', { id: name, title: 'New one' })
-    await knobs(server, { refuseSockets: false })
+    await knobs(stage.server, { refuseSockets: false })
     await ada.page
       .getByRole('heading', { name: 'This document was deleted and created anew' })
       .waitFor({ timeout: 20_000 })

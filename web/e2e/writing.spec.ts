@@ -1,25 +1,14 @@
 //! Two people in one document, against the real server when it is built.
 
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freshName, launchBrowser, Person, pillSays, type Server, startServer, until } from './harness'
+import { describe, expect, test } from 'vitest'
+import { freshName, Person, pillSays, setStage, until } from './harness'
 
-let server: Server
-let browser: Browser
+const stage = setStage()
 let people: Person[] = []
-
-beforeAll(async () => {
-  server = await startServer()
-  browser = await launchBrowser()
-})
-afterAll(async () => {
-  await browser?.close()
-  await server?.stop()
-})
 
 async function together(label: string, ...names: string[]): Promise<Person[]> {
   const name = freshName(label)
-  people = await Promise.all(names.map((who) => Person.arrive(browser, server, who)))
+  people = await Promise.all(names.map((who) => Person.arrive(stage, who)))
   for (const person of people) await person.open(name)
   return people
 }
@@ -36,6 +25,21 @@ async function slow(person: Person): Promise<void> {
   })
   await person.page.goto(person.url + path)
   await person.editor.waitFor()
+}
+
+/** Both see the first word and have their carets behind it. */
+async function greet(ada: Person, bo: Person): Promise<void> {
+  await ada.write('Hello. ')
+  await until(
+    () => bo.text(),
+    (text) => text === 'Hello. ',
+    'Bo should see the first word',
+  )
+  for (const person of [ada, bo]) {
+    await person.editor.focus()
+    await person.page.keyboard.press('Control+End')
+    await person.settle()
+  }
 }
 
 async function goodbye(): Promise<void> {
@@ -80,17 +84,7 @@ describe('writing together', () => {
   test('two people type sentences at the same end at once and both stay whole', async () => {
     const [ada, bo] = (await together('same-end', 'Ada', 'Bo')) as [Person, Person]
     await Promise.all(people.map((person) => slow(person)))
-    await ada.write('Hello. ')
-    await until(
-      () => bo.text(),
-      (text) => text === 'Hello. ',
-      'Bo should see the first word',
-    )
-    for (const person of people) {
-      await person.editor.focus()
-      await person.page.keyboard.press('Control+End')
-      await person.settle()
-    }
+    await greet(ada, bo)
     const sentences = ['Ada keeps all of her words together.', 'Somebody else was writing here too.'] as const
     await Promise.all([
       ada.page.keyboard.type(sentences[0], { delay: 40 }),
@@ -112,17 +106,7 @@ describe('writing together', () => {
 
   test('what an input method composes stays whole while others write behind the caret', async () => {
     const [ada, bo] = (await together('composed', 'Ada', 'Bo')) as [Person, Person]
-    await ada.write('Hello. ')
-    await until(
-      () => bo.text(),
-      (text) => text === 'Hello. ',
-      'Bo should see the first word',
-    )
-    for (const person of people) {
-      await person.editor.focus()
-      await person.page.keyboard.press('Control+End')
-      await person.settle()
-    }
+    await greet(ada, bo)
     let written = 'x'
     await bo.page.keyboard.type(written)
     await until(
@@ -158,7 +142,7 @@ describe('writing together', () => {
     await ada.title.fill('Minutes')
     await ada.write('# Heading\nA paragraph')
     await pillSays(ada, 'saved')
-    const late = await Person.arrive(browser, server, 'Late')
+    const late = await Person.arrive(stage, 'Late')
     people.push(late)
     await late.page.goto(ada.page.url())
     await until(
