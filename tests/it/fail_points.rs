@@ -306,11 +306,8 @@ async fn waits_that_are_measured_in_wall_time_are_noticed() {
     let Some(mut jumps) = Jumps::of("SHIM_CLOCKS").await else {
         return;
     };
-    let mut disturbed = Vec::new();
-    for offset in [0, 3_600, -3_600] {
-        disturbed.extend(jumps.to(offset, IN_VAIN).await);
-    }
-    eprintln!("{disturbed:?}");
+    assert!(jumps.to(0, PATIENCE).await.is_empty());
+    let disturbed = jumps.to(3_600, IN_VAIN).await;
     assert!(
         !disturbed.is_empty(),
         "a server without a steady clock went unnoticed"

@@ -216,6 +216,26 @@ async fn a_full_disk_only_delays_edits() {
     assert_eq!(code, 0, "{said}");
 }
 
+/// As the kernel does on its own after an error of the disk, under a server that runs. SQLite calls that an I/O error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_becomes_read_only_only_delays_edits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("read-only");
+    let setting = format!("SHIM_READ_ONLY={}", file.display());
+    let Some(prefix) = shim::prefix(&[&setting]) else {
+        return;
+    };
+    let data = folder.path().join("data");
+    let mut server = Server::in_dir(&data, &[], &shim::words(&prefix)).await;
+    let mut ledger = with_saved_documents(&server).await;
+    std::fs::write(&file, "").unwrap();
+    trouble_and_recovery(&server, "the store failed", &mut ledger, async || {
+        std::fs::remove_file(&file).unwrap();
+    })
+    .await;
+    assert_eq!(lost_after_a_kill(&mut server, &DOCS, &ledger).await, 0);
+}
+
 /// The control of trouble with the disk: from a moment on it keeps nothing, as a full or a read-only one, and says that
 /// all is well. What was stored before is there, all the rest is reported.
 #[tokio::test(flavor = "multi_thread")]

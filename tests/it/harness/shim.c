@@ -6,8 +6,9 @@
  *   SHIM_ARMED=FILE             counts only from when this file is there
  *   SHIM_SYNC=fail:3            the 3rd fdatasync or fsync answers EIO, later ones succeed
  *   SHIM_SYNC=lie               every sync answers success and does nothing
- *   SHIM_SYNC=lose:3            the same from the 3rd sync on, and what is written after the 2nd is thrown away: a disk
+ *   SHIM_SYNC=lose:3            the same from the 3rd sync on, and what is changed after the 2nd is thrown away: a disk
  *                               that is full, read-only or broken, and says that all is well
+ *   SHIM_READ_ONLY=FILE         while this file is there, writes answer EROFS
  *   SHIM_CLOCK=FILE             wall time is moved by the seconds in this file
  *   SHIM_CLOCKS=FILE            every clock is moved, as if all waits were measured in wall time
  */
@@ -70,14 +71,30 @@ static void end(void) {
   if (now) end();                         \
   return answer;
 
-/* Whether what is written now is thrown away. */
+/* Whether what is changed now is thrown away. */
 static int loses(int fd) {
   const char *setting = getenv("SHIM_SYNC");
   return setting && !strncmp(setting, "lose:", 5) && is_database(fd) && armed() && syncs + 1 >= atol(setting + 5);
 }
 
+/* Whether the file system is read-only now. */
+static int read_only(int fd) {
+  const char *file = getenv("SHIM_READ_ONLY");
+  struct stat status;
+  return file && is_database(fd) && stat(file, &status) == 0;
+}
+
 static long write_as_told(int fd, const void *bytes, size_t count, off64_t at) {
-  return loses(fd) ? (long)count : syscall(SYS_pwrite64, fd, bytes, count, at);
+  if (loses(fd)) return count;
+  if (read_only(fd)) {
+    errno = EROFS;
+    return -1;
+  }
+  return syscall(SYS_pwrite64, fd, bytes, count, at);
+}
+
+static long truncate_as_told(int fd, off64_t length) {
+  return loses(fd) ? 0 : syscall(SYS_ftruncate, fd, length);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
@@ -89,11 +106,11 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
 }
 
 int ftruncate64(int fd, off64_t length) {
-  CALL("ftruncate", fd, syscall(SYS_ftruncate, fd, length))
+  CALL("ftruncate", fd, truncate_as_told(fd, length))
 }
 
 int ftruncate(int fd, off_t length) {
-  CALL("ftruncate", fd, syscall(SYS_ftruncate, fd, length))
+  CALL("ftruncate", fd, truncate_as_told(fd, length))
 }
 
 static long sync_as_told(int fd, long number) {
