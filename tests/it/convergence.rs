@@ -29,7 +29,7 @@ async fn session(
     let doc = format!("seed-{seed}");
     let request = json!({
         "ask": "converge", "seed": seed, "people": 5, "steps": 200, "url": url,
-        "doc": doc, "lossy": seed % 2 == 0, "limit": limit.as_millis() as u64,
+        "doc": doc, "lossy": seed.is_multiple_of(2), "limit": limit.as_millis() as u64,
     });
     let answer = node.try_ask(request).await;
     let mut prints = answer["prints"]

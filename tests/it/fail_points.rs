@@ -189,7 +189,7 @@ async fn a_sync_that_fails_ends_the_process_before_anything_false_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails_and_is_called_a_success_is_noticed() {
     let lost = lost_by("SHIM_SYNC=lose:2", async |server: &mut Server| {
-        server.kill_9().await
+        server.kill_9().await;
     });
     let Some(lost) = lost.await else { return };
     assert!(lost > 0, "a disk that kept nothing went unnoticed");
