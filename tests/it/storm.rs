@@ -56,6 +56,7 @@ async fn storm(
 /// What each of them does not show exactly once before `limit`, of what everybody in their document wrote. Each entry is
 /// a person's number and a token.
 async fn missing(back: &[Peer], limit: Duration) -> Vec<(usize, String)> {
+    let end = Instant::now() + limit;
     let mut missing = Vec::new();
     for (number, peer) in back.iter().enumerate() {
         let same = (number % DOCS as usize..back.len()).step_by(DOCS as usize);
@@ -67,7 +68,9 @@ async fn missing(back: &[Peer], limit: Duration) -> Vec<(usize, String)> {
             wanted.iter().filter(not_once).cloned().collect()
         };
         if !peer
-            .within(limit, |view| not_once(&view.text()).is_empty())
+            .within(end.saturating_duration_since(Instant::now()), |view| {
+                not_once(&view.text()).is_empty()
+            })
             .await
         {
             missing.extend(
