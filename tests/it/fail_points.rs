@@ -5,11 +5,11 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::harness::{
-    PATIENCE, count,
+    IN_VAIN, PATIENCE, count,
     load::{self, check},
     peer::{Connect, Peer},
     server::{Server, run},
-    shim,
+    shim::{self, words},
     tokens::{Ledger, token, tokens},
 };
 
@@ -22,10 +22,6 @@ const FLAGS: [&str; 4] = [
     "--max-messages-per-second",
     "10000",
 ];
-
-fn words(prefix: &[String]) -> Vec<&str> {
-    prefix.iter().map(String::as_str).collect()
-}
 
 /// Which call the process ends at.
 fn point(random: &mut StdRng) -> String {
@@ -47,7 +43,7 @@ async fn nothing_is_lost_whatever_call_the_process_ends_at() {
     let mut ended = 0;
     let folder = tempfile::tempdir().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("armed"));
-    let armed = format!("SHIM_ARMED={}", file.to_str().unwrap());
+    let armed = shim::armed_by(&file);
     let mut server = Server::in_dir(&data, &FLAGS, &[]).await;
     for round in 0..points {
         assert_eq!(server.stop().await, 0);
@@ -150,50 +146,120 @@ async fn being_killed_in_the_first_start_is_no_harm() {
     }
 }
 
+/// People write while this fault of the disk waits for them, until `end`. Returns how many promised tokens the next
+/// start does not find; `None` where the fault can not be had.
+async fn lost_by(fault: &str, end: impl AsyncFnOnce(&mut Server)) -> Option<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("armed"));
+    let prefix = shim::prefix(&[fault, &shim::armed_by(&file)])?;
+    let mut ledger = Ledger::default();
+    let mut server = Server::in_dir(&data, &FLAGS, &words(&prefix)).await;
+    std::fs::write(&file, "").unwrap();
+    let writers = load::write(&server, 0, &mut StdRng::seed_from_u64(9)).await;
+    end(&mut server).await;
+    for writer in &writers {
+        writer.peer.expect_close().await;
+    }
+    load::settle(&writers, &mut ledger);
+    server.set_prefix(&[]);
+    server.restart().await;
+    Some(check(&server, 0, &ledger).await)
+}
+
 /// After a sync that failed nobody knows what is on the disk, and the next one may say that all is well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails_ends_the_process_before_anything_false_is_said() {
-    let mut random = StdRng::seed_from_u64(9);
     for number in [1, 2, 7] {
+        let fault = format!("SHIM_SYNC=fail:{number}");
+        let lost = lost_by(&fault, async |server: &mut Server| {
+            assert!(server.ended().await > 0, "{}", server.log());
+            assert!(
+                server.log().contains("confirm"),
+                "it did not say why:\n{}",
+                server.log()
+            );
+        });
+        let Some(lost) = lost.await else { return };
+        assert_eq!(lost, 0, "sync {number}");
+    }
+}
+
+/// The control: from the second sync on the disk keeps nothing and says that all is well, as for a server that goes on
+/// after a sync that failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_and_is_called_a_success_is_noticed() {
+    let lost = lost_by("SHIM_SYNC=lose:2", async |server: &mut Server| {
+        server.kill_9().await;
+    });
+    let Some(lost) = lost.await else { return };
+    assert!(lost > 0, "a disk that kept nothing went unnoticed");
+}
+
+/// A clock that jumps, and two people.
+struct Jumps {
+    folder: tempfile::TempDir,
+    server: Server,
+    writer: Peer,
+    reader: Peer,
+    written: Vec<String>,
+}
+
+impl Jumps {
+    /// `None` where clocks can not be moved. `clocks` is the setting that says which.
+    async fn of(clocks: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (data, file) = (folder.path().join("data"), folder.path().join("armed"));
-        let armed = format!("SHIM_ARMED={}", file.to_str().unwrap());
-        let fail = format!("SHIM_SYNC=fail:{number}");
-        let Some(prefix) = shim::prefix(&[&fail, &armed]) else {
-            return;
-        };
-        let mut ledger = Ledger::default();
-        let mut server = Server::in_dir(&data, &FLAGS, &words(&prefix)).await;
-        std::fs::write(&file, "").unwrap();
-        let writers = load::write(&server, 0, &mut random).await;
-        assert!(server.ended().await > 0, "{}", server.log());
-        assert!(
-            server.log().contains("confirm"),
-            "it did not say why:\n{}",
-            server.log()
-        );
-        for writer in &writers {
-            writer.peer.expect_close().await;
+        let setting = format!("{clocks}={}", folder.path().join("offset").display());
+        let prefix = shim::prefix(&[&setting])?;
+        let data = folder.path().join("data");
+        let server = Server::in_dir(&data, &FLAGS, &words(&prefix)).await;
+        let writer = Connect::to(server.socket("d")).coscribe().join().await;
+        let reader = Peer::join(&server, "d").await;
+        let written = Vec::new();
+        Some(Self {
+            folder,
+            server,
+            writer,
+            reader,
+            written,
+        })
+    }
+
+    /// Moves the clock by so many seconds. Returns what does not work then, which must take no longer than `limit`.
+    async fn to(&mut self, offset: i64, limit: Duration) -> Vec<String> {
+        let file = self.folder.path().join("offset");
+        std::fs::write(file, offset.to_string()).unwrap();
+        for number in 0..15 {
+            let token = token(&format!("{}.{number}", self.written.len()));
+            self.writer.append(&token);
+            self.written.push(token);
         }
-        load::settle(&writers, &mut ledger);
-        server.set_prefix(&[]);
-        server.restart().await;
-        assert_eq!(check(&server, 0, &ledger).await, 0, "sync {number}");
+        let sent = self.writer.with(|view| view.sent);
+        let saved = self.writer.within(limit, |view| view.saved >= sent).await;
+        let last = self.written.last().unwrap();
+        let seen = self
+            .reader
+            .within(limit, |view| view.text().contains(last))
+            .await;
+        let closed = |peer: &Peer| peer.with(|view| view.closed.is_some());
+        [
+            ("edits are not saved", !saved),
+            ("edits are not seen", !seen),
+            ("the writer is thrown out", closed(&self.writer)),
+            ("the reader is thrown out", closed(&self.reader)),
+            ("it is not ready", self.server.readiness().await.0 != 200),
+        ]
+        .into_iter()
+        .filter(|(_, wrong)| *wrong)
+        .map(|(what, _)| format!("{what} after {offset} s"))
+        .collect()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_disturbs_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("offset");
-    let setting = format!("SHIM_CLOCK={}", file.to_str().unwrap());
-    let Some(prefix) = shim::prefix(&[&setting]) else {
+    let Some(mut jumps) = Jumps::of("SHIM_CLOCK").await else {
         return;
     };
-    let mut server = Server::in_dir(&folder.path().join("data"), &FLAGS, &words(&prefix)).await;
-    let writer = Connect::to(server.socket("d")).coscribe().join().await;
-    let reader = Peer::join(&server, "d").await;
-    let mut written = Vec::new();
     let day = 24 * 60 * 60;
     // An hour and a day to and fro, five minutes back, 1970 and 2040 as seen from the year 2026.
     for offset in [
@@ -207,19 +273,15 @@ async fn a_clock_that_jumps_disturbs_nobody() {
         420_000_000,
         0,
     ] {
-        std::fs::write(&file, offset.to_string()).unwrap();
-        for number in 0..15 {
-            let token = token(&format!("{}.{number}", written.len()));
-            writer.append(&token);
-            written.push(token);
-        }
-        tokio::time::timeout(PATIENCE, writer.saved())
-            .await
-            .unwrap();
-        let last = written.last().unwrap().clone();
-        reader.wait(&last, |view| view.text().contains(&last)).await;
-        assert_eq!(server.readiness().await.0, 200, "after {offset} s");
+        let disturbed = jumps.to(offset, PATIENCE).await;
+        assert!(disturbed.is_empty(), "{disturbed:?}");
     }
+    let Jumps {
+        folder: _folder,
+        mut server,
+        written,
+        ..
+    } = jumps;
     let before = server.cpu();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let busy = server.cpu() - before;
@@ -236,4 +298,18 @@ async fn a_clock_that_jumps_disturbs_nobody() {
     );
     let (code, said) = run(&["check", "--data-dir", server.dir().to_str().unwrap()]).await;
     assert_eq!(code, 0, "{said}");
+}
+
+/// The control: the clock that waits are measured with jumps as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_that_are_measured_in_wall_time_are_noticed() {
+    let Some(mut jumps) = Jumps::of("SHIM_CLOCKS").await else {
+        return;
+    };
+    assert!(jumps.to(0, PATIENCE).await.is_empty());
+    let disturbed = jumps.to(3_600, IN_VAIN).await;
+    assert!(
+        !disturbed.is_empty(),
+        "a server without a steady clock went unnoticed"
+    );
 }

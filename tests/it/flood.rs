@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::{
     corpus,
     harness::{
-        count,
+        IN_VAIN, PATIENCE, count,
+        forgetful::{Forgetful, Way},
         node::Node,
         peer::{Connect, Peer},
         server::Server,
@@ -26,33 +27,49 @@ const BURST: u64 = 50;
 /// Memory that the flood may cost.
 const MAY_GROW: u64 = 64 << 20;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_another_document() {
-    let frames = count("COSCRIBE_FRAMES", 20_000);
-    let seed = count("COSCRIBE_FIRST_SEED", 1);
-    eprintln!("seed {seed}");
-    let pace = match count("COSCRIBE_FRAMES_PER_SECOND", 0) {
-        0 => None,
-        rate => Some(Duration::from_secs(BURST * ATTACKERS) / u32::try_from(rate).unwrap()),
-    };
+/// A server under attack, and two people who work in another document of it.
+struct Flood {
+    server: Server,
+    ada: Peer,
+    bob: Peer,
+    quiet: Vec<Duration>,
+    loud: Vec<Duration>,
+    reconnects: u64,
+    grown: u64,
+    /// Edits that did not arrive.
+    missing: Vec<String>,
+}
+
+async fn start() -> Server {
     let flags = [
         "--max-messages-per-second",
         "1000000",
         "--max-bytes-per-second",
         "1GiB",
     ];
-    let server = Server::with(&flags).await;
+    Server::with(&flags).await
+}
+
+/// Both work, so many turns undisturbed and then until the attack is over or an edit does not arrive before `limit`.
+/// The second of them goes to this address.
+async fn flood(server: Server, frames: u64, turns: usize, url: &str, limit: Duration) -> Flood {
+    let seed = count("COSCRIBE_FIRST_SEED", 1);
+    eprintln!("seed {seed}");
+    let pace = match count("COSCRIBE_FRAMES_PER_SECOND", 0) {
+        0 => None,
+        rate => Some(Duration::from_secs(BURST * ATTACKERS) / u32::try_from(rate).unwrap()),
+    };
     let samples = samples(&server).await;
-    let (ada, bob) = (
-        Peer::join(&server, "work").await,
-        Peer::join(&server, "work").await,
-    );
-    let mut quiet = Vec::new();
-    for number in 0..200 {
-        quiet.push(turn(&ada, &bob, &format!("q{number}")).await);
+    let ada = Peer::join(&server, "work").await;
+    let bob = Connect::to(url).join().await;
+    let (mut quiet, mut loud, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..turns {
+        match turn(&ada, &bob, &format!("q{number}"), limit).await {
+            Ok(took) => quiet.push(took),
+            Err(token) => missing.push(token),
+        }
     }
     let before = server.rss();
-
     let attacks: Vec<_> = (0..ATTACKERS)
         .map(|number| {
             let url = server.socket("attacked");
@@ -67,20 +84,49 @@ async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_an
             ))
         })
         .collect();
-    let mut loud = Vec::new();
-    while !attacks.iter().all(tokio::task::JoinHandle::is_finished) {
+    while missing.is_empty() && !attacks.iter().all(tokio::task::JoinHandle::is_finished) {
         let (from, to) = if loud.len() % 2 == 0 {
             (&ada, &bob)
         } else {
             (&bob, &ada)
         };
-        loud.push(turn(from, to, &format!("l{}", loud.len())).await);
+        match turn(from, to, &format!("l{}", loud.len()), limit).await {
+            Ok(took) => loud.push(took),
+            Err(token) => missing.push(token),
+        }
     }
     let mut reconnects = 0;
     for attack in attacks {
         reconnects += attack.await.unwrap();
     }
     let grown = server.rss().saturating_sub(before);
+    Flood {
+        server,
+        ada,
+        bob,
+        quiet,
+        loud,
+        reconnects,
+        grown,
+        missing,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_another_document() {
+    let frames = count("COSCRIBE_FRAMES", 20_000);
+    let server = start().await;
+    let url = server.socket("work");
+    let Flood {
+        server,
+        ada,
+        bob,
+        mut quiet,
+        mut loud,
+        reconnects,
+        grown,
+        missing,
+    } = flood(server, frames, 200, &url, PATIENCE).await;
     eprintln!(
         "{frames} frames, {reconnects} reconnects; p99 quiet {:?}, under attack {:?} ({} turns); grown by {} KiB",
         p99(&mut quiet),
@@ -88,6 +134,7 @@ async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_an
         loud.len(),
         grown >> 10
     );
+    assert!(missing.is_empty(), "{missing:?} did not arrive");
     assert!(grown < MAY_GROW, "grown by {grown} bytes");
     assert_eq!(ada.text(), bob.text());
     for peer in [&ada, &bob] {
@@ -105,13 +152,37 @@ async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_an
     }
 }
 
-/// One edit and its arrival at the other person.
-async fn turn(from: &Peer, to: &Peer, name: &str) -> Duration {
+/// The control: during the attack one edit does not reach the second person.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_is_lost_in_a_flood_is_noticed() {
+    let server = start().await;
+    let turns = 10;
+    let relay = Forgetful::to(
+        server.address(),
+        Way::ToClient,
+        wire::UPDATE,
+        move |number| number == turns + 1,
+    );
+    let relay = relay.await;
+    let flood = flood(server, 2_000, turns, &relay.socket("work"), IN_VAIN).await;
+    assert_eq!(flood.missing, [token("l0")]);
+    assert_eq!(relay.forgotten(), 1);
+    // Nothing else is wrong: who asks is told.
+    flood.bob.ask();
+    flood.bob.expect_text(&flood.ada.text()).await;
+}
+
+/// One edit and how long it took to the other person; the edit, where it was not there before `limit`.
+async fn turn(from: &Peer, to: &Peer, name: &str, limit: Duration) -> Result<Duration, String> {
     let token = token(name);
     let started = Instant::now();
     from.append(&token);
-    to.wait(&token, |view| view.text().ends_with(&token)).await;
-    started.elapsed()
+    let arrived = to.within(limit, |view| view.text().ends_with(&token));
+    if arrived.await {
+        Ok(started.elapsed())
+    } else {
+        Err(token)
+    }
 }
 
 fn p99(times: &mut [Duration]) -> Duration {

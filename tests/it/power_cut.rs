@@ -171,16 +171,14 @@ async fn nothing_that_was_acknowledged_or_seen_is_lost_in_a_power_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_restart_shows_survives_a_power_cut() {
     let Some(disk) = Disk::new() else { return };
-    let armed = disk.folder.path().join("armed");
-    let armed = format!("SHIM_ARMED={}", armed.to_str().unwrap());
-    let Some(prefix) = shim::prefix(&["SHIM_KILL=fdatasync:3", &armed]) else {
+    let file = disk.folder.path().join("armed");
+    let Some(prefix) = shim::prefix(&["SHIM_KILL=fdatasync:3", &shim::armed_by(&file)]) else {
         return;
     };
-    let prefix: Vec<_> = prefix.iter().map(String::as_str).collect();
     let mut random = StdRng::seed_from_u64(3);
     let mut ledger = Ledger::default();
-    let mut server = start(&disk.data(), "full", &prefix).await;
-    std::fs::write(disk.folder.path().join("armed"), "").unwrap();
+    let mut server = start(&disk.data(), "full", &shim::words(&prefix)).await;
+    std::fs::write(&file, "").unwrap();
     let writers = load::write(&server, 0, &mut random).await;
     assert_eq!(
         server.ended().await,
@@ -228,10 +226,9 @@ async fn a_disk_that_lies_is_noticed() {
     let Some(prefix) = shim::prefix(&["SHIM_SYNC=lie"]) else {
         return;
     };
-    let prefix: Vec<_> = prefix.iter().map(String::as_str).collect();
     let mut random = StdRng::seed_from_u64(1);
     let mut ledger = Ledger::default();
-    let mut server = start(&disk.data(), "full", &prefix).await;
+    let mut server = start(&disk.data(), "full", &shim::words(&prefix)).await;
     write_and_cut(&mut server, &disk, 0, &mut random, &mut ledger).await;
     server.restart().await;
     assert!(

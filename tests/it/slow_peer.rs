@@ -4,7 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{count, peer::Peer, server::Server, tokens::token};
+use crate::harness::{
+    IN_VAIN, PATIENCE, count,
+    forgetful::{Forgetful, Way},
+    peer::{Connect, Peer},
+    server::Server,
+    tokens::token,
+    wire,
+};
 
 const SLEEPERS: usize = 5;
 const FILLER: usize = 8 << 10;
@@ -20,29 +27,32 @@ struct Written {
     slowest: Duration,
 }
 
-/// Writes past so many people who do not read.
-async fn write_past(sleepers: usize) -> Written {
+async fn start() -> Server {
     let flags = [
         "--max-messages-per-second",
         "100000",
         "--max-bytes-per-second",
         "1GiB",
     ];
-    let server = Server::with(&flags).await;
+    Server::with(&flags).await
+}
+
+/// Writes so many edits past so many people who do not read, and who are connected to this address.
+async fn write_past(server: Server, sleepers: usize, url: &str, edits: u64) -> Written {
     let (writer, reader) = (
         Peer::join(&server, "d").await,
         Peer::join(&server, "d").await,
     );
     let mut asleep = Vec::new();
     for _ in 0..sleepers {
-        let sleeper = Peer::join(&server, "d").await;
+        let sleeper = Connect::to(url).join().await;
         sleeper.read(false);
         asleep.push(sleeper);
     }
     // Text that comes and goes: much is sent, and the document that all must hold in the end stays small.
     let filler = "x".repeat(FILLER);
     let (before, mut highest, mut slowest) = (server.rss(), 0, Duration::ZERO);
-    for number in 0..count("COSCRIBE_SLOW_EDITS", 3_000) {
+    for number in 0..edits {
         let started = Instant::now();
         let token = token(&number.to_string());
         writer.type_at(0, &filler);
@@ -64,11 +74,21 @@ async fn write_past(sleepers: usize) -> Written {
     }
 }
 
+/// Somebody reads again. Returns whether they have this text before `limit`.
+async fn catches_up(sleeper: &Peer, text: &str, limit: Duration) -> bool {
+    sleeper.read(true);
+    sleeper.within(limit, |view| view.text() == text).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_who_stop_reading_cost_little_and_converge_on_the_same_connection() {
-    let alone = write_past(0).await;
+    let edits = count("COSCRIBE_SLOW_EDITS", 3_000);
+    let server = start().await;
+    let alone = write_past(server, 0, "", edits).await;
     let (grown_alone, slowest_alone) = (alone.grown, alone.slowest);
     drop(alone);
+    let server = start().await;
+    let url = server.socket("d");
     let Written {
         server,
         writer,
@@ -76,7 +96,7 @@ async fn readers_who_stop_reading_cost_little_and_converge_on_the_same_connectio
         sleepers,
         grown,
         slowest,
-    } = write_past(SLEEPERS).await;
+    } = write_past(server, SLEEPERS, &url, edits).await;
     let text = writer.text();
     eprintln!(
         "grown by {} MiB alone and {} MiB with {SLEEPERS} who do not read; slowest edit {slowest_alone:?} and {slowest:?}",
@@ -95,8 +115,7 @@ async fn readers_who_stop_reading_cost_little_and_converge_on_the_same_connectio
     assert!(replaced >= SLEEPERS as f64, "nobody was slow enough");
     for sleeper in &sleepers {
         let received = sleeper.with(|view| view.bytes);
-        sleeper.read(true);
-        sleeper.expect_text(&text).await;
+        assert!(catches_up(sleeper, &text, PATIENCE).await);
         let more = sleeper.with(|view| view.bytes) - received;
         assert!(more < 8 << 20, "{more} bytes to catch up");
         assert_eq!(sleeper.with(|view| view.closed.clone()), None);
@@ -109,4 +128,21 @@ async fn readers_who_stop_reading_cost_little_and_converge_on_the_same_connectio
     sleepers[1]
         .wait("awake", |view| view.text().ends_with("awake"))
         .await;
+}
+
+/// The control: one of the messages to somebody slow is thrown away, and what comes later can not make up for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_who_misses_something_is_noticed() {
+    let server = start().await;
+    let relay = Forgetful::to(server.address(), Way::ToClient, wire::UPDATE, |number| {
+        number == 3
+    });
+    let relay = relay.await;
+    let written = write_past(server, 1, &relay.socket("d"), 20).await;
+    let (sleeper, text) = (&written.sleepers[0], written.writer.text());
+    assert!(!catches_up(sleeper, &text, IN_VAIN).await);
+    assert_eq!(relay.forgotten(), 1);
+    // Nothing else is wrong: who asks is told.
+    sleeper.ask();
+    assert!(catches_up(sleeper, &text, PATIENCE).await);
 }

@@ -5,10 +5,16 @@ use std::path::Path;
 use crate::harness::{
     PATIENCE,
     database::Database,
+    load::check_docs,
     peer::{Connect, Peer},
     server::{Server, run},
-    skip,
+    shim, skip,
+    tokens::{Ledger, token},
 };
+
+const DOCS: [&str; 3] = ["a", "b", "c"];
+/// What stands in them before the trouble.
+const SAVED: &str = "<saved>";
 
 /// A small file system of its own, or nothing where that is not allowed.
 struct SmallDisk(tempfile::TempDir);
@@ -69,17 +75,23 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Edits of two documents while storing fails: nobody is told that they are saved, until they are.
-async fn trouble_and_recovery(server: &Server, reason: &str, recover: impl AsyncFnOnce()) {
+/// Edits of two documents while storing fails: nobody is told that they are saved, until they are. Then they are entered.
+async fn trouble_and_recovery(
+    server: &Server,
+    reason: &str,
+    ledger: &mut Ledger,
+    recover: impl AsyncFnOnce(),
+) {
+    let unsaved = token("unsaved");
     let own = Connect::to(server.socket("a")).coscribe().join().await;
     let stock = Peer::join(server, "b").await;
     let known = own.with(|view| view.sent);
-    own.append("unsaved");
+    own.append(&unsaved);
     own.wait("the trouble", |view| {
         view.storing.last().is_some_and(|told| told["ok"] == false)
     })
     .await;
-    stock.append("unsaved");
+    stock.append(&unsaved);
     stock
         .wait("the trouble", |view| !view.denied.is_empty())
         .await;
@@ -88,13 +100,13 @@ async fn trouble_and_recovery(server: &Server, reason: &str, recover: impl Async
     assert!(body.contains(reason), "{body}");
     // Whoever comes now sees what is committed, and is told as well.
     let late = Connect::to(server.socket("a")).coscribe().join().await;
-    assert_eq!(late.text(), "saved");
+    assert_eq!(late.text(), SAVED);
     late.wait("the trouble", |view| {
         view.storing.last().is_some_and(|told| told["ok"] == false)
     })
     .await;
-    Peer::join(server, "b").await.expect_text("saved").await;
-    Peer::join(server, "c").await.expect_text("saved").await;
+    Peer::join(server, "b").await.expect_text(SAVED).await;
+    Peer::join(server, "c").await.expect_text(SAVED).await;
     assert_eq!(
         own.with(|view| view.saved),
         known,
@@ -111,35 +123,61 @@ async fn trouble_and_recovery(server: &Server, reason: &str, recover: impl Async
     }
     own.saved().await;
     stock.echoed().await;
-    late.expect_text("savedunsaved").await;
+    late.expect_text(&format!("{SAVED}{unsaved}")).await;
+    enter(ledger, &["a", "b"], &unsaved);
     assert_eq!(server.readiness().await.0, 200);
     // Nobody is still taken for somebody in trouble: what comes next is saved at once.
-    for doc in ["a", "b", "c"] {
+    for doc in DOCS {
         let next = Connect::to(server.socket(doc)).coscribe().join().await;
-        next.append("!");
+        next.append(&token("next"));
         next.saved().await;
         assert!(
             next.with(|view| view.storing.is_empty()),
             "{doc} is told of trouble that is over"
         );
     }
+    enter(ledger, &DOCS, &token("next"));
 }
 
-async fn with_saved_documents(server: &Server) {
-    for doc in ["a", "b", "c"] {
+/// Enters that a token of these documents was acknowledged.
+fn enter(ledger: &mut Ledger, docs: &[&str], token: &str) {
+    for doc in docs {
+        ledger.wrote(doc, token);
+        ledger.promise(doc, token);
+    }
+}
+
+async fn with_saved_documents(server: &Server) -> Ledger {
+    let mut ledger = Ledger::default();
+    for doc in DOCS {
         let peer = Peer::join(server, doc).await;
-        peer.append("saved");
+        peer.append(SAVED);
         peer.echoed().await;
     }
+    enter(&mut ledger, &DOCS, SAVED);
+    ledger
+}
+
+/// How many promised tokens of these documents are lost when the process ends at once and another one starts, which finds
+/// no trouble.
+async fn lost_after_a_kill(server: &mut Server, docs: &[&str], ledger: &Ledger) -> usize {
+    server.kill_9().await;
+    server.set_prefix(&[]);
+    server.restart().await;
+    check_docs(server, docs, ledger).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_locked_by_another_process_only_delays_edits() {
     let mut server = Server::start().await;
-    with_saved_documents(&server).await;
+    let mut ledger = with_saved_documents(&server).await;
     let mut other = Database::open(server.dir()).await;
     other.execute("BEGIN IMMEDIATE").await;
-    trouble_and_recovery(&server, "lock", async || other.execute("ROLLBACK").await).await;
+    trouble_and_recovery(&server, "lock", &mut ledger, async || {
+        other.execute("ROLLBACK").await;
+    })
+    .await;
+    assert_eq!(lost_after_a_kill(&mut server, &DOCS, &ledger).await, 0);
     assert_eq!(server.stop().await, 0);
 }
 
@@ -149,15 +187,19 @@ async fn a_full_disk_only_delays_edits() {
         return;
     };
     let mut server = Server::in_dir(disk.path(), &[], &[]).await;
-    with_saved_documents(&server).await;
+    let mut ledger = with_saved_documents(&server).await;
     disk.fill();
     // The log has room for some more; these are saved or not, but never falsely.
     let filling = Connect::to(server.socket("filling"))
         .coscribe()
         .join()
         .await;
+    let mut written = 0;
     while filling.with(|view| view.storing.is_empty()) {
-        filling.append(&"x".repeat(16 << 10));
+        let token = token(&format!("{written}{}", "x".repeat(16 << 10)));
+        written += 1;
+        filling.append(&token);
+        enter(&mut ledger, &["filling"], &token);
         let sent = filling.with(|view| view.sent);
         filling
             .wait("an answer", |view| {
@@ -165,11 +207,58 @@ async fn a_full_disk_only_delays_edits() {
             })
             .await;
     }
-    trouble_and_recovery(&server, "full", async || disk.free()).await;
+    trouble_and_recovery(&server, "full", &mut ledger, async || disk.free()).await;
     filling.saved().await;
+    let docs = ["a", "b", "c", "filling"];
+    assert_eq!(lost_after_a_kill(&mut server, &docs, &ledger).await, 0);
     assert_eq!(server.stop().await, 0);
     let (code, said) = run(&["check", "--data-dir", disk.path().to_str().unwrap()]).await;
     assert_eq!(code, 0, "{said}");
+}
+
+/// As the kernel does on its own after an error of the disk, under a server that runs. SQLite calls that an I/O error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_becomes_read_only_only_delays_edits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("read-only");
+    let setting = format!("SHIM_READ_ONLY={}", file.display());
+    let Some(prefix) = shim::prefix(&[&setting]) else {
+        return;
+    };
+    let data = folder.path().join("data");
+    let mut server = Server::in_dir(&data, &[], &shim::words(&prefix)).await;
+    let mut ledger = with_saved_documents(&server).await;
+    std::fs::write(&file, "").unwrap();
+    trouble_and_recovery(&server, "the store failed", &mut ledger, async || {
+        std::fs::remove_file(&file).unwrap();
+    })
+    .await;
+    assert_eq!(lost_after_a_kill(&mut server, &DOCS, &ledger).await, 0);
+}
+
+/// The control of trouble with the disk: from a moment on it keeps nothing, as a full or a read-only one, and says that
+/// all is well. What was stored before is there, all the rest is reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_keeps_nothing_and_says_that_all_is_well_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("armed");
+    let Some(prefix) = shim::prefix(&["SHIM_SYNC=lose:1", &shim::armed_by(&file)]) else {
+        return;
+    };
+    let data = folder.path().join("data");
+    let mut server = Server::in_dir(&data, &[], &shim::words(&prefix)).await;
+    let mut ledger = with_saved_documents(&server).await;
+    std::fs::write(&file, "").unwrap();
+    for doc in DOCS {
+        let own = Connect::to(server.socket(doc)).coscribe().join().await;
+        own.append(&token("unsaved"));
+        own.saved().await;
+    }
+    enter(&mut ledger, &DOCS, &token("unsaved"));
+    assert_eq!(
+        lost_after_a_kill(&mut server, &DOCS, &ledger).await,
+        DOCS.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,10 +281,12 @@ async fn a_damaged_row_closes_its_document_with_4423_and_no_other() {
     let mut server = Server::start().await;
     with_saved_documents(&server).await;
     assert_eq!(server.stop().await, 0);
+    let dir = server.dir().to_str().unwrap().to_owned();
+    let (code, said) = run(&["check", "--data-dir", &dir]).await;
+    assert_eq!(code, 0, "{said}");
     let mut database = Database::open(server.dir()).await;
     database.flip_a_bit("b").await;
     database.close().await;
-    let dir = server.dir().to_str().unwrap().to_owned();
     let (code, said) = run(&["check", "--data-dir", &dir]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("\"b\""), "{said}");
@@ -206,7 +297,7 @@ async fn a_damaged_row_closes_its_document_with_4423_and_no_other() {
     }
     for doc in ["a", "c"] {
         let peer = Peer::join(&server, doc).await;
-        assert_eq!(peer.text(), "saved");
+        assert_eq!(peer.text(), SAVED);
         peer.append("!");
         peer.echoed().await;
     }

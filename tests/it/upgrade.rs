@@ -37,17 +37,41 @@ async fn told(server: &Server) -> Value {
     Value::Object(all)
 }
 
+/// A copy of a folder's data, which a server may change.
+fn copy_of(folder: &Path) -> tempfile::TempDir {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.join("coscribe.db"), data.path().join("coscribe.db")).unwrap();
+    data
+}
+
+/// What the API says otherwise than when the folder was made, by its paths.
+async fn different(server: &Server, folder: &Path) -> Vec<String> {
+    let expected = std::fs::read_to_string(folder.join("told.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let told = told(server).await;
+    let (Value::Object(expected), Value::Object(told)) = (expected, told) else {
+        panic!("what is told stands by its paths");
+    };
+    let mut different: Vec<_> = expected
+        .keys()
+        .chain(told.keys())
+        .filter(|path| expected.get(*path) != told.get(*path))
+        .cloned()
+        .collect();
+    different.sort_unstable();
+    different.dedup();
+    different
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_data_of_every_earlier_version_opens_as_it_was() {
     let mut versions = 0;
     for folder in std::fs::read_dir(folders()).unwrap() {
         let folder = folder.unwrap().path();
-        let expected = std::fs::read_to_string(folder.join("told.json")).unwrap();
-        let expected: Value = serde_json::from_str(&expected).unwrap();
-        let data = tempfile::tempdir().unwrap();
-        std::fs::copy(folder.join("coscribe.db"), data.path().join("coscribe.db")).unwrap();
+        let data = copy_of(&folder);
         let mut server = Server::in_dir(data.path(), &[], &[]).await;
-        assert_eq!(told(&server).await, expected, "{}", folder.display());
+        let different = different(&server, &folder).await;
+        assert!(different.is_empty(), "{}: {different:?}", folder.display());
         let peer = Peer::join(&server, "compacted").await;
         peer.append("and on it goes");
         peer.echoed().await;
@@ -64,6 +88,40 @@ async fn the_data_of_every_earlier_version_opens_as_it_was() {
         versions += 1;
     }
     assert!(versions > 0, "there is no earlier version");
+}
+
+/// The control: an upgrade that loses a row, one that changes a title, and one that mistakes a name.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_loses_or_changes_something_is_noticed() {
+    for folder in std::fs::read_dir(folders()).unwrap() {
+        let folder = folder.unwrap().path();
+        for (harm, paths) in [
+            (
+                "DELETE FROM updates WHERE key = (SELECT max(u.key) FROM updates u JOIN documents d \
+                 ON u.key >> 32 = d.id WHERE d.name = 'tail')",
+                &["/content?as=json", "/content?as=text"][..],
+            ),
+            (
+                "UPDATE documents SET title = 'another' WHERE name = 'tail'",
+                &[""],
+            ),
+            (
+                "UPDATE documents SET name = 'elsewhere' WHERE name = 'tail'",
+                &["", "/content?as=json", "/content?as=text"],
+            ),
+        ] {
+            let data = copy_of(&folder);
+            let mut database = Database::open(data.path()).await;
+            database.execute(harm).await;
+            database.close().await;
+            let server = Server::in_dir(data.path(), &[], &[]).await;
+            let paths: Vec<_> = paths
+                .iter()
+                .map(|path| format!("/api/docs/tail{path}"))
+                .collect();
+            assert_eq!(different(&server, &folder).await, paths, "{harm}");
+        }
+    }
 }
 
 /// `cargo test --test it -- --ignored makes_a_data_directory`, once for a version that changes what is stored.

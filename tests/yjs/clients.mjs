@@ -73,7 +73,7 @@ const until = async (condition, describe, limit = deadline) => {
 const same = (prints) => prints.every((print) => !print.pending && JSON.stringify(print) === JSON.stringify(prints[0]))
 
 /** Several people edit at random and lose their connections at random; in the end all are connected and must agree. */
-const converge = async ({ seed, people, steps, url, doc, lossy }) => {
+const converge = async ({ seed, people, steps, url, doc, lossy, limit }) => {
   const random = randomness(seed)
   const all = Array.from({ length: people }, (_, number) => new Client({ version: versions[number % 3], url, doc, gc: random.chance(0.7) }))
   for (let step = 0; step < steps; step++) {
@@ -90,9 +90,9 @@ const converge = async ({ seed, people, steps, url, doc, lossy }) => {
   const prints = () => [...all, ...fresh].map(({ doc }) => fingerprint(doc))
   const settled = () => [...all, ...fresh].every(({ provider }) => provider.synced) && same(prints())
   try {
-    await until(settled, () => 'people did not become equal')
+    await until(settled, () => 'people did not become equal', limit)
     fresh.push(...versions.map((version) => new Client({ version, url, doc })))
-    await until(settled, () => 'a fresh client differs')
+    await until(settled, () => 'a fresh client differs', limit)
     return { prints: prints(), opens: all.reduce((sum, { opens }) => sum + opens, 0) }
   } catch (error) {
     return { error: error.message, prints: prints() }

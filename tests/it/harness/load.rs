@@ -107,11 +107,17 @@ pub fn name(round: u64, number: usize) -> String {
 
 /// What fresh clients find of the documents of one round. Returns how many promised tokens are not there.
 pub async fn check(server: &Server, round: u64, ledger: &Ledger) -> usize {
+    let docs: Vec<_> = (0..DOCS).map(|number| name(round, number)).collect();
+    check_docs(server, &docs, ledger).await
+}
+
+/// The same for these documents.
+pub async fn check_docs(server: &Server, docs: &[impl AsRef<str>], ledger: &Ledger) -> usize {
     let mut lost = 0;
-    for number in 0..DOCS {
-        let doc = name(round, number);
-        let text = Peer::join(server, &doc).await.text();
-        let found = ledger.check(&doc, &text);
+    for doc in docs {
+        let doc = doc.as_ref();
+        let text = Peer::join(server, doc).await.text();
+        let found = ledger.check(doc, &text);
         assert!(
             found.doubled.is_empty() && found.invented.is_empty(),
             "{doc}: {found:?}"

@@ -1,9 +1,10 @@
 //! What every test here stands on: the real binary as a process, peers that speak the wire protocol, stock clients in
-//! Node, a proxy that breaks connections, and the database file seen from outside.
+//! Node, a proxy that breaks connections, a relay that forgets messages, and the database file seen from outside.
 
 pub mod database;
 #[path = "../../yjs/driver.rs"]
 pub mod driver;
+pub mod forgetful;
 pub mod load;
 pub mod node;
 pub mod peer;
@@ -18,6 +19,9 @@ use std::time::Duration;
 
 /// How long anything may take to become true. Far above what it takes, as tests share a machine with compilers.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a control waits for what can not come.
+pub const IN_VAIN: Duration = Duration::from_secs(2);
 
 /// Stands in texts that must never be in a log. The harness looks for it in every server's log.
 pub const CANARY: &str = "kanarienvogel";

@@ -2,7 +2,10 @@
 //!
 //! A peer answers as stock clients do. What it was sent is in its [`View`]; tests wait for conditions on that.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, stream::SplitStream};
@@ -240,8 +243,8 @@ impl Peer {
         self.with(|view| view.text())
     }
 
-    /// Waits until the view fulfils a condition.
-    pub async fn wait(&self, what: &str, mut holds: impl FnMut(&mut View) -> bool) {
+    /// Whether the view fulfils a condition before this time is over or the connection is.
+    pub async fn within(&self, limit: Duration, mut holds: impl FnMut(&mut View) -> bool) -> bool {
         let mut changed = self.changed.clone();
         let wait = async {
             loop {
@@ -254,7 +257,12 @@ impl Peer {
                 }
             }
         };
-        if let Ok(true) = tokio::time::timeout(PATIENCE, wait).await {
+        tokio::time::timeout(limit, wait).await.unwrap_or(false)
+    }
+
+    /// Waits until the view fulfils a condition.
+    pub async fn wait(&self, what: &str, holds: impl FnMut(&mut View) -> bool) {
+        if self.within(PATIENCE, holds).await {
             return;
         }
         let seen = self.with(|view| {

@@ -6,7 +6,11 @@
  *   SHIM_ARMED=FILE             counts only from when this file is there
  *   SHIM_SYNC=fail:3            the 3rd fdatasync or fsync answers EIO, later ones succeed
  *   SHIM_SYNC=lie               every sync answers success and does nothing
+ *   SHIM_SYNC=lose:3            the same from the 3rd sync on, and what is changed after the 2nd is thrown away: a disk
+ *                               that is full, read-only or broken, and says that all is well
+ *   SHIM_READ_ONLY=FILE         while this file is there, writes answer EROFS
  *   SHIM_CLOCK=FILE             wall time is moved by the seconds in this file
+ *   SHIM_CLOCKS=FILE            every clock is moved, as if all waits were measured in wall time
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -67,26 +71,53 @@ static void end(void) {
   if (now) end();                         \
   return answer;
 
+/* Whether what is changed now is thrown away. */
+static int loses(int fd) {
+  const char *setting = getenv("SHIM_SYNC");
+  return setting && !strncmp(setting, "lose:", 5) && is_database(fd) && armed() && syncs + 1 >= atol(setting + 5);
+}
+
+/* Whether the file system is read-only now. */
+static int read_only(int fd) {
+  const char *file = getenv("SHIM_READ_ONLY");
+  struct stat status;
+  return file && is_database(fd) && stat(file, &status) == 0;
+}
+
+static long write_as_told(int fd, const void *bytes, size_t count, off64_t at) {
+  if (loses(fd)) return count;
+  if (read_only(fd)) {
+    errno = EROFS;
+    return -1;
+  }
+  return syscall(SYS_pwrite64, fd, bytes, count, at);
+}
+
+static long truncate_as_told(int fd, off64_t length) {
+  return loses(fd) ? 0 : syscall(SYS_ftruncate, fd, length);
+}
+
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
-  CALL("pwrite64", fd, syscall(SYS_pwrite64, fd, bytes, count, at))
+  CALL("pwrite64", fd, write_as_told(fd, bytes, count, at))
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
-  CALL("pwrite64", fd, syscall(SYS_pwrite64, fd, bytes, count, at))
+  CALL("pwrite64", fd, write_as_told(fd, bytes, count, at))
 }
 
 int ftruncate64(int fd, off64_t length) {
-  CALL("ftruncate", fd, syscall(SYS_ftruncate, fd, length))
+  CALL("ftruncate", fd, truncate_as_told(fd, length))
 }
 
 int ftruncate(int fd, off_t length) {
-  CALL("ftruncate", fd, syscall(SYS_ftruncate, fd, length))
+  CALL("ftruncate", fd, truncate_as_told(fd, length))
 }
 
 static long sync_as_told(int fd, long number) {
   const char *setting = getenv("SHIM_SYNC");
   if (setting && is_database(fd) && armed()) {
     if (!strcmp(setting, "lie")) return 0;
+    if (!strncmp(setting, "lose:", 5) && ++syncs >= atol(setting + 5)) return 0;
     if (!strncmp(setting, "fail:", 5) && ++syncs == atol(setting + 5)) {
       errno = EIO;
       return -1;
@@ -107,8 +138,9 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
   static int (*real)(clockid_t, struct timespec *);
   if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
   int answer = real(clock, now);
-  const char *path = getenv("SHIM_CLOCK");
-  if (clock != CLOCK_REALTIME || !path) return answer;
+  const char *path = getenv("SHIM_CLOCKS");
+  if (!path && clock == CLOCK_REALTIME) path = getenv("SHIM_CLOCK");
+  if (!path) return answer;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return answer;
   char text[32] = {0};

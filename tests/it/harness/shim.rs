@@ -1,6 +1,10 @@
 //! A library that is loaded in front of the server's C library: see `shim.c`.
 
-use std::{path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 /// The words in front of the server that load the library with these settings. `None`, having said why, where there is
 /// no C compiler.
@@ -16,6 +20,16 @@ pub fn prefix(settings: &[&str]) -> Option<Vec<String>> {
     ];
     words.extend(settings.iter().map(ToString::to_string));
     Some(words)
+}
+
+/// The setting that lets faults wait until this file is there.
+pub fn armed_by(file: &Path) -> String {
+    format!("SHIM_ARMED={}", file.display())
+}
+
+/// A prefix as the arguments of a process are given.
+pub fn words(prefix: &[String]) -> Vec<&str> {
+    prefix.iter().map(String::as_str).collect()
 }
 
 /// The library lies beside the test's own binary, one for each process, and is built in a second.

@@ -14,6 +14,10 @@ pub fn bytes(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// How sync step 2 and updates begin.
+pub const STEP_2: [u8; 2] = [0, 1];
+pub const UPDATE: [u8; 2] = [0, 2];
+
 fn sync(step: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0, step];
     bytes(payload, &mut out);
