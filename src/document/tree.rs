@@ -5,15 +5,20 @@
 //!
 //! Recursion is bounded: the replica admits no nesting of shared types beyond its limit, and no `Any` beyond 64.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde_json::{Map as JsonMap, Value as Json};
 use yrs::{
-    Any, Array, ArrayRef, Doc, Map, MapRef, Out, ReadTxn, Text, TextRef, Transact, Xml,
+    Any, Array, ArrayRef, Doc, Map, MapRef, Out, ReadTxn, Snapshot, Text, TextRef, Transact, Xml,
     XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut, XmlTextRef,
-    branch::{Branch, BranchPtr},
-    types::{Attrs, text::YChange},
+    branch::{Branch, BranchID, BranchPtr},
+    types::{Attrs, text::Diff},
 };
+
+use super::ids::Id;
 
 /// One value in the tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +31,8 @@ pub enum Node {
         name: String,
         attrs: BTreeMap<String, Node>,
         children: Vec<Node>,
+        /// Who it is, where ids were asked for.
+        id: Option<Id>,
     },
     XmlText(Vec<Chunk>),
     Value(Any),
@@ -40,25 +47,50 @@ pub enum Node {
 pub struct Chunk {
     pub insert: Node,
     pub marks: BTreeMap<String, Any>,
+    /// The id of its first UTF-16 unit, where ids were asked for; the next units have the next clocks. Of text only.
+    pub id: Option<Id>,
 }
 
 /// All root types by name.
 pub fn roots(doc: &Doc) -> BTreeMap<String, Node> {
     let txn = doc.transact();
-    let reader = Reader { txn: &txn };
-    txn.root_refs()
-        .map(|(name, value)| (name.to_owned(), reader.root(value, 0)))
-        .collect()
+    Reader::new(&txn).roots()
+}
+
+/// [`roots`] with the ids of elements and of text, which comes in runs that were each written in one go. yrs tells the ids of
+/// text only as what a snapshot adds to an empty one, and splits what it goes over: the replica must be a scratch one.
+pub fn roots_with_ids(doc: &Doc) -> BTreeMap<String, Node> {
+    let branches = {
+        let txn = doc.transact();
+        let reader = Reader {
+            branches: Some(RefCell::default()),
+            ..Reader::new(&txn)
+        };
+        reader.roots();
+        reader.branches.map(RefCell::into_inner).unwrap_or_default()
+    };
+    let mut txn = doc.transact_mut();
+    let (now, nothing) = (txn.snapshot(), Snapshot::default());
+    let texts = branches
+        .into_iter()
+        .map(|branch| {
+            let text = TextRef::from(branch);
+            let ids = text.diff_range(&mut txn, Some(&now), Some(&nothing), |change| change.id);
+            (branch.id(), ids)
+        })
+        .collect();
+    let reader = Reader {
+        texts: Some(texts),
+        ..Reader::new(&txn)
+    };
+    reader.roots()
 }
 
 /// How deep shared types nest in the whole document: 0 without content, 1 for values directly in a root.
 pub fn depth(doc: &Doc) -> u32 {
     let txn = doc.transact();
-    let reader = Reader { txn: &txn };
-    txn.root_refs()
-        .map(|(_, value)| deepest(&reader.root(value, 0)))
-        .max()
-        .unwrap_or(0)
+    let roots = Reader::new(&txn).roots();
+    roots.values().map(deepest).max().unwrap_or(0)
 }
 
 fn deepest(node: &Node) -> u32 {
@@ -82,9 +114,28 @@ const MAX_DEPTH: u32 = super::replica::MAX_TYPE_DEPTH + 8;
 
 struct Reader<'t, T> {
     txn: &'t T,
+    /// Collects what was read as text.
+    branches: Option<RefCell<Vec<BranchPtr>>>,
+    /// Text with its ids, which was read before.
+    texts: Option<HashMap<BranchID, Vec<Diff<yrs::ID>>>>,
 }
 
-impl<T: ReadTxn> Reader<'_, T> {
+impl<'t, T: ReadTxn> Reader<'t, T> {
+    fn new(txn: &'t T) -> Self {
+        Self {
+            txn,
+            branches: None,
+            texts: None,
+        }
+    }
+
+    fn roots(&self) -> BTreeMap<String, Node> {
+        self.txn
+            .root_refs()
+            .map(|(name, value)| (name.to_owned(), self.root(value, 0)))
+            .collect()
+    }
+
     /// A root's kind is guessed from its content: text when it holds strings, XML when it holds XML nodes, else a list
     /// of values, else a map.
     fn root(&self, value: Out, depth: u32) -> Node {
@@ -135,17 +186,24 @@ impl<T: ReadTxn> Reader<'_, T> {
     }
 
     fn chunks(&self, branch: BranchPtr, depth: u32) -> Vec<Chunk> {
-        TextRef::from(branch)
-            .diff(self.txn, YChange::identity)
-            .into_iter()
-            .map(|diff| Chunk {
-                insert: self.out(diff.insert, depth),
-                marks: diff
-                    .attributes
-                    .map(|attrs| sorted(&attrs))
-                    .unwrap_or_default(),
-            })
-            .collect()
+        if let Some(texts) = &self.texts {
+            let known = texts.get(&branch.id()).into_iter().flatten();
+            return known.map(|diff| self.chunk(diff, depth)).collect();
+        }
+        if let Some(branches) = &self.branches {
+            branches.borrow_mut().push(branch);
+        }
+        let diffs = TextRef::from(branch).diff(self.txn, |change| change.id);
+        diffs.iter().map(|diff| self.chunk(diff, depth)).collect()
+    }
+
+    fn chunk(&self, diff: &Diff<yrs::ID>, depth: u32) -> Chunk {
+        let attributes = diff.attributes.as_ref();
+        Chunk {
+            insert: self.out(diff.insert.clone(), depth),
+            marks: attributes.map(|attrs| sorted(attrs)).unwrap_or_default(),
+            id: diff.ychange.as_ref().map(id_of),
+        }
     }
 
     fn array(&self, array: &ArrayRef, depth: u32) -> Node {
@@ -180,6 +238,10 @@ impl<T: ReadTxn> Reader<'_, T> {
                 .children(self.txn)
                 .map(|child| self.xml(child, depth))
                 .collect(),
+            id: match pointer(element).id() {
+                BranchID::Nested(id) if self.texts.is_some() => Some(id_of(&id)),
+                _ => None,
+            },
         }
     }
 
@@ -206,6 +268,10 @@ impl<T: ReadTxn> Reader<'_, T> {
             depth,
         )
     }
+}
+
+fn id_of(id: &yrs::ID) -> Id {
+    Id::new(id.client.get(), id.clock)
 }
 
 fn pointer(shared: &impl AsRef<Branch>) -> BranchPtr {
@@ -239,6 +305,7 @@ pub fn to_json(node: &Node) -> Json {
             name,
             attrs,
             children,
+            ..
         } => {
             let mut node = JsonMap::new();
             node.insert("type".into(), name.clone().into());
@@ -371,4 +438,56 @@ fn plain(chunks: &[Chunk]) -> String {
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use yrs::{XmlElementPrelim, XmlTextPrelim};
+
+    use super::*;
+    use crate::document::replica::doc_with;
+
+    #[test]
+    fn runs_of_text_and_elements_are_known_by_their_ids() {
+        let doc = doc_with(7);
+        let body = doc.get_or_insert_xml_fragment("default");
+        let mut txn = doc.transact_mut();
+        let paragraph = body.insert(&mut txn, 0, XmlElementPrelim::empty("paragraph"));
+        let text = paragraph.insert(&mut txn, 0, XmlTextPrelim::new("hello"));
+        drop(txn);
+        let mut txn = doc.transact_mut();
+        text.insert(&mut txn, 2, "🦀y");
+        text.remove_range(&mut txn, 0, 1);
+        text.format(&mut txn, 0, 3, Attrs::from([("bold".into(), true.into())]));
+        drop(txn);
+        let without = roots(&doc);
+        let with = roots_with_ids(&doc);
+        let Some(Node::Fragment(blocks)) = with.get("default") else {
+            panic!("{with:?}");
+        };
+        let [Node::Element { id, children, .. }] = &blocks[..] else {
+            panic!("{blocks:?}");
+        };
+        assert_eq!(*id, Some(Id::new(7, 0)));
+        let [Node::XmlText(chunks)] = &children[..] else {
+            panic!("{children:?}");
+        };
+        let runs: Vec<_> = chunks
+            .iter()
+            .map(|chunk| (chunk.insert.clone(), chunk.id.map(|id| id.clock)))
+            .collect();
+        let string = |text: &str| Node::Value(Any::from(text));
+        // "hello" has the clocks 2 to 6, what was typed into it 7 to 9; two clocks each are the formatting.
+        assert_eq!(
+            runs,
+            [
+                (string("e"), Some(3)),
+                (string("🦀"), Some(7)),
+                (string("y"), Some(9)),
+                (string("llo"), Some(4)),
+            ]
+        );
+        assert_eq!(to_text(&with["default"]), to_text(&without["default"]));
+        assert_eq!(roots(&doc), without);
+    }
 }
