@@ -8,7 +8,8 @@ CREATE TABLE sessions (
     from_at INTEGER NOT NULL,
     to_at   INTEGER NOT NULL,
     -- JSON array of who wrote in it.
-    authors TEXT    NOT NULL
+    authors TEXT    NOT NULL,
+    crc     INTEGER NOT NULL
 ) STRICT;
 
 -- Moments that somebody named, and what was done to a document as a whole. `id` is never used again.
@@ -24,7 +25,8 @@ CREATE TABLE marks (
     -- What was restored: the state after this row.
     source_seq INTEGER,
     -- Whose text a restore brought back, see `document::history::authorship`.
-    origins    BLOB
+    origins    BLOB,
+    crc        INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX marks_of_document ON marks (doc, seq);

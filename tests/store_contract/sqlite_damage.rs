@@ -1,6 +1,8 @@
 //! Damaged bytes are found, hurt one document only, and are repaired where another route exists.
 
-use coscribe::store::{Compaction, Loaded, Snapshot, Store, StoreError};
+use coscribe::store::{
+    Compaction, DocState, ListQuery, Loaded, MarkKind, NewMark, Snapshot, Store, StoreError,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{Connection, Row};
 
@@ -38,6 +40,8 @@ async fn a_changed_column_of_a_row_is_found_and_hurts_that_document_only() {
     for sql in [
         "UPDATE updates SET bytes = zeroblob(length(bytes)) WHERE key = (2 << 32 | 2)",
         "UPDATE updates SET author = 'someone else' WHERE key = (2 << 32 | 2)",
+        // What is no text at all.
+        "UPDATE updates SET author = CAST(x'63ff64' AS TEXT) WHERE key = (2 << 32 | 2)",
         "UPDATE updates SET client_id = 1 WHERE key = (2 << 32 | 2)",
         "UPDATE updates SET at = at + 1 WHERE key = (2 << 32 | 2)",
         "UPDATE updates SET crc = crc + 1 WHERE key = (2 << 32 | 2)",
@@ -276,5 +280,80 @@ async fn damaged_pages_are_never_silently_different() {
                 folder.data_dir().join(format!("coscribe.db{suffix}")),
             ));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_name_or_title_that_is_no_text_is_the_trouble_of_one_document() {
+    for sql in [
+        "UPDATE documents SET title = CAST(x'ff' AS TEXT) WHERE id = 2",
+        "UPDATE documents SET name = CAST(x'70ff' AS TEXT) WHERE id = 2",
+    ] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        fill(&store).await;
+        store.close().await.unwrap();
+        damage(&folder, sql).await;
+        let store = folder.open().await;
+        let query = ListQuery {
+            state: DocState::Live,
+            search: None,
+            after: None,
+            limit: 100,
+        };
+        let names: Vec<_> = store.list(&query).await.unwrap();
+        let names: Vec<_> = names.iter().map(|record| record.doc.as_str()).collect();
+        assert!(names.contains(&"folded"), "{sql}: {names:?}");
+        assert!(!names.contains(&"plain"), "{sql}: {names:?}");
+        assert_eq!(shown(&store.load(&doc("folded")).await.unwrap()), TEXT);
+        assert!(!report(&folder).await.is_sound(), "{sql}");
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn damaged_versions_are_found_and_do_not_keep_the_document_from_opening() {
+    for sql in [
+        "UPDATE marks SET label = 'another'",
+        "UPDATE marks SET seq = seq - 1",
+        "UPDATE marks SET origins = x'00'",
+        "UPDATE marks SET author = CAST(x'ff' AS TEXT)",
+        "UPDATE marks SET kind = 'what'",
+        "UPDATE sessions SET to_at = to_at + 1",
+        "UPDATE sessions SET authors = '[\"eve\"]'",
+        "UPDATE sessions SET authors = 'x'",
+    ] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        fill(&store).await;
+        let mark = NewMark {
+            kind: MarkKind::Named,
+            label: "one".into(),
+            author: "ada".into(),
+            at: 5,
+            source_seq: None,
+            origins: Vec::new().into(),
+        };
+        let folded = doc("folded");
+        store.mark(&folded, None, mark).await.unwrap();
+        assert!(report(&folder).await.is_sound());
+        damage(&folder, sql).await;
+        let marks = store.marks(&folded).await;
+        let sessions = store.sessions(&folded, u64::MAX, 100).await;
+        let found = [marks.is_err(), sessions.is_err()];
+        assert_eq!(
+            found,
+            [sql.contains("marks"), sql.contains("sessions")],
+            "{sql}"
+        );
+        assert_eq!(shown(&store.load(&folded).await.unwrap()), TEXT);
+        let report = report(&folder).await;
+        let named: Vec<_> = report
+            .findings
+            .iter()
+            .map(|found| found.doc.as_str())
+            .collect();
+        assert_eq!(named, ["folded"], "{sql}");
+        store.close().await.unwrap();
     }
 }

@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{
     SqliteStore,
-    error::failed,
+    error::{Columns as _, failed},
     load::{self, Packed, Record},
     row_key::{blob_crc, row_key},
     sessions,
@@ -149,12 +149,12 @@ async fn reach(conn: &mut SqliteConnection, record: &Record) -> Result<Reach, St
         .await
         .map_err(failed)?;
     let seq = |column: usize| {
-        row.get::<Option<i64>, _>(column)
-            .map_or(0, i64::cast_unsigned)
+        let seq: Option<i64> = row.column(column)?;
+        Ok::<_, StoreError>(seq.map_or(0, i64::cast_unsigned))
     };
     Ok(Reach {
-        history: seq(0),
-        snapshot: seq(1),
+        history: seq(0)?,
+        snapshot: seq(1)?,
     })
 }
 
@@ -177,12 +177,12 @@ async fn first_to_merge(
         .map_err(failed)?;
     let mut from = None;
     for segment in newest {
-        let raw = segment.get::<i64, _>(1).cast_unsigned() as usize;
+        let raw = segment.column::<i64>(1)?.cast_unsigned() as usize;
         if raw > 2 * size || raw + size > MAX_SEGMENT {
             break;
         }
         size += raw;
-        from = Some(segment.get::<i64, _>(0).cast_unsigned());
+        from = Some(segment.column::<i64>(0)?.cast_unsigned());
     }
     Ok(from)
 }

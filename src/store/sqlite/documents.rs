@@ -1,10 +1,10 @@
 //! The list of documents, and what happens to a document as a whole.
 
-use sqlx::{Executor, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Executor, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     append::search_key,
-    error::failed,
+    error::{Columns as _, failed},
     heads::{doc_id, state_of},
     row_key::{row_key, unsigned},
     writer::Writer,
@@ -60,9 +60,15 @@ pub(super) async fn list(
         .fetch_all(readers)
         .await
         .map_err(failed)?;
-    rows.iter()
-        .map(|row| found(row).map(|found| found.record))
-        .collect()
+    let records = rows.iter().filter_map(|row| match found(row) {
+        // The list is more than one damaged line of it; `coscribe check` names the damage.
+        Err(StoreError::Damaged(problem)) => {
+            tracing::error!(problem, "A document can not be listed");
+            None
+        }
+        found => Some(found.map(|found| found.record)),
+    });
+    records.collect()
 }
 
 /// A record and its key in the tables.
@@ -85,17 +91,17 @@ pub(super) async fn find(
 
 fn found(row: &SqliteRow) -> Result<Found, StoreError> {
     Ok(Found {
-        key: row.get(9),
+        key: row.column(9)?,
         record: DocRecord {
-            doc: doc_id(row.get(0))?,
-            epoch: row.get(1),
-            title: row.get(2),
-            state: state_of(row.get(3)),
-            head_seq: unsigned(row.get(4))?,
-            size: unsigned(row.get(5))?,
-            created_at: row.get(6),
-            edited_at: row.get(7),
-            trashed_at: row.get(8),
+            doc: doc_id(row.column(0)?)?,
+            epoch: row.column(1)?,
+            title: row.column(2)?,
+            state: state_of(row.column(3)?),
+            head_seq: unsigned(row.column(4)?)?,
+            size: unsigned(row.column(5)?)?,
+            created_at: row.column(6)?,
+            edited_at: row.column(7)?,
+            trashed_at: row.column(8)?,
         },
     })
 }

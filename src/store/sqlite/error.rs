@@ -1,5 +1,7 @@
 //! What an error of SQLite means for who called the store.
 
+use sqlx::{Decode, Row as _, Sqlite, Type, sqlite::SqliteRow};
+
 use crate::store::{BoxError, StoreError};
 
 // Result codes, <https://www.sqlite.org/rescode.html>. The low byte is the primary code.
@@ -42,6 +44,28 @@ fn by_code(code: i32, error: BoxError) -> StoreError {
             CORRUPT | NOTADB => StoreError::Corrupt(error),
             _ => StoreError::Other(error),
         },
+    }
+}
+
+/// Reading columns without trust in what a damaged page holds.
+pub(super) trait Columns {
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// `Damaged` when it is none of this type: text that is not UTF-8, say.
+    fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+        &'r self,
+        place: usize,
+    ) -> Result<T, StoreError>;
+}
+
+impl Columns for SqliteRow {
+    fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+        &'r self,
+        place: usize,
+    ) -> Result<T, StoreError> {
+        self.try_get(place)
+            .map_err(|error| StoreError::Damaged(format!("a stored value: {error}")))
     }
 }
 

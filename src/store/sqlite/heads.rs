@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{
-    error::failed,
+    error::{Columns as _, failed},
     row_key::{DocKey, MAX_DOC, unsigned},
 };
 use crate::{
@@ -108,13 +108,13 @@ impl Heads {
             .map_err(failed)?;
         for row in rows {
             let head = Head {
-                key: row.get(1),
-                epoch: row.get(2),
-                seq: unsigned(row.get(3))?,
-                size: unsigned(row.get(4))?,
-                state: state_of(row.get(5)),
+                key: row.column(1)?,
+                epoch: row.column(2)?,
+                seq: unsigned(row.column(3)?)?,
+                size: unsigned(row.column(4)?)?,
+                state: state_of(row.column(5)?),
             };
-            self.known.insert(doc_id(row.get(0))?, head);
+            self.known.insert(doc_id(row.column(0)?)?, head);
         }
         Ok(())
     }

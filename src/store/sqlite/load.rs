@@ -4,10 +4,10 @@
 //! missing, the whole history takes its place, as every row is still there.
 
 use bytes::Bytes;
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    error::failed,
+    error::{Columns as _, failed},
     heads::state_of,
     row_key::{DocKey, blob_crc, row_crc, row_key, seq_of, unsigned},
 };
@@ -94,12 +94,12 @@ pub(super) async fn record(
         .map_err(failed)?;
     row.map(|row| {
         Ok(Record {
-            key: row.get(0),
-            epoch: row.get(1),
-            head_seq: unsigned(row.get(2))?,
-            title: row.get(3),
-            state: state_of(row.get(4)),
-            reason: row.get(5),
+            key: row.column(0)?,
+            epoch: row.column(1)?,
+            head_seq: unsigned(row.column(2)?)?,
+            title: row.column(3)?,
+            state: state_of(row.column(4)?),
+            reason: row.column(5)?,
         })
     })
     .transpose()
@@ -153,9 +153,9 @@ async fn snapshot(
         .await
         .map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
-    let (seq, size): (i64, i64) = (row.get(0), row.get(1));
-    let packed: &[u8] = row.get(3);
-    if row.get::<i64, _>(2) != blob_crc(record.key, record.epoch, &[seq, size], "", packed) {
+    let (seq, size): (i64, i64) = (row.column(0)?, row.column(1)?);
+    let packed: &[u8] = row.column(3)?;
+    if row.column::<i64>(2)? != blob_crc(record.key, record.epoch, &[seq, size], "", packed) {
         return Err(StoreError::Damaged(
             "the snapshot does not match its checksum".into(),
         ));
@@ -241,12 +241,13 @@ pub(super) async fn segments(
 }
 
 fn segment(record: &Record, row: &SqliteRow) -> Result<Packed, StoreError> {
-    let from_seq = seq_of(row.get(0));
-    let (to_seq, from_at, to_at): (i64, i64, i64) = (row.get(1), row.get(2), row.get(3));
-    let (authors, size): (&str, i64) = (row.get(4), row.get(5));
-    let bytes: Vec<u8> = row.get(7);
+    let from_seq = seq_of(row.column(0)?);
+    let (to_seq, from_at, to_at): (i64, i64, i64) =
+        (row.column(1)?, row.column(2)?, row.column(3)?);
+    let (authors, size): (&str, i64) = (row.column(4)?, row.column(5)?);
+    let bytes: Vec<u8> = row.column(7)?;
     let columns = [from_seq.cast_signed(), to_seq, from_at, to_at, size];
-    if row.get::<i64, _>(6) != blob_crc(record.key, record.epoch, &columns, authors, &bytes) {
+    if row.column::<i64>(6)? != blob_crc(record.key, record.epoch, &columns, authors, &bytes) {
         return Err(StoreError::Damaged(format!(
             "history from row {from_seq} does not match its checksum"
         )));
@@ -294,14 +295,14 @@ pub(super) async fn log_rows(
 }
 
 fn log_row(record: &Record, row: &SqliteRow, authors: &mut Authors) -> Result<LogRow, StoreError> {
-    let seq = seq_of(row.get(0));
+    let seq = seq_of(row.column(0)?);
     let new = NewRow {
-        bytes: Bytes::copy_from_slice(row.get(5)),
-        author: authors.shared(row.get(1)),
-        client_id: row.get::<i64, _>(2).cast_unsigned(),
-        at: row.get(3),
+        bytes: Bytes::copy_from_slice(row.column(5)?),
+        author: authors.shared(row.column(1)?),
+        client_id: row.column::<i64>(2)?.cast_unsigned(),
+        at: row.column(3)?,
     };
-    if row.get::<i64, _>(4) != row_crc(record.key, record.epoch, seq, &new) {
+    if row.column::<i64>(4)? != row_crc(record.key, record.epoch, seq, &new) {
         return Err(StoreError::Damaged(format!(
             "row {seq} does not match its checksum"
         )));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     documents::{Found, find, in_state},
-    error::failed,
-    row_key::{DocKey, unsigned},
+    error::{Columns as _, failed},
+    row_key::{DocKey, blob_crc, unsigned},
     writer::Writer,
 };
 use crate::{
@@ -17,47 +17,80 @@ use crate::{
 };
 
 const SELECT_MARKS: &str = "
-    SELECT m.id, m.seq, m.kind, m.label, m.author, m.at, m.source_seq, m.origins
+    SELECT m.id, m.seq, m.kind, m.label, m.author, m.at, m.source_seq, m.origins, m.crc, m.doc
     FROM marks m JOIN documents d ON d.id = m.doc WHERE d.name = ? ORDER BY m.seq, m.id";
 const SELECT_MARK: &str = "
-    SELECT id, seq, kind, label, author, at, source_seq, origins FROM marks WHERE id = ? AND doc = ?";
+    SELECT id, seq, kind, label, author, at, source_seq, origins, crc, doc FROM marks WHERE id = ? AND doc = ?";
 const INSERT_MARK: &str = "
-    INSERT INTO marks (doc, seq, kind, label, author, at, source_seq, origins)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
-const UPDATE_LABEL: &str = "UPDATE marks SET label = ? WHERE id = ? AND doc = ?";
+    INSERT INTO marks (doc, seq, kind, label, author, at, source_seq, origins, crc)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
+const UPDATE_LABEL: &str = "UPDATE marks SET label = ?, crc = ? WHERE id = ? AND doc = ?";
 const DELETE_MARK: &str = "DELETE FROM marks WHERE id = ? AND doc = ?";
 
 /// See `Store::marks`.
 pub(super) async fn marks(readers: &SqlitePool, doc: &DocId) -> Result<Vec<Mark>, StoreError> {
+    let mut conn = readers.acquire().await.map_err(failed)?;
+    of_document(&mut conn, doc).await
+}
+
+/// The marks of a document, verified.
+pub(super) async fn of_document(
+    conn: &mut SqliteConnection,
+    doc: &DocId,
+) -> Result<Vec<Mark>, StoreError> {
     let rows = sqlx::query(SELECT_MARKS)
         .bind(doc.as_str().to_owned())
-        .fetch_all(readers)
+        .fetch_all(conn)
         .await
         .map_err(failed)?;
     rows.iter().map(of_row).collect()
 }
 
 fn of_row(row: &SqliteRow) -> Result<Mark, StoreError> {
-    let source: Option<i64> = row.get(6);
-    let origins: Option<Vec<u8>> = row.get(7);
-    Ok(Mark {
-        id: unsigned(row.get(0))?,
-        seq: unsigned(row.get(1))?,
+    let damaged = |what: &str| StoreError::Damaged(format!("a mark on a version: {what}"));
+    let source: Option<i64> = row.column(6)?;
+    let origins: Option<Vec<u8>> = row.column(7)?;
+    let kind = match row.column(2)? {
+        "named" => MarkKind::Named,
+        "restore" => MarkKind::Restore,
+        other => return Err(damaged(&format!("its kind is {other}"))),
+    };
+    let mark = Mark {
+        id: unsigned(row.column(0)?)?,
+        seq: unsigned(row.column(1)?)?,
         mark: NewMark {
-            kind: match row.get(2) {
-                "named" => MarkKind::Named,
-                "restore" => MarkKind::Restore,
-                other => {
-                    return Err(StoreError::Damaged(format!("a mark of the kind {other}")));
-                }
-            },
-            label: row.get(3),
-            author: row.get::<&str, _>(4).into(),
-            at: row.get(5),
+            kind,
+            label: row.column(3)?,
+            author: row.column::<&str>(4)?.into(),
+            at: row.column(5)?,
             source_seq: source.map(unsigned).transpose()?,
             origins: origins.map(Bytes::from).unwrap_or_default(),
         },
-    })
+    };
+    if crc(row.column(9)?, mark.seq, &mark.mark) == row.column::<i64>(8)? {
+        Ok(mark)
+    } else {
+        Err(damaged("it does not match its checksum"))
+    }
+}
+
+fn kind_of(mark: &NewMark) -> &'static str {
+    match mark.kind {
+        MarkKind::Named => "named",
+        MarkKind::Restore => "restore",
+    }
+}
+
+fn crc(key: DocKey, seq: Seq, mark: &NewMark) -> i64 {
+    let source = mark.source_seq.map_or(-1, u64::cast_signed);
+    let text = [kind_of(mark), &mark.label, &mark.author].join("\0");
+    blob_crc(
+        key,
+        0,
+        &[seq.cast_signed(), mark.at, source],
+        &text,
+        &mark.origins,
+    )
 }
 
 /// Writes a mark on a row of the same transaction, or on one that is there.
@@ -67,20 +100,17 @@ pub(super) async fn insert(
     seq: Seq,
     mark: &NewMark,
 ) -> Result<MarkId, StoreError> {
-    let kind = match mark.kind {
-        MarkKind::Named => "named",
-        MarkKind::Restore => "restore",
-    };
     let origins = (!mark.origins.is_empty()).then(|| mark.origins.to_vec());
     let id = sqlx::query_scalar(INSERT_MARK)
         .bind(key)
         .bind(seq.cast_signed())
-        .bind(kind)
+        .bind(kind_of(mark))
         .bind(mark.label.clone())
         .bind(Arc::clone(&mark.author))
         .bind(mark.at)
         .bind(mark.source_seq.map(u64::cast_signed))
         .bind(origins)
+        .bind(crc(key, seq, mark))
         .fetch_one(conn)
         .await
         .map_err(failed)?;
@@ -117,20 +147,23 @@ pub(super) async fn relabel(
     writer.begin().await?;
     let outcome = async {
         let key = key_of(&mut writer.conn, doc).await?;
-        sqlx::query(UPDATE_LABEL)
-            .bind(label.to_owned())
-            .bind(id.cast_signed())
-            .bind(key)
-            .execute(&mut writer.conn)
-            .await
-            .map_err(failed)?;
         let row = sqlx::query(SELECT_MARK)
             .bind(id.cast_signed())
             .bind(key)
             .fetch_optional(&mut writer.conn)
             .await
             .map_err(failed)?;
-        of_row(&row.ok_or(StoreError::NotFound)?)
+        let mut mark = of_row(&row.ok_or(StoreError::NotFound)?)?;
+        label.clone_into(&mut mark.mark.label);
+        sqlx::query(UPDATE_LABEL)
+            .bind(label.to_owned())
+            .bind(crc(key, mark.seq, &mark.mark))
+            .bind(id.cast_signed())
+            .bind(key)
+            .execute(&mut writer.conn)
+            .await
+            .map_err(failed)?;
+        Ok(mark)
     }
     .await;
     writer.end(outcome).await

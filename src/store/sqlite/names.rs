@@ -27,15 +27,18 @@ pub(super) struct Names {
 impl Names {
     /// Reads the names that have a record.
     pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
-        let names: Vec<String> = sqlx::query_scalar("SELECT name FROM documents LIMIT ?")
-            .bind(i64::try_from(MAX_AT_START + 1).unwrap_or(i64::MAX))
-            .fetch_all(conn)
-            .await?;
+        // As bytes: one that is damaged is nobody's, and no reason not to start.
+        let names: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT CAST(name AS BLOB) FROM documents LIMIT ?")
+                .bind(i64::try_from(MAX_AT_START + 1).unwrap_or(i64::MAX))
+                .fetch_all(conn)
+                .await?;
         let hasher = RandomState::new();
         let known = (names.len() <= MAX_AT_START).then(|| {
             names
                 .iter()
-                .map(|name| hasher.hash_one(name.as_str()))
+                .filter_map(|name| std::str::from_utf8(name).ok())
+                .map(|name| hasher.hash_one(name))
                 .collect()
         });
         Ok(Self {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::error::failed;
+use super::error::{Columns as _, failed};
 use crate::store::{Person, StoreError};
 
 const UPSERT: &str = "
@@ -38,12 +38,16 @@ pub(super) async fn people(
         .fetch_all(readers)
         .await
         .map_err(failed)?;
-    Ok(rows
-        .iter()
-        .map(|row| Person {
-            author: row.get::<&str, _>(0).into(),
-            name: row.get(1),
-            color: row.get(2),
+    let person = |row: &SqliteRow| {
+        Ok(Person {
+            author: row.column::<&str>(0)?.into(),
+            name: row.column(1)?,
+            color: row.column(2)?,
         })
+    };
+    let known = rows.iter().map(person);
+    // A name that is damaged is none; it says nothing about a document.
+    Ok(known
+        .filter_map(|person: Result<_, StoreError>| person.ok())
         .collect())
 }

@@ -20,6 +20,11 @@ pub(super) fn seq_of(key: i64) -> Seq {
     key.cast_unsigned() & MAX_SEQ
 }
 
+/// The document in a key.
+pub(super) fn doc_of(key: i64) -> DocKey {
+    key >> SEQ_BITS
+}
+
 /// CRC-32C over the bytes and all that says whose they are: a row that a damaged page shows under another document,
 /// epoch or number does not pass.
 pub(super) fn row_crc(doc: DocKey, epoch: Epoch, seq: Seq, row: &NewRow) -> i64 {
@@ -65,7 +70,7 @@ mod tests {
         assert_eq!(row_key(1, 2), row_key(1, 1) + 1);
         assert!(row_key(1, MAX_SEQ) < row_key(2, 0));
         assert!(row_key(MAX_DOC, MAX_SEQ) > 0);
-        assert_eq!(seq_of(row_key(7, 99)), 99);
+        assert_eq!((doc_of(row_key(7, 99)), seq_of(row_key(7, 99))), (7, 99));
         assert_eq!(seq_of(row_key(7, u64::MAX)), MAX_SEQ);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    error::failed,
+    error::{Columns as _, failed},
     load::{self, Record},
-    row_key::{DocKey, row_key, seq_of, unsigned},
+    row_key::{DocKey, blob_crc, doc_of, row_key, seq_of, unsigned},
 };
 use crate::{
     document::id::DocId,
@@ -18,13 +18,13 @@ use crate::{
 };
 
 const SELECT_PAGE: &str = "
-    SELECT key, to_seq, from_at, to_at, authors FROM sessions
+    SELECT key, to_seq, from_at, to_at, authors, crc FROM sessions
     WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?";
 /// Rows that no session covers yet, without their bytes.
 const SELECT_TAIL: &str = "
     SELECT key, author, at FROM updates WHERE key BETWEEN ? AND ? ORDER BY key";
 const REPLACE_SESSION: &str =
-    "REPLACE INTO sessions (key, to_seq, from_at, to_at, authors) VALUES (?, ?, ?, ?, ?)";
+    "REPLACE INTO sessions (key, to_seq, from_at, to_at, authors, crc) VALUES (?, ?, ?, ?, ?, ?)";
 
 /// See `Store::sessions`.
 pub(super) async fn sessions(
@@ -62,10 +62,12 @@ async fn unfolded(
         .fetch_all(&mut *conn)
         .await
         .map_err(failed)?;
-    let tail: Vec<(Seq, Arc<str>, i64)> = rows
-        .iter()
-        .map(|row| (seq_of(row.get(0)), row.get::<&str, _>(1).into(), row.get(2)))
-        .collect();
+    let edit = |row: &SqliteRow| {
+        let author: &str = row.column(1)?;
+        Ok((seq_of(row.column(0)?), author.into(), row.column(2)?))
+    };
+    let tail: Vec<(Seq, Arc<str>, i64)> =
+        rows.iter().map(edit).collect::<Result<_, StoreError>>()?;
     if from <= record.head_seq && tail.first().is_none_or(|(seq, ..)| *seq != from) {
         // Folded by a version that wrote no sessions: they follow from the rows.
         let rows = load::all_rows(conn, record, from, record.head_seq).await?;
@@ -108,12 +110,32 @@ pub(super) async fn write(
             .bind(session.to_seq.cast_signed())
             .bind(session.from_at)
             .bind(session.to_at)
-            .bind(authors)
+            .bind(&authors)
+            .bind(crc(key, session, &authors))
             .execute(&mut *conn)
             .await
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// All stored sessions, verified: they cover the rows from the first on without gaps.
+pub(super) async fn stored(
+    conn: &mut SqliteConnection,
+    record: &Record,
+) -> Result<Vec<Session>, StoreError> {
+    let mut sessions = page(conn, record.key, Seq::MAX, u32::MAX).await?;
+    sessions.reverse();
+    let mut next = 1;
+    for session in &sessions {
+        if session.from_seq != next || session.to_seq < next {
+            return Err(StoreError::Damaged(format!(
+                "the session of row {next} is missing"
+            )));
+        }
+        next = session.to_seq + 1;
+    }
+    Ok(sessions)
 }
 
 /// Stored sessions that begin before a row, newest first.
@@ -134,13 +156,30 @@ async fn page(
 }
 
 fn of_row(row: &SqliteRow) -> Result<Session, StoreError> {
-    let authors: Vec<String> = serde_json::from_str(row.get(4))
-        .map_err(|error| StoreError::Damaged(format!("the authors of a session: {error}")))?;
-    Ok(Session {
-        from_seq: seq_of(row.get(0)),
-        to_seq: unsigned(row.get(1))?,
-        from_at: row.get(2),
-        to_at: row.get(3),
-        authors: authors.into_iter().map(Arc::from).collect(),
-    })
+    let damaged = |what: String| StoreError::Damaged(format!("a session: {what}"));
+    let (key, authors): (i64, &str) = (row.column(0)?, row.column(4)?);
+    let names: Vec<String> =
+        serde_json::from_str(authors).map_err(|error| damaged(error.to_string()))?;
+    let session = Session {
+        from_seq: seq_of(key),
+        to_seq: unsigned(row.column(1)?)?,
+        from_at: row.column(2)?,
+        to_at: row.column(3)?,
+        authors: names.into_iter().map(Arc::from).collect(),
+    };
+    if crc(doc_of(key), &session, authors) == row.column::<i64>(5)? {
+        Ok(session)
+    } else {
+        Err(damaged("it does not match its checksum".to_owned()))
+    }
+}
+
+fn crc(key: DocKey, session: &Session, authors: &str) -> i64 {
+    let columns = [
+        session.from_seq.cast_signed(),
+        session.to_seq.cast_signed(),
+        session.from_at,
+        session.to_at,
+    ];
+    blob_crc(key, 0, &columns, authors, &[])
 }

@@ -15,6 +15,7 @@ use crate::{
             error::failed,
             heads::doc_id,
             load::{self, Record},
+            marks, sessions,
         },
     },
 };
@@ -46,7 +47,7 @@ impl Report {
     }
 }
 
-const SELECT_NAMES: &str = "SELECT name FROM documents ORDER BY id";
+const SELECT_NAMES: &str = "SELECT CAST(name AS BLOB) FROM documents ORDER BY id";
 
 /// What belongs to no document, or lies where its document does not reach.
 const ORPHANS: [(&str, &str); 4] = [
@@ -70,6 +71,30 @@ const ORPHANS: [(&str, &str); 4] = [
         "SELECT count(*) FROM documents d WHERE NOT EXISTS (SELECT 1 FROM heads h WHERE h.doc = d.id)",
     ),
 ];
+
+/// The same of tables that came with the second migration.
+const ORPHANED_VERSIONS: [(&str, &str); 2] = [
+    (
+        "sessions without a document",
+        "SELECT count(*) FROM sessions s WHERE NOT EXISTS
+            (SELECT 1 FROM heads h WHERE h.doc = s.key >> 32 AND s.to_seq <= h.head_seq)",
+    ),
+    (
+        "marks without a document",
+        "SELECT count(*) FROM marks m WHERE NOT EXISTS
+            (SELECT 1 FROM heads h WHERE h.doc = m.doc AND m.seq <= h.head_seq)",
+    ),
+];
+
+/// Whether the database has versions: a directory that an older server left is checked as it is.
+async fn has_versions(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE name IN ('sessions', 'marks')";
+    let tables: i64 = sqlx::query_scalar(TABLES)
+        .fetch_one(conn)
+        .await
+        .map_err(failed)?;
+    Ok(tables == 2)
+}
 
 /// Checks the database of a data directory: its pages, and for each document that the rows are complete, match their
 /// checksums, decode and apply in order, and that snapshot and history tell the same. Changes nothing.
@@ -99,8 +124,12 @@ async fn check_documents(
     report: &mut Report,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(), StoreError> {
-    for (what, sql) in ORPHANS {
-        let count: i64 = sqlx::query_scalar(sql)
+    let versions = has_versions(conn).await?;
+    let orphans = ORPHANS
+        .iter()
+        .chain(versions.then_some(&ORPHANED_VERSIONS).into_iter().flatten());
+    for (what, sql) in orphans {
+        let count: i64 = sqlx::query_scalar(*sql)
             .fetch_one(&mut *conn)
             .await
             .map_err(failed)?;
@@ -108,7 +137,7 @@ async fn check_documents(
             report.file.push(format!("{count} {what}"));
         }
     }
-    let names: Vec<String> = sqlx::query_scalar(SELECT_NAMES)
+    let names: Vec<Vec<u8>> = sqlx::query_scalar(SELECT_NAMES)
         .fetch_all(&mut *conn)
         .await
         .map_err(failed)?;
@@ -119,7 +148,14 @@ async fn check_documents(
             done,
             total,
         });
-        let doc = doc_id(&name)?;
+        let doc = std::str::from_utf8(&name)
+            .ok()
+            .and_then(|name| doc_id(name).ok());
+        let Some(doc) = doc else {
+            let name = name.escape_ascii();
+            report.file.push(format!("a document has the name {name}"));
+            continue;
+        };
         let problem = match document(conn, &doc).await {
             Ok(rows) => {
                 report.rows += rows;
@@ -157,6 +193,10 @@ async fn document(conn: &mut SqliteConnection, doc: &DocId) -> Result<u64, Store
             let reason = record.reason.unwrap_or_default();
             return Err(StoreError::Damaged(format!("under quarantine: {reason}")));
         }
+    }
+    if has_versions(&mut read).await? {
+        marks::of_document(&mut read, doc).await?;
+        sessions::stored(&mut read, &record).await?;
     }
     let (snapshot, tail) = load::snapshot_and_tail(&mut read, &record).await?;
     let rows = load::all_rows(&mut read, &record, 1, record.head_seq).await?;
