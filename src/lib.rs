@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod converge;
+pub mod dial;
 pub mod document;
 pub mod health;
 pub mod http;

@@ -19,10 +19,12 @@ const LAYERS: &[(&str, &str)] = &[
     ("document", ""),
     ("protocol", "document"),
     ("auth", ""),
+    // Connections to other servers, for the clients below.
+    ("dial", ""),
     // A client of any server: it speaks the wire and knows nothing of what is behind ours.
-    ("converge", "document protocol"),
+    ("converge", "dial document protocol"),
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
-    ("bench", "document"),
+    ("bench", "dial document"),
     ("store", "clock document"),
     (
         "room",
@@ -40,7 +42,10 @@ const LAYERS: &[(&str, &str)] = &[
         "simulation",
         "clock lifecycle health metrics document protocol converge store room",
     ),
-    ("cli", "bench config converge lifecycle telemetry store app"),
+    (
+        "cli",
+        "bench config converge dial lifecycle telemetry store app",
+    ),
     ("main", ""),
     ("lib", ""),
 ];
