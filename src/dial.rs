@@ -28,8 +28,8 @@ use tokio_rustls::{
 };
 use url::{Host, Url};
 
-/// A TLS handshake may take so long, also where thousands are under way at once.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+/// A connection may take so long, and a TLS handshake too, also where thousands are under way at once.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The first bytes of a TLS alert (RFC 8446, 5.1: the record's type and the major version).
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
@@ -76,7 +76,7 @@ pub enum DialError {
     Ended(String),
     #[error(
         "{host} has not answered the TLS handshake within {} s; does it speak TLS at this port?",
-        HANDSHAKE_PATIENCE.as_secs()
+        PATIENCE.as_secs()
     )]
     Silent { host: String },
     #[error("the TLS handshake with {host} failed: {error}")]
@@ -138,7 +138,10 @@ impl Endpoint {
     /// # Errors
     /// When the host is not found, nobody listens there, or the handshake fails.
     pub async fn dial(&self) -> Result<Stream, DialError> {
-        let stream = TcpStream::connect(self.socket_address()).await;
+        let connecting = TcpStream::connect(self.socket_address());
+        // A firewall that drops everything is else waited for for minutes.
+        let stream = timeout(PATIENCE, connecting).await;
+        let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         begin(stream.map_err(DialError::Connect)?, self.tls()).await
     }
 }
@@ -201,7 +204,7 @@ impl Tls {
 
     async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, DialError> {
         let shaking = self.connector.connect(self.name.clone(), stream);
-        match timeout(HANDSHAKE_PATIENCE, shaking).await {
+        match timeout(PATIENCE, shaking).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(self.explain(error)),
             Err(_) => Err(DialError::Silent { host: self.host() }),
