@@ -153,13 +153,18 @@ async fn tls_where_there_is_none_and_none_where_there_is_are_told_apart() {
     let authority = Authority::named("Ours");
     let server = Server::start().await;
     let front = Terminator::start(authority.issue(&["127.0.0.1"]), server.address).await;
-    // It accepts, and ends the connection at once.
-    let abrupt = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ends = abrupt.local_addr().unwrap();
-    tokio::spawn(async move { while abrupt.accept().await.is_ok() {} });
+    // It hears the client out, and ends the connection without a word.
+    let taciturn = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ends = taciturn.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = taciturn.accept().await {
+            stream.read(&mut [0; 64 << 10]).await.unwrap();
+        }
+    });
     for (url, word) in [
         (format!("wss://{}/ws", server.address), "does not speak TLS"),
         (format!("wss://{ends}/ws"), "speak TLS at this port?"),
+        (format!("ws://{ends}/ws"), "wss:// in the address"),
         (format!("ws://{}/ws", front.address), "write wss://"),
     ] {
         for tool in [&["converge"][..], &["bench", "fan-out", "--quick"]] {

@@ -119,7 +119,8 @@ impl Receiver {
                 frames.kept.extend_from_slice(bytes);
                 Ok(())
             })
-            .await?;
+            .await
+            .context("no answer to the upgrade; a server that speaks TLS at this port needs wss:// in the address")?;
             let kept = &mut self.frames.kept;
             ensure!(
                 kept.starts_with(b"HTTP/1.1 101") || !wants_tls(kept),

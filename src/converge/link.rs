@@ -130,6 +130,9 @@ fn refused(error: &Error) -> String {
         Error::Protocol(ProtocolError::HttparseError(_)) => {
             "what listens there answers, but not in HTTP; if it speaks TLS, write wss:// in the address".to_owned()
         }
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            "the server ended the connection without an answer; if it speaks TLS, write wss:// in the address".to_owned()
+        }
         other => other.to_string(),
     }
 }
