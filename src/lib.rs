@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod converge;
+pub mod dial;
 pub mod document;
 pub mod health;
 pub mod history;

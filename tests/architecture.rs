@@ -19,12 +19,14 @@ const LAYERS: &[(&str, &str)] = &[
     ("document", ""),
     ("protocol", "document"),
     ("auth", ""),
+    // Connections to other servers, for the clients below.
+    ("dial", ""),
     ("page", ""),
     ("child_server", ""),
     // A client of any server: it speaks the wire and knows nothing of what is behind ours.
-    ("converge", "document protocol page child_server"),
+    ("converge", "dial document protocol page child_server"),
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
-    ("bench", "document page child_server"),
+    ("bench", "dial document page child_server"),
     ("store", "clock document"),
     ("history", "clock document store"),
     (
@@ -46,7 +48,10 @@ const LAYERS: &[(&str, &str)] = &[
         "simulation",
         "clock lifecycle health metrics document protocol converge store room",
     ),
-    ("cli", "bench config converge lifecycle telemetry store app"),
+    (
+        "cli",
+        "bench config converge dial lifecycle telemetry store app",
+    ),
     ("main", ""),
     ("lib", ""),
 ];

@@ -338,7 +338,7 @@ async fn what_can_not_run_ends_with_2_and_says_what_to_do() {
         (&["--protocol", "hocuspocus"], "--url"),
         (&["--url", &url, "--protocol", "nonsense"], "hocuspocus"),
         (&["--url", &url, "--verify", "durable"], "--server-cmd"),
-        (&["--url", "wss://localhost:1"], "TLS"),
+        (&["--url", "wss://localhost:1"], "refused"),
         (&["--workload", "recorded"], "--history"),
         (&["--history", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--url", &url, "--kills", "1"], "--server-cmd"),

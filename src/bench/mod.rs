@@ -25,6 +25,7 @@ mod rooms;
 pub mod run;
 pub mod scenario;
 pub mod server;
+mod stream;
 pub mod trace;
 pub mod update;
 pub mod usage;

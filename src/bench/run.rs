@@ -91,7 +91,7 @@ impl Subject {
     pub fn url(&self) -> Option<String> {
         match self {
             Self::Coscribe => None,
-            Self::Running(remote) => Some(format!("ws://{}{}", remote.host, remote.base)),
+            Self::Running(remote) => Some(remote.url()),
         }
     }
 

@@ -15,7 +15,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     sync::oneshot,
     time::timeout,
 };
@@ -24,7 +23,10 @@ use super::{
     usage,
     wire::{Alone, Dialect, Peer, sync_step_2},
 };
-use crate::child_server::{self, Directory};
+use crate::{
+    child_server::{self, Directory},
+    dial::{self, Tls},
+};
 
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +51,8 @@ pub enum Launch {
 #[derive(Debug, Clone)]
 pub struct Remote {
     pub address: SocketAddr,
+    /// Present where it speaks TLS.
+    pub tls: Option<Tls>,
     /// Host and port as the client names them in its request.
     pub host: String,
     /// The path before the document's name, without a slash at its end.
@@ -61,6 +65,7 @@ pub struct Remote {
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
+    pub tls: Option<Tls>,
     pub host: String,
     pub dialect: Dialect,
     /// Whose CPU and memory are measured; `None` where that is not possible.
@@ -101,6 +106,7 @@ impl Launch {
             Self::Running(remote) => return Ok(Server::running(remote, self.clone())),
             Self::Relay | Self::Coscribe { .. } => Server {
                 address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                tls: None,
                 host: String::new(),
                 dialect: match self {
                     Self::Relay => Dialect::Relay,
@@ -129,6 +135,12 @@ impl Launch {
 }
 
 impl Remote {
+    /// Its address as `--url` has it.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.host, self.base)
+    }
+
     /// Whether the server runs on this machine, so that its process can be looked at.
     pub fn is_local(&self) -> bool {
         // Only an address of this machine can be listened on.
@@ -151,6 +163,7 @@ impl Server {
     fn running(remote: &Remote, launch: Launch) -> Self {
         Self {
             address: remote.address,
+            tls: remote.tls.clone(),
             host: remote.host.clone(),
             dialect: remote.dialect,
             pid: remote.pid,
@@ -203,12 +216,13 @@ impl Server {
     /// # Errors
     /// When it does not answer, or is not ours.
     pub async fn open_documents(&self) -> Result<u64> {
-        let mut stream = TcpStream::connect(self.address).await?;
+        let mut stream = dial::connect(self.address, self.tls.as_ref()).await?;
         let request = format!(
             "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
             self.host
         );
         stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let line = answer

@@ -6,19 +6,15 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
     task::{Poll, ready},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::{
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-};
+use tokio::io::ReadBuf;
+
+use super::stream::{ReadHalf, WriteHalf, split};
+use crate::dial::{self, Tls, wants_tls};
 
 /// One read takes at most this much. Large enough that a saturated socket is emptied with few system calls.
 const SCRATCH_BYTES: usize = 256 * 1024;
@@ -37,21 +33,25 @@ pub struct Message<'a> {
     pub len: usize,
 }
 
-/// Opens a socket and asks for the upgrade; returns when the server has agreed.
+/// Opens a socket and asks for the upgrade; returns when the server has agreed. `host` is what the request names.
 ///
 /// # Errors
-/// When nobody listens at the address or the upgrade is refused.
-pub async fn connect(address: SocketAddr, host: &str, path: &str) -> Result<(Receiver, Sender)> {
-    let mut stream = TcpStream::connect(address)
+/// When nobody listens at the address, the TLS handshake fails where there is one, or the upgrade is refused.
+pub async fn connect(
+    address: SocketAddr,
+    tls: Option<&Tls>,
+    host: &str,
+    path: &str,
+) -> Result<(Receiver, Sender)> {
+    let stream = dial::connect(address, tls)
         .await
         .with_context(|| format!("no connection to {address}"))?;
-    stream.set_nodelay(true)?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IuLg==\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await?;
-    let (read, write) = stream.into_split();
+    let (read, mut write) = split(stream);
+    write.write_all(request.as_bytes()).await?;
     let writing = Rc::new(Cell::new(false));
     let mut receiver = Receiver {
         writing: Rc::clone(&writing),
@@ -74,7 +74,7 @@ pub async fn connect(address: SocketAddr, host: &str, path: &str) -> Result<(Rec
 
 /// The reading half.
 pub struct Receiver {
-    read: OwnedReadHalf,
+    read: ReadHalf,
     frames: Frames,
     /// Frames came in the same read as the upgrade's answer and wait in `frames`.
     early: bool,
@@ -108,8 +108,7 @@ impl Receiver {
     /// Tells a server that asked that we live. One that hears from a busy writer knows that anyway.
     fn pong(&self) -> Result<()> {
         // An empty pong, masked with zeros.
-        let stream: &TcpStream = self.read.as_ref();
-        let written = stream.try_write(&[0x8A, 0x80, 0, 0, 0, 0])?;
+        let written = self.read.try_write(&[0x8A, 0x80, 0, 0, 0, 0])?;
         ensure!(written == 6, "a pong went out by halves");
         Ok(())
     }
@@ -120,8 +119,13 @@ impl Receiver {
                 frames.kept.extend_from_slice(bytes);
                 Ok(())
             })
-            .await?;
+            .await
+            .context("no answer to the upgrade; a server that speaks TLS at this port needs wss:// in the address")?;
             let kept = &mut self.frames.kept;
+            ensure!(
+                kept.starts_with(b"HTTP/1.1 101") || !wants_tls(kept),
+                "the server wants TLS at this port; write wss:// in the address"
+            );
             let Some(end) = kept.windows(4).position(|four| four == b"\r\n\r\n") else {
                 continue;
             };
@@ -147,7 +151,7 @@ impl Receiver {
         poll_fn(|context| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut *read).poll_read(context, &mut buffer)).context("reading")?;
+                ready!(read.poll_read(context, &mut buffer)).context("reading")?;
                 if buffer.filled().is_empty() {
                     return Poll::Ready(Err(anyhow::anyhow!("the server closed the connection")));
                 }
@@ -160,7 +164,7 @@ impl Receiver {
 
 /// The writing half. Frames are queued and leave together.
 pub struct Sender {
-    write: OwnedWriteHalf,
+    write: WriteHalf,
     mask: [u8; 4],
     out: Vec<u8>,
     writing: Rc<Cell<bool>>,

@@ -165,8 +165,13 @@ impl Peer {
     /// # Errors
     /// When nobody listens or the upgrade is refused.
     pub async fn connect(server: &Server, document: &str) -> Result<Self> {
-        let (receiver, sender) =
-            websocket::connect(server.address, &server.host, &server.path(document)).await?;
+        let (receiver, sender) = websocket::connect(
+            server.address,
+            server.tls.as_ref(),
+            &server.host,
+            &server.path(document),
+        )
+        .await?;
         Ok(Self {
             receiver,
             sender,

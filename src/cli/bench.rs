@@ -44,6 +44,7 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     quick: bool,
     /// Measure this server instead of our own; where documents are, without their name, such as ws://localhost:1234
+    /// or wss://sync.example.com; SSL_CERT_FILE names an authority that the system does not know
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Process of the server at --url, if it runs on this machine; without it CPU and memory are not measured
@@ -173,15 +174,17 @@ impl BenchArgs {
     }
 
     fn remote(&self, url: &str) -> anyhow::Result<Remote> {
-        let WsAddress { host, base } = WsAddress::parse(url)?;
-        let mut addresses = host
+        let WsAddress { endpoint, base } = WsAddress::parse(url)?;
+        let mut addresses = endpoint
+            .socket_address()
             .to_socket_addrs()
             .with_context(|| format!("--url {url}: the host can not be found"))?;
         let remote = Remote {
             address: addresses
                 .next()
                 .with_context(|| format!("--url {url}: the host has no address"))?,
-            host,
+            tls: endpoint.tls().cloned(),
+            host: endpoint.authority(),
             base,
             dialect: match self.protocol.as_str() {
                 "hocuspocus" => Dialect::Hocuspocus,

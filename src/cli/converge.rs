@@ -25,6 +25,7 @@ use crate::converge::{
     shrink::{self, Shrunk},
     wire::{Acknowledgement, Protocol},
 };
+use crate::dial::Endpoint;
 
 const RECORDED: &str = "recorded";
 const WORKLOADS: [&str; 7] = ["text", "rich", "map", "array", "nested", "tree", RECORDED];
@@ -36,7 +37,8 @@ const BAR: usize = 30;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ConvergeArgs {
-    /// Where documents are, without their name, such as ws://localhost:1234; a server of our own is started without it
+    /// Where documents are, without their name, such as ws://localhost:1234 or wss://sync.example.com (SSL_CERT_FILE names
+    /// an authority that the system does not know); a server of our own is started without it
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
     /// What the server at --url speaks
@@ -313,22 +315,28 @@ impl ConvergeArgs {
                 server: Some(Mutex::new(server)),
             });
         };
-        let address = WsAddress::parse(url)?.host;
+        let endpoint = WsAddress::parse(url)?.endpoint;
         let protocol = Protocol::of(&self.protocol).unwrap_or(Protocol::YWebsocket);
         let acknowledges = match protocol {
             Protocol::Hocuspocus => Acknowledgement::Status,
             Protocol::YWebsocket if self.echo_acknowledges => Acknowledgement::Echo,
             Protocol::YWebsocket => Acknowledgement::Nothing,
         };
-        if let Some(export) = &self.export
-            && !(export.starts_with("http://") && export.contains("{document}"))
-        {
-            bail!("--export {export}: it must begin with http:// and contain {{document}}");
-        }
+        let export = self.export.as_deref().map(export_endpoint).transpose()?;
         let server = match &self.server_cmd {
-            Some(command) => Some(Mutex::new(Server::command(command, &address).await?)),
+            Some(command) => {
+                let address = endpoint.socket_address();
+                Some(Mutex::new(Server::command(command, &address).await?))
+            }
             None => None,
         };
+        // What is wrong with a certificate is no verdict about what the server does, so it is found out before.
+        for endpoint in export.iter().chain([&endpoint]) {
+            if endpoint.tls().is_some() {
+                let answer = endpoint.dial().await;
+                answer.with_context(|| format!("no TLS with {}", endpoint.socket_address()))?;
+            }
+        }
         Ok(Target {
             url: url.clone(),
             protocol,
@@ -337,6 +345,20 @@ impl ConvergeArgs {
             server,
         })
     }
+}
+
+/// Where `--export` points.
+fn export_endpoint(export: &str) -> anyhow::Result<Endpoint> {
+    let wrong = || {
+        format!(
+            "--export {export}: it must begin with http:// or https:// and contain {{document}}"
+        )
+    };
+    let url = url::Url::parse(export).with_context(wrong)?;
+    if !matches!(url.scheme(), "http" | "https") || !export.contains("{document}") {
+        bail!(wrong());
+    }
+    Endpoint::of(&url).with_context(|| format!("--export {export}"))
 }
 
 fn draw(done: u32, of: u32) {

@@ -2,11 +2,12 @@
 
 use anyhow::{Context as _, bail};
 
+use crate::dial::Endpoint;
+
 /// A WebSocket address to which documents' names are appended.
 #[derive(Debug)]
 pub(super) struct WsAddress {
-    /// Host and port.
-    pub(super) host: String,
+    pub(super) endpoint: Endpoint,
     /// The path before the document's name, without a slash at its end.
     pub(super) base: String,
 }
@@ -15,25 +16,19 @@ impl WsAddress {
     /// Reads what `--url` gives.
     ///
     /// # Errors
-    /// When it is no plain WebSocket address; the error says what one looks like.
+    /// When it is no WebSocket address, or TLS can not be set up; the error says what to do.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let url = url::Url::parse(text).with_context(|| {
             format!("--url {text} is no address; one looks like ws://localhost:1234")
         })?;
-        if url.scheme() != "ws" {
-            bail!(
-                "--url {text}: it must begin with ws://; TLS is not spoken here, connect behind the proxy that does"
-            );
+        if !matches!(url.scheme(), "ws" | "wss") {
+            bail!("--url {text}: it must begin with ws://, or with wss:// for TLS");
         }
         if url.query().is_some() || url.fragment().is_some() {
             bail!("--url {text}: documents' names are appended, so nothing may follow ? or #");
         }
-        let host = url
-            .host_str()
-            .with_context(|| format!("--url {text} names no host"))?;
-        let port = url.port_or_known_default().unwrap_or(80);
         Ok(Self {
-            host: format!("{host}:{port}"),
+            endpoint: Endpoint::of(&url).with_context(|| format!("--url {text}"))?,
             base: url.path().trim_end_matches('/').to_owned(),
         })
     }

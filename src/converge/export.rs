@@ -1,12 +1,13 @@
-//! Asks a server for the state of a document over plain HTTP/1.0, which needs no client library.
+//! Asks a server for the state of a document over HTTP/1.0, with TLS or without, which needs no client library.
 
 use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
+
+use crate::dial::Endpoint;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -19,15 +20,14 @@ pub async fn get(address: &str) -> Result<Vec<u8>, String> {
 
 async fn fetch(address: &str) -> Result<Vec<u8>, String> {
     let url = url::Url::parse(address).map_err(|error| error.to_string())?;
-    let host = url.host_str().ok_or("no host in the address")?;
-    let port = url
-        .port_or_known_default()
-        .ok_or("no port in the address")?;
+    let endpoint = Endpoint::of(&url).map_err(|error| error.to_string())?;
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let io = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect((host, port)).await.map_err(io)?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n");
+    let mut stream = endpoint.dial().await.map_err(|error| error.to_string())?;
+    let host = endpoint.authority();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(io)?;
+    stream.flush().await.map_err(io)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.map_err(io)?;
     let head = answer

@@ -6,15 +6,15 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
     io::DuplexStream,
-    net::TcpStream,
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Message, protocol::WebSocketConfig},
+    tungstenite::{Error, Message, error::ProtocolError, protocol::WebSocketConfig},
 };
 
 use super::proxy::Tap;
+use crate::dial::{Endpoint, Stream, wants_tls};
 
 /// A connection that is not made by then counts as refused.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
@@ -37,21 +37,14 @@ pub struct Link {
 pub struct LinkError(pub String);
 
 impl Link {
-    /// Connects to a host and port, as `url` has it.
-    pub async fn dial(url: &str) -> Result<TcpStream, LinkError> {
+    /// Connects to the host and port of `url`, with TLS where it asks for it.
+    pub async fn dial(url: &str) -> Result<Stream, LinkError> {
         let address = url::Url::parse(url).map_err(|error| LinkError(error.to_string()))?;
-        let host = address.host_str().unwrap_or_default();
-        let port = address.port_or_known_default().unwrap_or(80);
-        let dialling = TcpStream::connect((host.trim_matches(['[', ']']), port));
-        let stream = match timeout(CONNECT_PATIENCE, dialling).await {
-            Ok(stream) => stream.map_err(|error| LinkError(error.to_string()))?,
-            Err(_) => return Err(too_slow()),
-        };
-        // An edit is small, and waits for no other.
-        stream
-            .set_nodelay(true)
-            .map_err(|error| LinkError(error.to_string()))?;
-        Ok(stream)
+        let endpoint = Endpoint::of(&address).map_err(|error| LinkError(error.to_string()))?;
+        match timeout(CONNECT_PATIENCE, endpoint.dial()).await {
+            Ok(stream) => stream.map_err(|error| LinkError(error.to_string())),
+            Err(_) => Err(too_slow()),
+        }
     }
 
     /// Opens a WebSocket on a connection of the proxy.
@@ -66,7 +59,7 @@ impl Link {
                 outgoing: VecDeque::new(),
                 tap,
             }),
-            Ok(Err(error)) => Err(LinkError(error.to_string())),
+            Ok(Err(error)) => Err(LinkError(refused(&error))),
             Err(_) => Err(too_slow()),
         }
     }
@@ -125,6 +118,22 @@ impl Link {
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         let _ended = timeout(CLOSE_PATIENCE, goodbye).await;
+    }
+}
+
+/// Why a server did not open a WebSocket.
+fn refused(error: &Error) -> String {
+    match error {
+        Error::Http(answer) if answer.body().as_deref().is_some_and(wants_tls) => {
+            "the server wants TLS at this port; write wss:// in the address".to_owned()
+        }
+        Error::Protocol(ProtocolError::HttparseError(_)) => {
+            "what listens there answers, but not in HTTP; if it speaks TLS, write wss:// in the address".to_owned()
+        }
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            "the server ended the connection without an answer; if it speaks TLS, write wss:// in the address".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What lies between one person and the server: a proxy that passes bytes on and knows nothing of messages.
 //!
 //! It delays, throttles, holds back, ends a connection in the middle of a message, and delivers what one connection still
-//! had on its way after the next one has begun. Within a connection bytes keep their order, as TCP has it.
+//! had on its way after the next one has begun. Within a connection bytes keep their order, as TCP has it. TLS, where the
+//! server speaks it, lies behind the proxy, so that a message is cut in its middle there too.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +16,6 @@ use tokio::{
     io::{
         AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex, split,
     },
-    net::TcpStream,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -206,8 +206,11 @@ impl Proxy {
         }
     }
 
-    /// Passes on what comes from a new stream to this TCP connection, and back. Returns the person's end.
-    pub fn pass_on(&self, server: TcpStream) -> (DuplexStream, Tap) {
+    /// Passes on what comes from a new stream to this connection, and back. Returns the person's end.
+    pub fn pass_on<S>(&self, server: S) -> (DuplexStream, Tap)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let mut connections = self
             .connections
             .lock()
@@ -222,7 +225,7 @@ impl Proxy {
         let (line, cut, late) = (self.line.clone(), tap.cut.clone(), tap.late.clone());
         connections.spawn(async move {
             let (from_person, to_person) = split(ours);
-            let (from_server, to_server) = server.into_split();
+            let (from_server, to_server) = split(server);
             let there = Direction::new(Way::ToServer, &line, &late);
             let back = Direction::new(Way::FromServer, &line, &late);
             // Whatever ends, ends all: nobody uses half a connection.
@@ -323,7 +326,7 @@ impl Drop for Direction<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
