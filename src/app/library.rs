@@ -1,6 +1,6 @@
 //! The documents as the JSON API sees them: through their room where they are open, from the store where they are not.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,15 +13,18 @@ use crate::{
         id::DocId,
         replica::{EMPTY_UPDATE, Replica},
     },
-    http::library::{Document, Library, LibraryError, Person},
+    http::library::{Document, Edit, Library, LibraryError, Person},
     protocol::close::{Close, CloseCode},
     room::{
         compaction::replay,
-        event::{Command, Event, RenameError},
+        event::{Command, EditError, Event, RenameError},
         registry::{Draining, Registry},
     },
-    store::{DocRecord, DocState, ListQuery, Loaded, StoreError},
+    store::{DocRecord, DocState, ListQuery, Loaded, Seq, StoreError},
 };
+
+/// How long a request waits for an edit to be stored.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct RoomLibrary {
     registry: Arc<Registry>,
@@ -66,7 +69,7 @@ impl RoomLibrary {
     /// Waits until the document's room is gone, so that the next one reads the store as it is now.
     async fn until_closed(&self, doc: &DocId) {
         while self.registry.open(doc).is_some() {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
@@ -82,6 +85,15 @@ impl RoomLibrary {
         match record.state {
             DocState::Deleted => Err(LibraryError::Deleted),
             _ => Ok(record),
+        }
+    }
+
+    /// There is a live document of this name.
+    async fn writable(&self, doc: &DocId) -> Result<(), LibraryError> {
+        match self.record(doc).await?.state {
+            DocState::Trashed => Err(LibraryError::InTrash),
+            DocState::Quarantined => Err(LibraryError::Quarantined),
+            _ => Ok(()),
         }
     }
 
@@ -137,7 +149,7 @@ impl RoomLibrary {
             .command(doc, command)
             .map_err(|Draining| LibraryError::Draining)?;
         // A document that can not be stored now answers when it can; nobody waits that long for a title.
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(10), answer).await;
+        let waited = tokio::time::timeout(PATIENCE, answer).await;
         match waited {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(RenameError::NotWritable))) | Ok(Err(_)) => Err(LibraryError::Draining),
@@ -193,13 +205,35 @@ impl Library for RoomLibrary {
         title: &str,
         by: Option<&Actor>,
     ) -> Result<Document, LibraryError> {
-        match self.record(doc).await?.state {
-            DocState::Trashed => return Err(LibraryError::InTrash),
-            DocState::Quarantined => return Err(LibraryError::Quarantined),
-            _ => {}
-        }
+        self.writable(doc).await?;
         self.set_title(doc, title, by).await?;
         self.get(doc).await
+    }
+
+    async fn edit(&self, doc: &DocId, edit: Edit) -> Result<Seq, LibraryError> {
+        self.writable(doc).await?;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Edit {
+            update: edit.update,
+            author: edit.author,
+            client: edit.client,
+            mark: edit.mark,
+            reply,
+        };
+        self.registry
+            .command(doc, command)
+            .map_err(|Draining| LibraryError::Draining)?;
+        let waited = tokio::time::timeout(PATIENCE, answer).await;
+        match waited {
+            Ok(Ok(Ok(seq))) => Ok(seq),
+            Ok(Ok(Err(EditError::NotReady))) => Err(LibraryError::NotReady),
+            Ok(Ok(Err(EditError::Refused(reason)))) => Err(LibraryError::Refused(reason)),
+            Ok(Ok(Err(EditError::NotStoring(reason)))) => Err(LibraryError::NotStoring(reason)),
+            Ok(Ok(Err(EditError::NotWritable))) | Ok(Err(_)) => Err(LibraryError::Draining),
+            Err(_) => Err(LibraryError::NotStoring(
+                "the edit could not be stored in time".into(),
+            )),
+        }
     }
 
     async fn trash(&self, doc: &DocId) -> Result<Document, LibraryError> {

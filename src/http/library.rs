@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::{
     auth::actor::Actor,
-    document::{export::Form, id::DocId},
-    store::{BoxError, DocRecord, ListQuery},
+    document::{ClientId, export::Form, id::DocId},
+    store::{BoxError, DocRecord, ListQuery, NewMark, Seq},
 };
 
 /// All documents, open or not.
@@ -38,6 +38,10 @@ pub trait Library: Send + Sync + 'static {
         by: Option<&Actor>,
     ) -> Result<Document, LibraryError>;
 
+    /// Makes an edit of the server's own, which merges with what others do; answers the number of its row when it is
+    /// committed. `NotReady` when it was made for another document of this name.
+    async fn edit(&self, doc: &DocId, edit: Edit) -> Result<Seq, LibraryError>;
+
     /// Live → trash: sockets are closed, nothing is lost. `InTrash` when it is there already.
     async fn trash(&self, doc: &DocId) -> Result<Document, LibraryError>;
 
@@ -49,6 +53,18 @@ pub trait Library: Send + Sync + 'static {
 
     /// The committed state of a live document in one form.
     async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError>;
+}
+
+/// An edit that the server makes for somebody.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// A v1 update.
+    pub update: Bytes,
+    /// As in the log.
+    pub author: Arc<str>,
+    /// The client that the update's structs are of: a fresh one.
+    pub client: ClientId,
+    pub mark: Option<NewMark>,
 }
 
 /// A document and who is in it right now.
@@ -87,6 +103,12 @@ pub enum LibraryError {
     /// Storing fails for now, for this reason.
     #[error("Nothing can be saved at the moment: {0}. Try again later; nothing was changed.")]
     NotStoring(Arc<str>),
+    #[error(
+        "The document was deleted and created again meanwhile. Load it again; nothing was changed."
+    )]
+    NotReady,
+    #[error("The document does not take this change: {0}. Nothing was changed.")]
+    Refused(String),
     #[error("The server is stopping. Try again in a moment.")]
     Draining,
     /// Anything else; logged, and told without details.

@@ -326,8 +326,9 @@ async fn the_log_file_stays_bounded_under_steady_writes() {
     }
     // 1,600 commits of more than 64 pages are over 400 MB.
     println!("largest log file: {} MiB", largest >> 20);
-    // What is kept under load, what comes during a checkpoint of a slow disk, and the error of the estimate.
-    assert!(largest < 160 << 20, "{largest}");
+    // What calls for a checkpoint that nobody waits for (48 MiB), what comes while a slow disk makes it (96 MiB), and a third
+    // of that, as pages are estimated.
+    assert!(largest < 192 << 20, "{largest}");
     store.close().await.unwrap();
     assert!(
         !folder.data_dir().join("coscribe.db-wal").exists(),
