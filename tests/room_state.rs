@@ -18,12 +18,12 @@ use coscribe::{
     protocol::{ClientMessage, Dialect, y_websocket},
     room::{
         compaction::Folded,
-        event::{Effect, Event, Join, Now, PeerId},
+        event::{Command, EditError, Effect, Event, Join, Now, PeerId},
         limits::RoomLimits,
         outbox::{Next, Outbox},
         state::State,
     },
-    store::{Append, Appended, Loaded, LogRow, NewRow, Snapshot, Stored},
+    store::{Append, Appended, Loaded, LogRow, MarkKind, NewMark, NewRow, Snapshot, Stored},
 };
 use yrs::{
     Doc, GetString, ReadTxn, Text, Transact, Update,
@@ -696,4 +696,90 @@ fn a_replica_that_holds_much_deleted_text_is_read_again_and_nobody_notices() {
     let reader = Author::new(8);
     reader.learns(heard.steps_2.last().unwrap());
     assert_eq!(reader.text(), "in flight and later");
+}
+
+/// Asks for an edit of the server's own; answers where the answer will come.
+fn edit(
+    room: &mut Room,
+    update: &[u8],
+    client: u64,
+) -> tokio::sync::oneshot::Receiver<Result<u64, EditError>> {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    let mark = NewMark {
+        kind: MarkKind::Restore,
+        label: "of yesterday".into(),
+        author: "ada".into(),
+        at: 0,
+        source_seq: Some(1),
+        origins: Bytes::new(),
+    };
+    let command = Command::Edit {
+        update: Bytes::copy_from_slice(update),
+        author: "ada".into(),
+        client,
+        mark: Some(mark),
+        reply,
+    };
+    room.event(Event::Command(Box::new(command)));
+    answer
+}
+
+#[test]
+fn an_edit_of_the_servers_own_has_a_row_of_its_own_and_is_answered_when_it_is_durable() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let ada = Author::new(7);
+    room.update(1, &ada.types("one"));
+    // While this is committed: more of Ada's, the server's, and more of Ada's.
+    room.update(1, &ada.types(" two"));
+    let server = Author::new(99);
+    let own = server.types("own");
+    let mut answer = edit(&mut room, &own, 99);
+    room.update(1, &ada.types(" three"));
+    assert!(answer.try_recv().is_err());
+    room.commit();
+    assert!(answer.try_recv().is_err(), "it is not durable yet");
+    room.commit();
+    let seq = answer.try_recv().unwrap().unwrap();
+    let [first, second] = &room.log[..] else {
+        panic!("{} batches", room.log.len());
+    };
+    assert!(first.marks.is_empty());
+    let [(row, mark)] = &second.marks[..] else {
+        panic!("{:?}", second.marks);
+    };
+    assert_eq!((mark.kind, mark.source_seq), (MarkKind::Restore, Some(1)));
+    assert_eq!(second.rows[*row].bytes, own);
+    assert_eq!(&*second.rows[*row].author, "ada");
+    assert_eq!(seq, first.rows.len() as u64 + *row as u64 + 1);
+    let replica = Author::new(1);
+    hear(&outbox)
+        .updates
+        .iter()
+        .for_each(|update| replica.learns(update));
+    assert!(replica.text().contains("own"));
+    // The same once more brings nothing new.
+    let mut again = edit(&mut room, &own, 99);
+    assert_eq!(again.try_recv().unwrap(), Ok(room.committed));
+}
+
+#[test]
+fn an_edit_of_the_servers_own_that_can_not_be_made_is_answered_at_once_and_changes_nothing() {
+    let mut room = Room::new(RoomLimits::default());
+    let server = Author::new(99);
+    server.types("first");
+    let early = server.types(" second");
+    let answer = edit(&mut room, &early, 99).try_recv().unwrap();
+    assert_eq!(answer, Err(EditError::NotReady));
+    let answer = edit(&mut room, &[9, 9, 9], 99).try_recv().unwrap();
+    assert!(matches!(answer, Err(EditError::Refused(_))), "{answer:?}");
+    room.event(Event::Storing(Err("the disk is full".into())));
+    let answer = edit(&mut room, &Author::new(5).types("x"), 5)
+        .try_recv()
+        .unwrap();
+    assert_eq!(
+        answer,
+        Err(EditError::NotStoring("the disk is full".into()))
+    );
+    assert!(room.in_flight.is_none() && room.log.is_empty());
 }
