@@ -13,6 +13,7 @@ pub mod config;
 pub mod converge;
 pub mod dial;
 pub mod document;
+pub mod fetch;
 pub mod health;
 pub mod history;
 pub mod http;

@@ -21,10 +21,11 @@ const LAYERS: &[(&str, &str)] = &[
     ("auth", ""),
     // Connections to other servers, for the clients below.
     ("dial", ""),
+    ("fetch", "dial"),
     ("page", ""),
     ("child_server", ""),
     // A client of any server: it speaks the wire and knows nothing of what is behind ours.
-    ("converge", "dial document protocol page child_server"),
+    ("converge", "dial fetch document protocol page child_server"),
     // Likewise; it writes its messages by itself, so that what is measured is not what measures.
     ("bench", "dial document page child_server"),
     ("store", "clock document"),
@@ -50,7 +51,7 @@ const LAYERS: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "bench config converge dial lifecycle telemetry store app",
+        "bench config converge dial fetch lifecycle telemetry store history document app",
     ),
     ("main", ""),
     ("lib", ""),

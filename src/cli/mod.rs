@@ -13,6 +13,7 @@ mod converge_many;
 mod interrupt;
 mod restore;
 mod serve;
+mod versions;
 mod ws_address;
 
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make the data directory from a backup; the server must not run
     Restore(restore::RestoreArgs),
+    /// Look into the past of a document, name a version, bring one back
+    Versions(versions::VersionsArgs),
     /// Print the settings in force and where each came from, or the reference of all settings
     Config(config::ConfigArgs),
     /// Prove that all replicas end equal: simulated people edit on a bad network, on our server or any other
@@ -88,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Check => check::run(&settings()?),
         Command::Backup(args) => backup::run(&args, &settings()?),
         Command::Restore(args) => restore::run(&args, &settings()?),
+        Command::Versions(args) => versions::run(&args, &settings()?),
         Command::Config(args) => config::run(&args, &flags, &environment),
         Command::Converge(args) => converge::run(&args, &flags),
         Command::Bench(args) => bench::run(&args, &flags),

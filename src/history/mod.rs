@@ -5,6 +5,7 @@
 //! edit like any other.
 
 mod reel;
+mod salvage;
 mod shelf;
 mod versions;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use self::shelf::Shelf;
 pub use self::{
     reel::Reel,
+    salvage::{Whole, salvage},
     versions::{Cursor, Kind, Page, Version, VersionId},
 };
 use crate::{

@@ -25,7 +25,8 @@ use crate::{
     document::{id::DocId, replica::Replica, scan::ScanLimits},
     store::{
         Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark,
-        MarkId, NewMark, Person, Seq, Store, StoreError, memory::MemoryStore, sessions::Session,
+        MarkId, NewMark, Person, Salvaged, Seq, Store, StoreError, memory::MemoryStore,
+        sessions::Session,
     },
 };
 
@@ -334,6 +335,10 @@ impl Store for DiskStore {
     }
 
     async fn unmark(&self, _: &DocId, _: MarkId) -> Result<(), StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn salvage(&self, _: &DocId) -> Result<Vec<Salvaged>, StoreError> {
         Err(not_simulated())
     }
 

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::{
     Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded,
-    LogRow, Mark, MarkId, NewMark, NewRow, NotWritable, Person, Seq, Snapshot, Store, StoreError,
-    Stored,
+    LogRow, Mark, MarkId, NewMark, NewRow, NotWritable, Person, Salvaged, Seq, Snapshot, Store,
+    StoreError, Stored,
     sessions::{Session, sessions_of},
 };
 use crate::{clock::UnixMillis, document::id::DocId};
@@ -334,6 +334,14 @@ impl Store for MemoryStore {
         let place = document.marks.iter().position(|mark| mark.id == id);
         document.marks.remove(place.ok_or(StoreError::NotFound)?);
         Ok(())
+    }
+
+    async fn salvage(&self, doc: &DocId) -> Result<Vec<Salvaged>, StoreError> {
+        let rows = self.rows(doc, 1, Seq::MAX).await?;
+        Ok(vec![Salvaged {
+            seq: rows.len() as Seq,
+            updates: rows.into_iter().map(|row| row.row.bytes).collect(),
+        }])
     }
 
     async fn people(&self, authors: &[Arc<str>]) -> Result<Vec<Person>, StoreError> {

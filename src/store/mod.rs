@@ -180,6 +180,16 @@ pub struct Stored {
     pub title: String,
 }
 
+/// Stored bytes that are whole, and make a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Salvaged {
+    /// The state is the one after this row.
+    pub seq: Seq,
+    /// A snapshot and the rows after it, or rows from the first on; each row's number is one more than that of the one
+    /// before, and the last is `seq`.
+    pub updates: Vec<Bytes>,
+}
+
 /// What `load` found under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loaded {
@@ -319,6 +329,10 @@ pub trait Store: Send + Sync + 'static {
     async fn relabel(&self, doc: &DocId, id: MarkId, label: &str) -> Result<Mark, StoreError>;
     /// Takes a mark away; its moment stays. `NotFound` when the document has no such mark.
     async fn unmark(&self, doc: &DocId, id: MarkId) -> Result<(), StoreError>;
+
+    /// What is whole of a document that may be damaged: each way in which it can be built, with the moment that it leads to.
+    /// `NotFound` when there is no record or it is deleted.
+    async fn salvage(&self, doc: &DocId) -> Result<Vec<Salvaged>, StoreError>;
 
     /// What these authors call themselves, as far as it is known.
     async fn people(&self, authors: &[Arc<str>]) -> Result<Vec<Person>, StoreError>;

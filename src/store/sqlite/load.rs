@@ -14,7 +14,7 @@ use super::{
 use crate::{
     document::id::DocId,
     store::{
-        DocState, Epoch, Loaded, LogRow, NewRow, Seq, Snapshot, StoreError, Stored,
+        DocState, Epoch, Loaded, LogRow, NewRow, Salvaged, Seq, Snapshot, StoreError, Stored,
         history_segment::{self, Segment},
     },
 };
@@ -212,6 +212,83 @@ pub(super) async fn all_rows(
     rows.extend(log_rows(conn, record, next, to).await?);
     gapless(&rows, from, to)?;
     Ok(rows)
+}
+
+/// See `Store::salvage`.
+pub(super) async fn salvage(
+    readers: &SqlitePool,
+    doc: &DocId,
+) -> Result<Vec<Salvaged>, StoreError> {
+    let mut read = readers.begin().await.map_err(failed)?;
+    let record = record(&mut read, doc).await?;
+    let record = record.filter(|record| record.state != DocState::Deleted);
+    let record = record.ok_or(StoreError::NotFound)?;
+    let mut ways = Vec::new();
+    // A damaged snapshot is no way.
+    if let Ok(Some(snapshot)) = snapshot(&mut read, &record).await {
+        let tail = whole_rows(&mut read, &record, snapshot.seq + 1).await?;
+        let mut updates = vec![snapshot.bytes];
+        let seq = snapshot.seq + tail.len() as u64;
+        updates.extend(tail);
+        ways.push(Salvaged { seq, updates });
+    }
+    let mut updates = Vec::new();
+    for packed in whole_segments(&mut read, &record).await? {
+        let Packed {
+            from_seq,
+            size,
+            bytes,
+            ..
+        } = packed;
+        if from_seq != updates.len() as u64 + 1 {
+            break;
+        }
+        let Ok(rows) = history_segment::unpack(from_seq, size, &bytes) else {
+            break;
+        };
+        updates.extend(rows.into_iter().map(|row| row.row.bytes));
+    }
+    let next = updates.len() as u64 + 1;
+    updates.extend(whole_rows(&mut read, &record, next).await?);
+    let seq = updates.len() as u64;
+    ways.push(Salvaged { seq, updates });
+    Ok(ways)
+}
+
+/// The segments up to the first that is damaged.
+async fn whole_segments(
+    conn: &mut SqliteConnection,
+    record: &Record,
+) -> Result<Vec<Packed>, StoreError> {
+    let rows = sqlx::query(SELECT_SEGMENTS)
+        .bind(row_key(record.key, 0))
+        .bind(row_key(record.key, Seq::MAX))
+        .bind(0)
+        .fetch_all(conn)
+        .await
+        .map_err(failed)?;
+    let segments = rows.iter().map_while(|row| segment(record, row).ok());
+    Ok(segments.collect())
+}
+
+/// The updates of rows from one on, up to the first that is damaged or missing.
+async fn whole_rows(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    from: Seq,
+) -> Result<Vec<Bytes>, StoreError> {
+    let rows = sqlx::query(SELECT_ROWS)
+        .bind(row_key(record.key, from))
+        .bind(row_key(record.key, record.head_seq))
+        .fetch_all(conn)
+        .await
+        .map_err(failed)?;
+    let mut authors = Authors::default();
+    let whole = rows.iter().zip(from..).map_while(|(row, seq)| {
+        let row = log_row(record, row, &mut authors).ok()?;
+        (row.seq == seq).then_some(row.row.bytes)
+    });
+    Ok(whole.collect())
 }
 
 /// A verified segment that is still packed.

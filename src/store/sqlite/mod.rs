@@ -38,7 +38,7 @@ pub use self::open::{DATABASE_FILE, LOCK_FILE, OpenError};
 use self::{keeper::Keeper, names::Names, writer::Writer};
 use super::{
     Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark, MarkId,
-    NewMark, Person, Seq, Store, StoreError, sessions::Session,
+    NewMark, Person, Salvaged, Seq, Store, StoreError, sessions::Session,
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -200,6 +200,10 @@ impl Store for SqliteStore {
         let mut writer = self.writer().await?;
         let outcome = marks::unmark(&mut writer, doc, id).await;
         self.noted(outcome)
+    }
+
+    async fn salvage(&self, doc: &DocId) -> Result<Vec<Salvaged>, StoreError> {
+        self.noted(load::salvage(&self.readers, doc).await)
     }
 
     async fn people(&self, authors: &[Arc<str>]) -> Result<Vec<Person>, StoreError> {
