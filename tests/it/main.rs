@@ -25,6 +25,8 @@ mod durability_order;
 mod fail_points;
 /// Many malformed frames at once.
 mod flood;
+/// The past of a document.
+mod history;
 /// What no honest client sends.
 mod hostile;
 /// Documents that nobody has open.
