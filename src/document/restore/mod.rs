@@ -18,7 +18,7 @@ use bytes::Bytes;
 use yrs::{Doc, ReadTxn as _, Transact as _, TransactionMut, Update, updates::decoder::Decode as _};
 
 use self::{
-    patch::{Brought, Patch},
+    patch::{Brought, Patch, Way},
     read::{List, Reader, Roots, Shared, Value},
 };
 use super::{
@@ -107,13 +107,28 @@ pub fn restore(
     let present = document(rows, u64::from(client), limits)?;
     let mut txn = present.transact_mut();
     let now = Reader::with_ids(&mut txn).roots()?;
-    let mut patch = Patch::new(&mut txn, provenance);
-    match wanted {
-        Wanted::Block { id, .. } => block(&mut patch, &now, &past, id)?,
-        Wanted::Version(_) | Wanted::Undo(_) => patch.roots(&now, &past),
+    let mut brought = Vec::new();
+    let mut exact = false;
+    let mut now = Some(now);
+    // yrs' formatting is at times off the mark, so what came out is looked at and mended.
+    for way in [Way::Ids, Way::Content, Way::Anew] {
+        let now = match now.take() {
+            Some(now) => now,
+            None => Reader::without_ids(&mut txn).roots()?,
+        };
+        let mut patch = Patch::new(&mut txn, provenance, way, brought);
+        match wanted {
+            Wanted::Block { id, .. } if way == Way::Ids => block(&mut patch, &now, &past, id)?,
+            Wanted::Block { .. } => {}
+            Wanted::Version(_) | Wanted::Undo(_) => patch.roots(&now, &past),
+        }
+        brought = patch.brought;
+        exact = is_exact(&mut txn, wanted, &past)?;
+        if exact {
+            break;
+        }
+        eprintln!("inexact: {way:?}");
     }
-    let brought = patch.brought;
-    let exact = is_exact(&mut txn, wanted, &past)?;
     finish(&txn, &brought, provenance, client, exact)
 }
 

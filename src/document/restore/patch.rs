@@ -26,10 +26,22 @@ use crate::document::{
     provenance::{Provenance, Row},
 };
 
+/// How the text that is there is matched with the wanted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By the ids of both, and by who wrote it.
+    Ids,
+    /// By what it says: what is there was changed already, and its ids are not known.
+    Content,
+    /// Not at all: what differs is written anew.
+    Anew,
+}
+
 /// A document while it is changed.
 pub(super) struct Patch<'t, 'd> {
     txn: &'t mut TransactionMut<'d>,
     provenance: &'t Provenance,
+    way: Way,
     /// Where the text comes from that was inserted, in the order in which it was.
     pub(super) brought: Vec<Brought>,
 }
@@ -42,11 +54,17 @@ pub(super) struct Brought {
 }
 
 impl<'t, 'd> Patch<'t, 'd> {
-    pub(super) fn new(txn: &'t mut TransactionMut<'d>, provenance: &'t Provenance) -> Self {
+    pub(super) fn new(
+        txn: &'t mut TransactionMut<'d>,
+        provenance: &'t Provenance,
+        way: Way,
+        brought: Vec<Brought>,
+    ) -> Self {
         Self {
             txn,
             provenance,
-            brought: Vec::new(),
+            way,
+            brought,
         }
     }
 
@@ -77,7 +95,12 @@ impl<'t, 'd> Patch<'t, 'd> {
         match (&now.list, &wanted.list) {
             (List::Items(present), List::Items(items)) => self.items(now.branch, present, items),
             (List::Text { runs: present, hides: false }, List::Text { runs, hides: false }) => {
-                self.text(now.branch, present, runs);
+                if self.way == Way::Anew {
+                    TextRef::from(now.branch).remove_range(self.txn, 0, now.branch.len());
+                    self.text(now.branch, &[], runs);
+                } else {
+                    self.text(now.branch, present, runs);
+                }
             }
             // Text in the place of items: both can be in a root, but not side by side.
             (_, list) => {
@@ -243,7 +266,7 @@ impl<'t, 'd> Patch<'t, 'd> {
                     let (mut at, mut row, mut row_ends) = (first.map_or(0, |id| id.clock), None, 0);
                     for letter in text.chars() {
                         let id = first.map(|id| Id::new(id.client, at));
-                        if let Some(id) = id.filter(|_| at >= row_ends) {
+                        if let Some(id) = id.filter(|_| at >= row_ends && self.way == Way::Ids) {
                             let source = self.provenance.written(id);
                             row = source.map(|source| source.row);
                             row_ends = source.map_or(Clock::MAX, |source| source.end);
