@@ -17,7 +17,7 @@ use yrs::{
 /// Somebody's document, and how much of the log they have heard of.
 pub struct Person {
     pub doc: Doc,
-    heard: usize,
+    pub heard: usize,
 }
 
 /// A log and those who write it.
@@ -53,15 +53,26 @@ impl History {
 
     pub fn write(&mut self, edits: usize) {
         for _ in 0..edits {
-            let author = self.random.index(self.people.len());
-            if self.random.index(3) > 0 {
-                let upto = self.people[author].heard;
-                let upto = upto + self.random.index(self.rows.len() - upto + 1);
-                self.hear(author, upto);
-            }
+            let author = self.hear_some();
             let update = edit(&self.people[author].doc, &mut self.random);
             self.push(update, author);
         }
+    }
+
+    /// Somebody, who may have heard of a few more rows.
+    pub fn hear_some(&mut self) -> usize {
+        let person = self.random.index(self.people.len());
+        if self.random.index(3) > 0 {
+            let upto = self.people[person].heard;
+            let upto = upto + self.random.index(self.rows.len() - upto + 1);
+            self.hear(person, upto);
+        }
+        person
+    }
+
+    pub fn rows_of(&self, author: usize) -> Vec<u64> {
+        let rows = self.authors.iter().zip(1..);
+        rows.filter(|(of, _)| **of == author).map(|(_, row)| row).collect()
     }
 
     /// Everybody hears everything.
@@ -117,7 +128,7 @@ pub fn edit(doc: &Doc, random: &mut Random) -> Vec<u8> {
 }
 
 /// A place in UTF-16 units: rarely inside a pair.
-fn place(text: &str, random: &mut Random) -> u32 {
+pub fn place(text: &str, random: &mut Random) -> u32 {
     let units = text.encode_utf16().count();
     let at = random.index(units + 1);
     if random.index(50) == 0 {
@@ -130,15 +141,19 @@ fn place(text: &str, random: &mut Random) -> u32 {
     before.take_while(|sum| *sum <= at).last().unwrap_or(0) as u32
 }
 
-pub fn edit_text<T: Text + GetString>(text: &T, txn: &mut TransactionMut<'_>, random: &mut Random) {
+/// A text with a letter in the place of each embedded value.
+pub fn letters<T: Text>(text: &T, txn: &TransactionMut<'_>) -> String {
     let diff = text.diff(txn, YChange::identity);
-    let now: String = diff
-        .iter()
+    diff.iter()
         .map(|diff| match &diff.insert {
             Out::Any(Any::String(text)) => text.to_string(),
             _ => "o".into(),
         })
-        .collect();
+        .collect()
+}
+
+pub fn edit_text<T: Text + GetString>(text: &T, txn: &mut TransactionMut<'_>, random: &mut Random) {
+    let now = letters(text, txn);
     let (a, b) = (place(&now, random), place(&now, random));
     let (from, len) = (a.min(b), a.abs_diff(b).min(12));
     let pair_begins = |at: u32| {

@@ -127,7 +127,6 @@ pub fn restore(
         if exact {
             break;
         }
-        eprintln!("inexact: {way:?}");
     }
     finish(&txn, &brought, provenance, client, exact)
 }
@@ -271,8 +270,10 @@ fn finish(
             }
         }
     }
+    // What was put in and taken out again on the way.
+    let update = strip(&update)?.into();
     Ok(Restored {
-        update: update.into(),
+        update,
         origins,
         exact,
     })
