@@ -16,6 +16,7 @@ pub mod moment;
 pub mod provenance;
 pub mod ready;
 pub mod replica;
+pub mod restore;
 pub mod scan;
 pub mod splice;
 pub mod state_vector;

@@ -1,0 +1,315 @@
+//! Restoring: an update that makes a document what it was.
+//!
+//! The update is an ordinary edit. It refers only to ids that the log holds, leaves alone what need not change, and so
+//! merges with what others type meanwhile. Two documents are built from the log, the present one and the wanted one.
+//! They share the ids of everything that is in both, so their difference is found without guessing
+//! ([`align`]), and [`patch`] writes it into the present one. What is wanted may be a state that never was, without the
+//! rows that are to be taken back ([`undone`]).
+//!
+//! Bounds: values that JavaScript has and yrs has not (BigInt, −0) come back as numbers; a subdocument comes back by its
+//! guid; one inside a text does not come back.
+
+mod align;
+mod patch;
+mod read;
+mod undone;
+
+use bytes::Bytes;
+use yrs::{Doc, ReadTxn as _, Transact as _, TransactionMut, Update, updates::decoder::Decode as _};
+
+use self::{
+    patch::{Brought, Patch, Way},
+    read::{List, Reader, Roots, Shared, Value},
+};
+use super::{
+    Clock,
+    id_set::IdRange,
+    ids::Id,
+    moment::replay,
+    provenance::{Origins, Provenance, Row},
+    replica::{EMPTY_UPDATE, ReplicaError, doc_with},
+    scan::{Kind, ScanError, ScanLimits, outline},
+    splice::splice,
+    strip::strip,
+};
+
+/// What the document shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// As it was after this row; after row 0 it was empty.
+    Version(Row),
+    /// As it is, without what these rows did. Ascending.
+    Undo(&'a [Row]),
+    /// As it is, but one shared type (an element, a text) as it was after a row.
+    Block { version: Row, id: Id },
+}
+
+/// An edit that restores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// A v1 update by the given client. Without structs and deletions when there is nothing to change.
+    pub update: Bytes,
+    /// Which rows wrote the text first that the update brings back.
+    pub origins: Origins,
+    /// Whether the document becomes exactly what is wanted when nobody edits meanwhile. Only values that yrs can not
+    /// write stand in the way.
+    pub exact: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("There is no row {row}: the log has {rows}.")]
+    NoRow { row: Row, rows: Row },
+    #[error("The rows to be taken back are not in ascending order.")]
+    Order,
+    #[error("The version has no block of this id.")]
+    NoBlock,
+    #[error("What the block lay in was deleted since; restore that, or the whole version.")]
+    NoPlace,
+    #[error("The document nests too deep to be restored.")]
+    TooDeep,
+    #[error("The rows can not be read: {0}")]
+    Rows(#[from] ReplicaError),
+}
+
+impl From<ScanError> for RestoreError {
+    fn from(error: ScanError) -> Self {
+        Self::Rows(error.into())
+    }
+}
+
+/// Makes the edit that turns the document into what is wanted.
+///
+/// `rows` is the whole log, row n at place n − 1, and `provenance` tells of all of it. `client` must be a fresh random id:
+/// the update's structs are of it, from clock 0 on.
+///
+/// # Errors
+/// When the wanted state can not be built, or the rows are no log of one document.
+pub fn restore(
+    rows: &[&[u8]],
+    provenance: &Provenance,
+    wanted: Wanted<'_>,
+    client: u32,
+    limits: &ScanLimits,
+) -> Result<Restored, RestoreError> {
+    let past = match wanted {
+        Wanted::Version(row) | Wanted::Block { version: row, .. } => {
+            document(up_to(rows, row)?, 0, limits)?
+        }
+        Wanted::Undo(undone) => {
+            refuse_unknown(rows, undone)?;
+            let updates = undone::without(rows, undone)?;
+            let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+            document(&updates, 0, limits)?
+        }
+    };
+    let past = Reader::with_ids(&mut past.transact_mut()).roots()?;
+    let present = document(rows, u64::from(client), limits)?;
+    let mut txn = present.transact_mut();
+    let now = Reader::with_ids(&mut txn).roots()?;
+    let mut brought = Vec::new();
+    let mut exact = false;
+    let mut now = Some(now);
+    // yrs' formatting is at times off the mark, so what came out is looked at and mended.
+    for way in [Way::Ids, Way::Content, Way::Anew] {
+        let now = match now.take() {
+            Some(now) => now,
+            None => Reader::without_ids(&mut txn).roots()?,
+        };
+        let mut patch = Patch::new(&mut txn, provenance, way, brought);
+        match wanted {
+            Wanted::Block { id, .. } if way == Way::Ids => block(&mut patch, &now, &past, id)?,
+            Wanted::Block { .. } => {}
+            Wanted::Version(_) | Wanted::Undo(_) => patch.roots(&now, &past),
+        }
+        brought = patch.brought;
+        exact = is_exact(&mut txn, wanted, &past)?;
+        if exact {
+            break;
+        }
+    }
+    finish(&txn, &brought, provenance, client, exact)
+}
+
+fn up_to<'a, 'b>(rows: &'b [&'a [u8]], row: Row) -> Result<&'b [&'a [u8]], RestoreError> {
+    let to = usize::try_from(row).ok();
+    to.and_then(|to| rows.get(..to))
+        .ok_or(RestoreError::NoRow {
+            row,
+            rows: rows.len() as Row,
+        })
+}
+
+fn refuse_unknown(rows: &[&[u8]], undone: &[Row]) -> Result<(), RestoreError> {
+    if !undone.is_sorted() {
+        return Err(RestoreError::Order);
+    }
+    let ends = [undone.first(), undone.last()];
+    for row in ends.into_iter().flatten().copied() {
+        if row == 0 || row > rows.len() as Row {
+            let rows = rows.len() as Row;
+            return Err(RestoreError::NoRow { row, rows });
+        }
+    }
+    Ok(())
+}
+
+/// The document that updates make, without the content of what is deleted: reading it relies on that.
+fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, RestoreError> {
+    let doc = doc_with(client);
+    let whole = match splice(updates) {
+        Ok(joined) => Some(strip(&joined)?),
+        // Rows that can not be joined can be replayed.
+        Err(_) => replay(updates, limits)?.full_state().map(Vec::from),
+    };
+    if let Some(whole) = whole {
+        // What yrs could not decode is refused, as with every stored row.
+        super::scan::scan_accepted(&whole, limits.max_any_depth)?;
+        let update = Update::decode_v1(&whole).map_err(|_| ReplicaError::Broken)?;
+        let mut txn = doc.transact_mut();
+        txn.apply_update(update).map_err(|_| ReplicaError::Broken)?;
+        txn.commit();
+        if txn.has_missing_updates() {
+            return Err(ReplicaError::NotReady.into());
+        }
+    }
+    Ok(doc)
+}
+
+/// Changes one block that is still there, or puts it back after what it came after.
+fn block(
+    patch: &mut Patch<'_, '_>,
+    now: &Roots,
+    past: &Roots,
+    id: Id,
+) -> Result<(), RestoreError> {
+    let find = |roots: &'_ Roots, id| roots.values().find_map(|root| root.find(id)).cloned();
+    let wanted = find(past, id).ok_or(RestoreError::NoBlock)?;
+    if let Some(present) = find(now, id) {
+        patch.shared(&present, &wanted);
+        return Ok(());
+    }
+    let (name, parent) = past
+        .iter()
+        .find_map(|(name, root)| Some((name, parent_of(root, id)?)))
+        .ok_or(RestoreError::NoBlock)?;
+    let place = match parent.id {
+        Some(id) => now.values().find_map(|root| root.find(id)),
+        None => now.get(name),
+    };
+    let place = place.ok_or(RestoreError::NoPlace)?;
+    let (List::Items(siblings), List::Items(present)) = (&parent.list, &place.list) else {
+        return Err(RestoreError::NoPlace);
+    };
+    let is_block = |value: &Value| matches!(value, Value::Shared(shared) if shared.id == Some(id));
+    let at = siblings.iter().position(is_block).ok_or(RestoreError::NoPlace)?;
+    let before = align::pairs(present, siblings);
+    let before = before.iter().take_while(|(_, of)| *of < at).last();
+    let at = before.map_or(0, |(at, _)| at + 1);
+    let value = Value::Shared(Box::new(wanted));
+    patch.insert(place.branch, u32::try_from(at).unwrap_or(u32::MAX), &value);
+    Ok(())
+}
+
+fn parent_of(shared: &Shared, id: Id) -> Option<&Shared> {
+    if shared.below().any(|below| below.id == Some(id)) {
+        return Some(shared);
+    }
+    shared.below().find_map(|below| parent_of(below, id))
+}
+
+fn is_exact(
+    txn: &mut TransactionMut<'_>,
+    wanted: Wanted<'_>,
+    past: &Roots,
+) -> Result<bool, RestoreError> {
+    let reached = Reader::without_ids(txn).roots()?;
+    if let Wanted::Block { id, .. } = wanted {
+        let wanted = past.values().find_map(|root| root.find(id));
+        let same = |shared: &Shared| wanted.is_some_and(|wanted| contains(shared, wanted));
+        return Ok(reached.values().any(same));
+    }
+    let is_empty = |root: &Shared| root.list.is_empty() && root.entries.is_empty();
+    let alike = |a: &Roots, b: &Roots| {
+        a.iter().all(|(name, root)| match b.get(name) {
+            Some(other) => root.same(other),
+            None => is_empty(root),
+        })
+    };
+    Ok(alike(&reached, past) && alike(past, &reached))
+}
+
+/// Whether a type that looks like `wanted` is in there.
+fn contains(shared: &Shared, wanted: &Shared) -> bool {
+    shared.hash == wanted.hash && shared.same(wanted)
+        || shared.below().any(|below| contains(below, wanted))
+}
+
+fn finish(
+    txn: &TransactionMut<'_>,
+    brought: &[Brought],
+    provenance: &Provenance,
+    client: u32,
+    exact: bool,
+) -> Result<Restored, RestoreError> {
+    let update = txn.encode_update_v1();
+    let scan = outline(&update)?;
+    if scan.is_empty() {
+        return Ok(Restored {
+            update: Bytes::from_static(EMPTY_UPDATE),
+            origins: Origins::default(),
+            exact,
+        });
+    }
+    let mut origins = Origins::default();
+    let mut sources = Sources { brought, at: 0 };
+    for run in scan.runs.iter().filter(|run| run.client == u64::from(client)) {
+        for view in scan.structs_of(&update, run) {
+            if view.kind == Kind::String {
+                sources.tell(&view, run.client, provenance, &mut origins);
+            }
+        }
+    }
+    // What was put in and taken out again on the way.
+    let update = strip(&update)?.into();
+    Ok(Restored {
+        update,
+        origins,
+        exact,
+    })
+}
+
+/// What was brought, consumed in the order in which it was inserted, which is that of the clocks.
+struct Sources<'a> {
+    brought: &'a [Brought],
+    /// Units of the first that are consumed.
+    at: Clock,
+}
+
+impl Sources<'_> {
+    fn tell(
+        &mut self,
+        view: &super::scan::StructView<'_>,
+        client: u64,
+        provenance: &Provenance,
+        origins: &mut Origins,
+    ) {
+        let mut start = view.clock;
+        while let Some(first) = self.brought.first().filter(|_| start < view.end()) {
+            let mut units = (first.units - self.at).min(view.end() - start);
+            let id = first.id.map(|id| Id::new(id.client, id.clock + self.at));
+            let source = id.and_then(|id| Some((id, provenance.written(id)?)));
+            if let Some((id, source)) = source {
+                units = units.min(source.end.saturating_sub(id.clock).max(1));
+                let end = start + units;
+                origins.push(IdRange { client, start, end }, source.row);
+            }
+            start += units;
+            self.at += units;
+            if self.at >= first.units {
+                self.at = 0;
+                self.brought = self.brought.get(1..).unwrap_or_default();
+            }
+        }
+    }
+}

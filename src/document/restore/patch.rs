@@ -1,0 +1,513 @@
+//! Changes a document into a wanted one, by as few operations as the ids allow.
+//!
+//! What both hold is never touched, so what others do to it meanwhile stays, and so do cursors and comments in it.
+//! Recursion is as deep as the documents were read, which is bounded.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use yrs::{
+    Any, Array, ArrayPrelim, ArrayRef, Doc, In, Map, MapPrelim, MapRef, Options, Out, Text,
+    TextRef, TransactionMut, WriteTxn, XmlElementPrelim, XmlFragmentPrelim,
+    branch::BranchPtr,
+    types::{
+        Attrs, Delta,
+        text::{DeltaPrelim, YChange},
+        xml::XmlDeltaPrelim,
+    },
+};
+
+use super::{
+    align::{Part, pairs},
+    read::{Kind, List, Marks, Roots, Run, Shared, Value, Written, pointer, shared_type},
+};
+use crate::document::{
+    Clock,
+    ids::Id,
+    provenance::{Provenance, Row},
+};
+
+/// How the text that is there is matched with the wanted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By the ids of both, and by who wrote it.
+    Ids,
+    /// By what it says: what is there was changed already, and its ids are not known.
+    Content,
+    /// Not at all: what differs is written anew.
+    Anew,
+}
+
+/// A document while it is changed.
+pub(super) struct Patch<'t, 'd> {
+    txn: &'t mut TransactionMut<'d>,
+    provenance: &'t Provenance,
+    way: Way,
+    /// Where the text comes from that was inserted, in the order in which it was.
+    pub(super) brought: Vec<Brought>,
+}
+
+/// So many units of text that were written at an id, and on; nothing is known of text that has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Brought {
+    pub(super) id: Option<Id>,
+    pub(super) units: Clock,
+}
+
+impl<'t, 'd> Patch<'t, 'd> {
+    pub(super) fn new(
+        txn: &'t mut TransactionMut<'d>,
+        provenance: &'t Provenance,
+        way: Way,
+        brought: Vec<Brought>,
+    ) -> Self {
+        Self {
+            txn,
+            provenance,
+            way,
+            brought,
+        }
+    }
+
+    pub(super) fn roots(&mut self, now: &Roots, wanted: &Roots) {
+        for (name, root) in now {
+            if !wanted.contains_key(name) {
+                self.shared(root, &Shared::empty(root.branch, Kind::Root));
+            }
+        }
+        for (name, root) in wanted {
+            match now.get(name) {
+                Some(present) => self.shared(present, root),
+                None => {
+                    let made = self.txn.get_or_insert_text(name.as_str());
+                    let branch = pointer(&made);
+                    self.shared(&Shared::empty(branch, Kind::Root), root);
+                }
+            }
+        }
+    }
+
+    /// Changes one type into another of the same kind.
+    pub(super) fn shared(&mut self, now: &Shared, wanted: &Shared) {
+        if now.hash == wanted.hash && now.same(wanted) {
+            return;
+        }
+        self.entries(now, wanted);
+        match (&now.list, &wanted.list) {
+            (List::Items(present), List::Items(items)) => self.items(now.branch, present, items),
+            (List::Text { runs: present, hides: false }, List::Text { runs, hides: false }) => {
+                if self.way == Way::Anew {
+                    TextRef::from(now.branch).remove_range(self.txn, 0, now.branch.len());
+                    self.text(now.branch, &[], runs);
+                } else {
+                    self.text(now.branch, present, runs);
+                }
+            }
+            // Text in the place of items: both can be in a root, but not side by side.
+            (_, list) => {
+                let whole = now.branch.len();
+                if whole > 0 {
+                    ArrayRef::from(now.branch).remove_range(self.txn, 0, whole);
+                }
+                match list {
+                    List::Items(items) => self.items(now.branch, &[], items),
+                    List::Text { runs, .. } => self.text(now.branch, &[], runs),
+                }
+            }
+        }
+    }
+
+    /// Puts an item into a list in the way of [`Self::items`].
+    pub(super) fn insert(&mut self, list: BranchPtr, at: u32, value: &Value) {
+        let array = ArrayRef::from(list);
+        match value {
+            Value::Plain(any) => drop(array.insert(self.txn, at, In::Any(any.clone()))),
+            Value::Subdocument(guid) => drop(array.insert(self.txn, at, subdocument(guid))),
+            Value::Shared(shared) => {
+                let made = array.insert(self.txn, at, bare(&shared.kind));
+                self.fill(&made, shared);
+            }
+        }
+    }
+
+    fn entries(&mut self, now: &Shared, wanted: &Shared) {
+        let map = MapRef::from(now.branch);
+        for key in now.entries.keys() {
+            if !wanted.entries.contains_key(key) {
+                map.remove(self.txn, key);
+            }
+        }
+        for (key, value) in &wanted.entries {
+            match (now.entries.get(key), value) {
+                (Some(present), _) if present.same(value) => {}
+                (Some(Value::Shared(present)), Value::Shared(shared))
+                    if present.kind == shared.kind =>
+                {
+                    self.shared(present, shared);
+                }
+                (_, Value::Plain(any)) => {
+                    map.insert(self.txn, key.as_str(), In::Any(any.clone()));
+                }
+                (_, Value::Subdocument(guid)) => {
+                    map.insert(self.txn, key.as_str(), subdocument(guid));
+                }
+                (_, Value::Shared(shared)) => {
+                    let made = map.insert(self.txn, key.as_str(), bare(&shared.kind));
+                    self.fill(&made, shared);
+                }
+            }
+        }
+    }
+
+    fn items(&mut self, list: BranchPtr, now: &[Value], wanted: &[Value]) {
+        let (mut from, mut from_wanted, mut at) = (0, 0, 0);
+        let end = [(now.len(), wanted.len())];
+        for (to, to_wanted) in pairs(now, wanted).into_iter().chain(end) {
+            let gone = u32::try_from(to - from).unwrap_or(u32::MAX);
+            if gone > 0 {
+                ArrayRef::from(list).remove_range(self.txn, at, gone);
+            }
+            for value in &wanted[from_wanted..to_wanted] {
+                self.insert(list, at, value);
+                at += 1;
+            }
+            if let (Some(Value::Shared(present)), Some(Value::Shared(shared))) =
+                (now.get(to), wanted.get(to_wanted))
+            {
+                self.shared(present, shared);
+            }
+            at += 1;
+            (from, from_wanted) = (to + 1, to_wanted + 1);
+        }
+    }
+
+    fn text(&mut self, list: BranchPtr, now: &[Run], wanted: &[Run]) {
+        let (cells, wanted_cells) = (self.cells(now), self.cells(wanted));
+        let mut steps = Steps::default();
+        let mut kept: Vec<(&Shared, &Shared)> = Vec::new();
+        let mut new: Vec<(usize, &Shared)> = Vec::new();
+        let (mut from, mut from_wanted, mut embeds) = (0, 0, 0);
+        let end = [(cells.len(), wanted_cells.len())];
+        for (to, to_wanted) in pairs(&cells, &wanted_cells).into_iter().chain(end) {
+            for cell in &cells[from..to] {
+                steps.delete(cell.units());
+            }
+            for cell in &wanted_cells[from_wanted..to_wanted] {
+                match cell.what {
+                    What::Letter(letter) => self.bring(cell, letter, &mut steps),
+                    What::Embed(Value::Plain(any)) => {
+                        steps.push(In::Any(any.clone()), cell.marks);
+                    }
+                    What::Embed(Value::Shared(shared)) => {
+                        steps.push(bare(&shared.kind), cell.marks);
+                        new.push((embeds, shared));
+                        embeds += 1;
+                    }
+                    // yrs can not put one into a text.
+                    What::Embed(Value::Subdocument(_)) => {}
+                }
+            }
+            if let (Some(present), Some(cell)) = (cells.get(to), wanted_cells.get(to_wanted)) {
+                steps.keep(cell.units(), present.marks, cell.marks);
+                if let (What::Embed(Value::Shared(a)), What::Embed(Value::Shared(b))) =
+                    (&present.what, &cell.what)
+                {
+                    kept.push((a, b));
+                    embeds += 1;
+                }
+            }
+            (from, from_wanted) = (to + 1, to_wanted + 1);
+        }
+        let text = TextRef::from(list);
+        text.apply_delta(self.txn, steps.finish());
+        for (present, shared) in kept {
+            self.shared(present, shared);
+        }
+        if new.is_empty() {
+            return;
+        }
+        let made = text.diff(self.txn, YChange::identity);
+        let made = made.into_iter().map(|diff| diff.insert);
+        let made: Vec<Out> = made.filter(|out| shared_type(out).is_some()).collect();
+        for (at, shared) in new {
+            if let Some(made) = made.get(at) {
+                self.fill(made, shared);
+            }
+        }
+    }
+
+    fn fill(&mut self, made: &Out, wanted: &Shared) {
+        if let Some((kind, branch)) = shared_type(made) {
+            self.shared(&Shared::empty(branch, kind), wanted);
+        }
+    }
+
+    fn bring(&mut self, cell: &Cell<'_>, letter: char, steps: &mut Steps) {
+        steps.write(letter, cell.marks);
+        let units = cell.units();
+        match self.brought.last_mut() {
+            Some(last) if follows(last, cell.id) => last.units += units,
+            _ => self.brought.push(Brought { id: cell.id, units }),
+        }
+    }
+
+    /// Text letter by letter.
+    fn cells<'a>(&self, runs: &'a [Run]) -> Vec<Cell<'a>> {
+        let mut cells = Vec::new();
+        for run in runs {
+            let marks = &run.marks;
+            match &run.what {
+                Written::Embed(value) => cells.push(Cell {
+                    what: What::Embed(value),
+                    id: value.id(),
+                    row: None,
+                    marks,
+                }),
+                Written::Text(first, text) => {
+                    let (mut at, mut row, mut row_ends) = (first.map_or(0, |id| id.clock), None, 0);
+                    for letter in text.chars() {
+                        let id = first.map(|id| Id::new(id.client, at));
+                        if let Some(id) = id.filter(|_| at >= row_ends && self.way == Way::Ids) {
+                            let source = self.provenance.written(id);
+                            row = source.map(|source| source.row);
+                            row_ends = source.map_or(Clock::MAX, |source| source.end);
+                        }
+                        cells.push(Cell {
+                            what: What::Letter(letter),
+                            id,
+                            row,
+                            marks,
+                        });
+                        at += units_of(letter);
+                    }
+                }
+            }
+        }
+        cells
+    }
+}
+
+fn follows(last: &Brought, id: Option<Id>) -> bool {
+    match (last.id, id) {
+        (Some(last_id), Some(id)) => {
+            last_id.client == id.client && last_id.clock + last.units == id.clock
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn units_of(letter: char) -> Clock {
+    if letter.len_utf16() == 2 { 2 } else { 1 }
+}
+
+/// One letter or embedded value.
+struct Cell<'a> {
+    what: What<'a>,
+    id: Option<Id>,
+    /// The row that wrote the letter first.
+    row: Option<Row>,
+    marks: &'a Marks,
+}
+
+enum What<'a> {
+    Letter(char),
+    Embed(&'a Value),
+}
+
+impl Cell<'_> {
+    fn units(&self) -> Clock {
+        match self.what {
+            What::Letter(letter) => units_of(letter),
+            What::Embed(_) => 1,
+        }
+    }
+}
+
+impl Part for Cell<'_> {
+    fn id(&self) -> Option<Id> {
+        self.id
+    }
+
+    /// A letter under another id stays only where an earlier restore brought it back: else it is another author's.
+    fn same(&self, wanted: &Self) -> bool {
+        match (&self.what, &wanted.what) {
+            (What::Letter(a), What::Letter(b)) => a == b && self.row == wanted.row,
+            (What::Embed(a), What::Embed(b)) => a.same(b),
+            _ => false,
+        }
+    }
+
+    /// Half of a pair whose other half was deleted has the pair's id, and is another letter.
+    fn stays(&self, wanted: &Self) -> bool {
+        match (&self.what, &wanted.what) {
+            (What::Letter(a), What::Letter(b)) => a == b,
+            (What::Embed(a), What::Embed(b)) => a.stays(b),
+            _ => false,
+        }
+    }
+
+    fn resembles(&self, wanted: &Self) -> bool {
+        match (&self.what, &wanted.what) {
+            (What::Embed(a), What::Embed(b)) => a.resembles(b),
+            _ => false,
+        }
+    }
+}
+
+impl Part for Value {
+    fn id(&self) -> Option<Id> {
+        match self {
+            Self::Shared(shared) => shared.id,
+            _ => None,
+        }
+    }
+
+    fn same(&self, wanted: &Self) -> bool {
+        self.same(wanted)
+    }
+
+    fn stays(&self, wanted: &Self) -> bool {
+        match (self, wanted) {
+            (Self::Shared(a), Self::Shared(b)) => a.kind == b.kind,
+            _ => false,
+        }
+    }
+
+    /// At least half of the text is the same, at the beginning and the end.
+    fn resembles(&self, wanted: &Self) -> bool {
+        let (Self::Shared(a), Self::Shared(b)) = (self, wanted) else {
+            return false;
+        };
+        if a.kind != b.kind {
+            return false;
+        }
+        let (a, b) = (letters(a), letters(b));
+        let same = |(a, b): &(&char, &char)| a == b;
+        let start = a.iter().zip(&b).take_while(same).count();
+        let ends = a[start..].iter().rev().zip(b[start..].iter().rev());
+        let equal = start + ends.take_while(same).count();
+        equal > 0 && equal * 2 >= a.len().max(b.len())
+    }
+}
+
+/// As much of the text in a type as tells what it is like.
+const LETTERS_TO_COMPARE: usize = 2_000;
+
+fn letters(shared: &Shared) -> Vec<char> {
+    let mut found = Vec::new();
+    gather(shared, &mut found);
+    found
+}
+
+fn gather(shared: &Shared, found: &mut Vec<char>) {
+    if let List::Text { runs, .. } = &shared.list {
+        for run in runs {
+            if let Written::Text(_, text) = &run.what {
+                found.extend(text.chars().take(LETTERS_TO_COMPARE - found.len()));
+            }
+        }
+    }
+    for below in shared.below() {
+        if found.len() >= LETTERS_TO_COMPARE {
+            return;
+        }
+        gather(below, found);
+    }
+}
+
+/// A change of a text, in the form that yrs walks along it once.
+#[derive(Default)]
+struct Steps {
+    done: Vec<Delta<In>>,
+    /// Text to be inserted, with the formatting that it has.
+    open: Option<(String, Marks)>,
+}
+
+impl Steps {
+    fn keep(&mut self, units: Clock, present: &Marks, wanted: &Marks) {
+        self.close();
+        let change = changed(present, wanted);
+        match (self.done.last_mut(), change.is_empty()) {
+            (Some(Delta::Retain(len, None)), true) => *len += units,
+            (Some(Delta::Retain(len, Some(attrs))), false) if **attrs == change => *len += units,
+            (_, true) => self.done.push(Delta::Retain(units, None)),
+            (_, false) => self.done.push(Delta::Retain(units, Some(Box::new(change)))),
+        }
+    }
+
+    fn delete(&mut self, units: Clock) {
+        self.close();
+        match self.done.last_mut() {
+            Some(Delta::Deleted(len)) => *len += units,
+            _ => self.done.push(Delta::Deleted(units)),
+        }
+    }
+
+    fn write(&mut self, letter: char, marks: &Marks) {
+        match &mut self.open {
+            Some((text, of)) if of == marks => text.push(letter),
+            _ => {
+                self.close();
+                self.open = Some((letter.into(), marks.clone()));
+            }
+        }
+    }
+
+    fn push(&mut self, value: In, marks: &Marks) {
+        self.close();
+        let marks = Box::new(attrs(marks));
+        self.done.push(Delta::Inserted(value, Some(marks)));
+    }
+
+    fn close(&mut self) {
+        if let Some((text, marks)) = self.open.take() {
+            self.push(In::Any(Any::from(text)), &marks);
+        }
+    }
+
+    /// What is kept at the end needs no step.
+    fn finish(mut self) -> Vec<Delta<In>> {
+        self.close();
+        while let Some(Delta::Retain(_, None)) = self.done.last() {
+            self.done.pop();
+        }
+        self.done
+    }
+}
+
+fn attrs(marks: &BTreeMap<String, Any>) -> Attrs {
+    marks
+        .iter()
+        .map(|(key, value)| (Arc::from(key.as_str()), value.clone()))
+        .collect()
+}
+
+/// The formatting that makes `wanted` of `present`; null takes a mark away.
+fn changed(present: &Marks, wanted: &Marks) -> Attrs {
+    if present == wanted {
+        return Attrs::new();
+    }
+    let gone = present.keys().filter(|key| !wanted.contains_key(*key));
+    let gone = gone.map(|key| (Arc::from(key.as_str()), Any::Null));
+    let new = wanted.iter().filter(|(key, value)| present.get(*key) != Some(value));
+    let new = new.map(|(key, value)| (Arc::from(key.as_str()), value.clone()));
+    gone.chain(new).collect()
+}
+
+/// A type of this kind with nothing in it.
+fn bare(kind: &Kind) -> In {
+    match kind {
+        Kind::Root | Kind::Text => In::Text(DeltaPrelim::default()),
+        Kind::Array => In::Array(ArrayPrelim::default()),
+        Kind::Map => In::Map(MapPrelim::default()),
+        Kind::Fragment => In::XmlFragment(XmlFragmentPrelim::default()),
+        Kind::XmlText => In::XmlText(XmlDeltaPrelim::default()),
+        Kind::Element(tag) => In::XmlElement(XmlElementPrelim::empty(tag.clone())),
+    }
+}
+
+fn subdocument(guid: &str) -> Doc {
+    Doc::with_options(Options {
+        guid: guid.into(),
+        ..Options::default()
+    })
+}
