@@ -4,6 +4,7 @@
 //! nothing here has to be kept in step with a room: it reads the store. What is brought back goes through the room, as an
 //! edit like any other.
 
+mod plan;
 mod reel;
 mod salvage;
 mod shelf;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use self::shelf::Shelf;
 pub use self::{
+    plan::{Part, Plan, PlannedEdit},
     reel::Reel,
     salvage::{Whole, salvage},
     versions::{Cursor, Kind, Page, Version, VersionId},
@@ -22,6 +24,7 @@ use crate::{
     document::{
         id::DocId,
         replica::{Replica, ReplicaError},
+        restore::RestoreError,
         scan::ScanLimits,
     },
     store::{DocRecord, DocState, Seq, Store, StoreError},
@@ -42,6 +45,8 @@ pub enum HistoryError {
     NotNamed,
     #[error("This document is not live, so nothing of it can be changed.")]
     NotLive(DocState),
+    #[error("This can not be brought back: {0}")]
+    Restore(#[source] RestoreError),
     #[error("This document had no edit yet at that time.")]
     NothingYet,
     #[error(

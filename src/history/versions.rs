@@ -240,6 +240,19 @@ impl History {
         named.pop().ok_or(HistoryError::NoVersion)
     }
 
+    /// The version that a restore made with this row.
+    ///
+    /// # Errors
+    /// As [`Self::version`].
+    pub async fn restored(&self, doc: &DocId, seq: Seq) -> Result<Version, HistoryError> {
+        let marks = self.store.marks(doc).await?;
+        let mark = marks
+            .iter()
+            .find(|mark| mark.seq == seq && mark.mark.kind == MarkKind::Restore);
+        let id = mark.map_or(VersionId::Moment(seq), |mark| VersionId::Mark(mark.id));
+        self.version(doc, id).await
+    }
+
     async fn any_moment(&self, doc: &DocId, seq: Seq) -> Result<Entry, HistoryError> {
         let before = seq.saturating_add(1);
         let session = self.store.sessions(doc, before, 1).await?.pop();

@@ -193,6 +193,7 @@ impl From<HistoryError> for Problem {
                 Self::new(StatusCode::NOT_FOUND, "no-such-moment", detail).limit(head)
             }
             HistoryError::NothingYet => Self::new(StatusCode::NOT_FOUND, "nothing-yet", detail),
+            HistoryError::Restore(_) => Self::new(StatusCode::CONFLICT, "not-restorable", detail),
             HistoryError::NotNamed => Self::new(StatusCode::CONFLICT, "not-named", detail),
             HistoryError::NotLive(DocState::Trashed) => LibraryError::InTrash.into(),
             HistoryError::NotLive(_) => LibraryError::Quarantined.into(),

@@ -52,6 +52,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
         "/api/docs/{doc}/versions/{version}",
         &["GET", "HEAD", "PATCH", "DELETE"],
     ),
+    ("/api/docs/{doc}/versions/{version}/restore", &["POST"]),
     ("/api/docs/{doc}/at", &["GET", "HEAD"]),
     ("/api/docs/{doc}/trash", &["POST"]),
     ("/api/docs/{doc}/restore", &["POST"]),

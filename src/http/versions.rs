@@ -1,5 +1,7 @@
 //! The JSON API of a document's past: versions, and any moment of it.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header},
@@ -11,16 +13,19 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Http, Problem,
     documents::{encoded, json, named, parsed, whole},
+    library::Edit,
     resource,
     timestamp::{from_rfc3339, rfc3339},
 };
 use crate::{
     auth::actor::Actor,
     document::{
+        ClientId, Clock,
         export::{FORMS, Form, export},
         id::DocId,
+        ids::Id,
     },
-    history::{Cursor, History, Kind, Version, VersionId},
+    history::{Cursor, History, Kind, Part, Version, VersionId},
     store::{Person, Seq},
 };
 
@@ -45,6 +50,10 @@ pub(super) fn configure(cfg: &mut ServiceConfig) {
             .route(web::head().to(get))
             .route(web::patch().to(relabel))
             .route(web::delete().to(unname)),
+    )
+    .service(
+        resource("/api/docs/{doc:[^/]*}/versions/{version:[^/]*}/restore")
+            .route(web::post().to(restore)),
     )
     .service(
         resource("/api/docs/{doc:[^/]*}/at")
@@ -206,6 +215,100 @@ async fn unname(request: HttpRequest) -> Answer {
     let (doc, id) = version_of(&request)?;
     history(&request).unname(&doc, id).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// What of the version is brought back; all of it when nothing is said.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Restore {
+    /// Takes back what this author did since the version.
+    author: Option<String>,
+    /// Takes back what was done since the version, up to this edit.
+    to_seq: Option<Seq>,
+    /// Brings one element or text back: client and clock of its id.
+    block: Option<(ClientId, Clock)>,
+}
+
+#[derive(Serialize)]
+struct Restored {
+    changed: bool,
+    version: Option<Written>,
+    /// The moment before: restoring it takes the restore back.
+    before: Option<Written>,
+}
+
+async fn restore(request: HttpRequest, payload: web::Payload) -> Answer {
+    let (doc, id) = version_of(&request)?;
+    let body = whole(payload).await?;
+    let wanted: Restore = match body.is_empty() {
+        true => Restore::default(),
+        false => parsed(&body)?,
+    };
+    let history = history(&request);
+    let part = match wanted {
+        Restore {
+            block: Some((client, clock)),
+            author: None,
+            to_seq: None,
+        } => Part::Block(Id::new(client, clock)),
+        Restore { block: Some(_), .. } => {
+            let detail = "A block is brought back as it was, whoever changed it; leave `author` and `to_seq` out.";
+            return Err(Problem::bad_request("bad-part", detail));
+        }
+        Restore {
+            author: None,
+            to_seq: None,
+            ..
+        } => Part::All,
+        Restore { author, to_seq, .. } => Part::Since {
+            author: match author {
+                None => None,
+                Some(shown) => Some(author_of(history, &doc, &shown).await?),
+            },
+            to: to_seq,
+        },
+    };
+    let actor = Actor::from_headers(request.headers());
+    let author: Arc<str> = actor.as_ref().map_or("api", Actor::as_str).into();
+    let now = http(&request).0.clock.now();
+    let plan = history.plan(&doc, id, part, author.clone(), now).await?;
+    let Some(edit) = plan.edit else {
+        let nothing = Restored {
+            changed: false,
+            version: None,
+            before: None,
+        };
+        return Ok(json(HttpResponse::Ok(), &nothing));
+    };
+    let edit = Edit {
+        update: edit.update,
+        author,
+        client: edit.client.into(),
+        mark: Some(edit.mark),
+    };
+    let seq = http(&request).0.library.edit(&doc, edit).await?;
+    let version = history.restored(&doc, seq).await?;
+    let before = VersionId::Moment(seq.saturating_sub(1));
+    let before = history.version(&doc, before).await?;
+    let restored = Restored {
+        changed: true,
+        version: Some(version.into()),
+        before: Some(before.into()),
+    };
+    Ok(json(HttpResponse::Ok(), &restored))
+}
+
+/// The author who is shown under this name.
+async fn author_of(history: &History, doc: &DocId, shown: &str) -> Result<Arc<str>, Problem> {
+    let authors = history.authors(doc).await?;
+    let author = authors
+        .into_iter()
+        .find(|author| author_id(author) == shown);
+    author.ok_or_else(|| {
+        let detail =
+            "Nobody of this id wrote in the document; the list of versions names its authors.";
+        Problem::new(StatusCode::NOT_FOUND, "no-such-author", detail)
+    })
 }
 
 #[derive(Deserialize)]

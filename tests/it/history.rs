@@ -1,6 +1,13 @@
 //! The past of a document: any moment, through compactions, kills and restarts, and from the command line.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use coscribe::{
     bench::trace::Trace,
@@ -11,11 +18,15 @@ use coscribe::{
     },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use reqwest::Method;
+use serde_json::{Value, json};
 use yrs::{Doc, GetString, Transact, updates::decoder::Decode};
 
 use crate::harness::{
+    count,
     database::Database,
     eventually,
+    node::Node,
     peer::Peer,
     server::{Server, run},
 };
@@ -199,4 +210,184 @@ async fn the_command_line_reads_names_and_recovers_versions() {
     assert_eq!(code, 1, "{said}");
     assert!(said.starts_with("one\n"), "{said}");
     assert!(said.contains("after 1 of its 2 edits"), "{said}");
+}
+
+/// Restores a version and answers what the server says of it.
+async fn restore(server: &Server, doc: &str, version: &str) -> Value {
+    let path = format!("/api/docs/{doc}/versions/{version}/restore");
+    let response = server.request(Method::POST, &path, Some(json!({}))).await;
+    assert_eq!(response.status(), 200, "{path}");
+    response.json().await.unwrap()
+}
+
+/// The tokens in a text, in order, and what is left without them.
+fn tokens(text: &str) -> (Vec<&str>, String) {
+    let (mut tokens, mut rest) = (Vec::new(), String::new());
+    for (place, part) in text.split('<').enumerate() {
+        match part.split_once('>') {
+            Some((token, after)) if place > 0 => {
+                tokens.push(token);
+                rest += after;
+            }
+            _ => rest += part,
+        }
+    }
+    (tokens, rest)
+}
+
+/// `COSCRIBE_RESTORES` says how many restores.
+#[tokio::test(flavor = "multi_thread")]
+async fn restores_merge_with_what_ten_people_type_meanwhile() {
+    let server = Server::with(&["--compact-after-rows", "60"]).await;
+    let author = Peer::join(&server, "plan").await;
+    author.append("one two three");
+    author.echoed().await;
+    let first = server.head("plan").await;
+    author.delete(4, 4);
+    author.append(" four");
+    author.echoed().await;
+    let second = server.head("plan").await;
+    let versions = [(first, "one two three"), (second, "one three four")];
+
+    let mut people = Vec::new();
+    for _ in 0..10 {
+        people.push(Peer::join(&server, "plan").await);
+    }
+    // Stock clients hold the document, too, one that collects garbage and one that does not.
+    let mut node = Node::start();
+    if let Some(node) = &mut node {
+        node.join(&server, "collects", "3.1", "plan").await;
+        let keeps = json!({"version": "2.1", "doc": "plan", "gc": false});
+        node.open(&server, "keeps", keeps).await;
+        node.until("keeps", json!({"synced": true})).await;
+    }
+    let (people, done) = (Arc::new(people), Arc::new(AtomicBool::new(false)));
+    let typing = {
+        let (people, done) = (people.clone(), done.clone());
+        tokio::spawn(async move {
+            let mut round = 0;
+            while !done.load(Ordering::Relaxed) {
+                for (number, person) in people.iter().enumerate() {
+                    match round % 2 {
+                        0 => person.append(&format!("<{number}.{round}>")),
+                        _ => person.type_at(0, &format!("<{number}.{round}>")),
+                    };
+                }
+                people[round % 10].echoed().await;
+                round += 1;
+            }
+        })
+    };
+    let restores = count("COSCRIBE_RESTORES", 25) as usize;
+    let mut last = Value::Null;
+    for number in 0..restores {
+        let (version, _) = versions[number % 2];
+        last = restore(&server, "plan", &version.to_string()).await;
+        assert_eq!(last["changed"], true, "{last}");
+    }
+    done.store(true, Ordering::Relaxed);
+    typing.await.unwrap();
+    for person in people.iter() {
+        person.echoed().await;
+        person.round_trip().await;
+    }
+    let text = people[0].text();
+    for person in people.iter() {
+        person.expect_text(&text).await;
+    }
+    Peer::join(&server, "plan").await.expect_text(&text).await;
+    if let Some(node) = &mut node {
+        for name in ["collects", "keeps"] {
+            node.until(name, json!({"text": text})).await;
+        }
+        let prints = [node.print("collects").await, node.print("keeps").await];
+        assert_eq!(prints[0]["content"], prints[1]["content"]);
+    }
+    // What was restored is there, and what was typed meanwhile, each once.
+    let (typed, rest) = tokens(&text);
+    assert_eq!(rest, versions[(restores - 1) % 2].1, "{text}");
+    let mut unique = typed.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), typed.len(), "{text}");
+    // All that was typed after the last restore is there; of what was typed before, only what it did not know of.
+    let restored = last["version"]["seq"].as_u64().unwrap();
+    let head = server.head("plan").await;
+    let after = format!("/api/docs/plan/at?seq={restored}&as=text");
+    let at_restore = server.get(&after).await.text().await.unwrap();
+    let (survived, _) = tokens(&at_restore);
+    assert!(survived.iter().all(|token| typed.contains(token)));
+    for seq in restored..=head {
+        let moment = format!("/api/docs/plan/at?seq={seq}&as=text");
+        let moment = server.get(&moment).await.text().await.unwrap();
+        let (there, _) = tokens(&moment);
+        assert!(there.iter().all(|token| typed.contains(token)), "{seq}");
+    }
+
+    // And back, in one step: what the restore had taken away is there again.
+    let before = last["before"]["id"].as_str().unwrap();
+    let was = format!("/api/docs/plan/versions/{before}?as=text");
+    let was = server.get(&was).await.text().await.unwrap();
+    let back = restore(&server, "plan", before).await;
+    assert_eq!(back["changed"], true);
+    people[3].expect_text(&was).await;
+    let nothing = restore(&server, "plan", before).await;
+    assert_eq!(nothing["changed"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_can_not_be_made_is_refused_by_name_and_changes_nothing() {
+    let server = Server::start().await;
+    let peer = Peer::join(&server, "plan").await;
+    peer.append("one");
+    peer.echoed().await;
+    peer.append(" two");
+    peer.echoed().await;
+    let ask = async |doc: &str, version: &str, body: Value| {
+        let path = format!("/api/docs/{doc}/versions/{version}/restore");
+        let response = server.request(Method::POST, &path, Some(body)).await;
+        let status = response.status().as_u16();
+        let problem: Value = response.json().await.unwrap();
+        (
+            status,
+            problem["code"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    for (doc, version, body, status, code) in [
+        ("nobody", "1", json!({}), 404, "not-found"),
+        ("plan", "9", json!({}), 404, "no-such-moment"),
+        ("plan", "v9", json!({}), 404, "no-such-version"),
+        ("plan", "x", json!({}), 404, "no-such-version"),
+        (
+            "plan",
+            "1",
+            json!({"author": "nobody"}),
+            404,
+            "no-such-author",
+        ),
+        ("plan", "1", json!({"block": [7, 7]}), 409, "not-restorable"),
+        (
+            "plan",
+            "1",
+            json!({"block": [7, 7], "to_seq": 1}),
+            400,
+            "bad-part",
+        ),
+        ("plan", "1", json!({"what": 1}), 400, "bad-json"),
+    ] {
+        let answer = ask(doc, version, body.clone()).await;
+        assert_eq!(answer, (status, code.to_owned()), "{version} {body}");
+    }
+    peer.expect_text("one two").await;
+    let head = server.head("plan").await;
+    let trash = server
+        .request(Method::POST, "/api/docs/plan/trash", None)
+        .await;
+    assert_eq!(trash.status(), 200);
+    assert_eq!(ask("plan", "1", json!({})).await, (409, "in-trash".into()));
+    let back = server
+        .request(Method::POST, "/api/docs/plan/restore", None)
+        .await;
+    assert_eq!(back.status(), 200);
+    assert_eq!(server.head("plan").await, head);
 }

@@ -70,7 +70,11 @@ fn every_version_comes_back_as_it_was_again_and_again() {
             let version = history.random.index(history.rows.len() + 1);
             let expected = view(&document(&history.rows[..version]));
             let restored = restore_into(&mut history, Wanted::Version(version as u64), 1 + client);
-            assert_eq!(view(&document(&history.rows)), expected, "version {version}");
+            assert_eq!(
+                view(&document(&history.rows)),
+                expected,
+                "version {version}"
+            );
             assert!(restored.exact, "version {version}");
             let again = self::restored(&history, Wanted::Version(version as u64), 9);
             assert_eq!(&again.update[..], [0, 0], "nothing is left to restore");
@@ -177,11 +181,17 @@ fn documents_read_from_stripped_snapshots_are_restored_too() {
         let mut history = History::new(seed, 3);
         history.write(40);
         history.meet();
-        let snapshot = replay(&history.log(), &limits).unwrap().full_state().unwrap();
+        let snapshot = replay(&history.log(), &limits)
+            .unwrap()
+            .full_state()
+            .unwrap();
         history.rows = vec![snapshot.to_vec()];
         history.provenance = Provenance::default();
         history.provenance.add(1, &snapshot).unwrap();
-        history.people.iter_mut().for_each(|person| person.heard = 1);
+        history
+            .people
+            .iter_mut()
+            .for_each(|person| person.heard = 1);
         history.write(20);
         for version in [1, history.rows.len() / 2] {
             let expected = view(&document(&history.rows[..version]));
@@ -207,7 +217,8 @@ fn gather_writers(node: &Node, provenance: &Provenance, found: &mut Vec<(char, O
     match node {
         Node::Text(chunks) | Node::XmlText(chunks) => {
             for chunk in chunks {
-                let (Node::Value(Any::String(text)), Some(first)) = (&chunk.insert, chunk.id) else {
+                let (Node::Value(Any::String(text)), Some(first)) = (&chunk.insert, chunk.id)
+                else {
                     continue;
                 };
                 let mut id = first;
@@ -219,13 +230,19 @@ fn gather_writers(node: &Node, provenance: &Provenance, found: &mut Vec<(char, O
             }
         }
         Node::Map(entries) => {
-            entries.values().for_each(|node| gather_writers(node, provenance, found));
+            entries
+                .values()
+                .for_each(|node| gather_writers(node, provenance, found));
         }
         Node::Array(items) | Node::Fragment(items) => {
-            items.iter().for_each(|node| gather_writers(node, provenance, found));
+            items
+                .iter()
+                .for_each(|node| gather_writers(node, provenance, found));
         }
         Node::Element { children, .. } => {
-            children.iter().for_each(|node| gather_writers(node, provenance, found));
+            children
+                .iter()
+                .for_each(|node| gather_writers(node, provenance, found));
         }
         _ => {}
     }
@@ -297,7 +314,10 @@ fn taking_back_what_one_author_did_leaves_what_the_others_did() {
             .chars()
             .filter(|letter| ('\u{4e00}'..'\u{9000}').contains(letter))
             .collect();
-        assert!(sent.is_subset(&expected), "the update tells of deleted text");
+        assert!(
+            sent.is_subset(&expected),
+            "the update tells of deleted text"
+        );
     }
 }
 
@@ -390,12 +410,16 @@ fn one_block_comes_back_and_nothing_else_changes() {
             let body = doc.get_or_insert_xml_fragment("body");
             let children: Vec<XmlOut> = body.children(&doc.transact()).collect();
             let ids = children.iter().map(|child| match child {
-                XmlOut::Element(element) => (AsRef::<Branch>::as_ref(element).id(), view_of(doc, element)),
+                XmlOut::Element(element) => {
+                    (AsRef::<Branch>::as_ref(element).id(), view_of(doc, element))
+                }
                 other => panic!("{other:?}"),
             });
             ids.collect::<Vec<_>>()
         });
-        let place = new.iter().position(|(id, _)| !old.iter().any(|(other, _)| other == id));
+        let place = new
+            .iter()
+            .position(|(id, _)| !old.iter().any(|(other, _)| other == id));
         let of = BranchID::Nested(id);
         match place.or_else(|| new.iter().position(|(id, _)| *id == of)) {
             Some(place) => assert_eq!(new.remove(place).1, expected),
@@ -440,7 +464,11 @@ fn one_changed_word_of_a_hundred_thousand_costs_less_than_a_kilobyte() {
         drop(txn);
         let restored = restore_into(&mut history, Wanted::Version(1), row as u32);
         println!("{} bytes", restored.update.len());
-        assert!(restored.update.len() < 300, "{} bytes", restored.update.len());
+        assert!(
+            restored.update.len() < 300,
+            "{} bytes",
+            restored.update.len()
+        );
         apply(&doc, &restored.update);
         assert_eq!(view(&doc), expected);
     }
@@ -477,14 +505,33 @@ fn what_can_not_be_restored_is_told() {
     let ask = |wanted| restore(&history.log(), &history.provenance, wanted, 1, &limits);
     let rows = history.rows.len() as u64;
     let beyond = [1, rows + 1];
-    for wanted in [Wanted::Version(rows + 1), Wanted::Undo(&beyond), Wanted::Undo(&[0])] {
+    for wanted in [
+        Wanted::Version(rows + 1),
+        Wanted::Undo(&beyond),
+        Wanted::Undo(&[0]),
+    ] {
         let error = ask(wanted).unwrap_err();
-        assert!(matches!(error, RestoreError::NoRow { rows: of, .. } if of == rows), "{error}");
+        assert!(
+            matches!(error, RestoreError::NoRow { rows: of, .. } if of == rows),
+            "{error}"
+        );
     }
-    assert!(matches!(ask(Wanted::Undo(&[2, 1])), Err(RestoreError::Order)));
-    let nowhere = Wanted::Block { version: rows, id: Id::new(77, 7) };
+    assert!(matches!(
+        ask(Wanted::Undo(&[2, 1])),
+        Err(RestoreError::Order)
+    ));
+    let nowhere = Wanted::Block {
+        version: rows,
+        id: Id::new(77, 7),
+    };
     assert!(matches!(ask(nowhere), Err(RestoreError::NoBlock)));
     let log = history.log();
-    let error = restore(&log[1..], &history.provenance, Wanted::Version(1), 1, &limits);
+    let error = restore(
+        &log[1..],
+        &history.provenance,
+        Wanted::Version(1),
+        1,
+        &limits,
+    );
     assert!(matches!(error, Err(RestoreError::Rows(_))));
 }

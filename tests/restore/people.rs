@@ -72,7 +72,9 @@ impl History {
 
     pub fn rows_of(&self, author: usize) -> Vec<u64> {
         let rows = self.authors.iter().zip(1..);
-        rows.filter(|(of, _)| **of == author).map(|(_, row)| row).collect()
+        rows.filter(|(of, _)| **of == author)
+            .map(|(_, row)| row)
+            .collect()
     }
 
     /// Everybody hears everything.
@@ -97,7 +99,9 @@ impl History {
         self.rows.push(update);
         self.authors.push(author);
         let row = self.rows.len() as u64;
-        self.provenance.add(row, &self.rows[self.rows.len() - 1]).unwrap();
+        self.provenance
+            .add(row, &self.rows[self.rows.len() - 1])
+            .unwrap();
     }
 
     pub fn log(&self) -> Vec<&[u8]> {
@@ -106,7 +110,14 @@ impl History {
 }
 
 const WORDS: [&str; 8] = [
-    "alpha ", "🦀", "be", "gamma ", "d", "é🙂 ", "zeta zeta ", "eta",
+    "alpha ",
+    "🦀",
+    "be",
+    "gamma ",
+    "d",
+    "é🙂 ",
+    "zeta zeta ",
+    "eta",
 ];
 
 fn word(random: &mut Random) -> &'static str {
@@ -203,7 +214,11 @@ fn edit_array(list: &yrs::ArrayRef, txn: &mut TransactionMut<'_>, random: &mut R
     let len = list.len(txn);
     let at = random.index(len as usize + 1) as u32;
     match random.index(5) {
-        0 | 1 if at < len => list.remove_range(txn, at, 1 + random.index(2).min((len - at - 1) as usize) as u32),
+        0 | 1 if at < len => list.remove_range(
+            txn,
+            at,
+            1 + random.index(2).min((len - at - 1) as usize) as u32,
+        ),
         2 if at < len && depth < 3 => {
             if let Some(inner) = list.get(txn, at) {
                 edit_inner(inner, txn, random, depth + 1);
@@ -222,7 +237,12 @@ fn edit_inner(inner: Out, txn: &mut TransactionMut<'_>, random: &mut Random, dep
     }
 }
 
-fn edit_blocks<F: XmlFragment>(blocks: &F, txn: &mut TransactionMut<'_>, random: &mut Random, depth: u32) {
+fn edit_blocks<F: XmlFragment>(
+    blocks: &F,
+    txn: &mut TransactionMut<'_>,
+    random: &mut Random,
+    depth: u32,
+) {
     let len = blocks.len(txn);
     let at = random.index(len as usize + 1) as u32;
     let child = blocks.get(txn, at.min(len.saturating_sub(1)));

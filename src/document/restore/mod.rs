@@ -15,7 +15,9 @@ mod read;
 mod undone;
 
 use bytes::Bytes;
-use yrs::{Doc, ReadTxn as _, Transact as _, TransactionMut, Update, updates::decoder::Decode as _};
+use yrs::{
+    Doc, ReadTxn as _, Transact as _, TransactionMut, Update, updates::decoder::Decode as _,
+};
 
 use self::{
     patch::{Brought, Patch, Way},
@@ -133,11 +135,10 @@ pub fn restore(
 
 fn up_to<'a, 'b>(rows: &'b [&'a [u8]], row: Row) -> Result<&'b [&'a [u8]], RestoreError> {
     let to = usize::try_from(row).ok();
-    to.and_then(|to| rows.get(..to))
-        .ok_or(RestoreError::NoRow {
-            row,
-            rows: rows.len() as Row,
-        })
+    to.and_then(|to| rows.get(..to)).ok_or(RestoreError::NoRow {
+        row,
+        rows: rows.len() as Row,
+    })
 }
 
 fn refuse_unknown(rows: &[&[u8]], undone: &[Row]) -> Result<(), RestoreError> {
@@ -177,12 +178,7 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
 }
 
 /// Changes one block that is still there, or puts it back after what it came after.
-fn block(
-    patch: &mut Patch<'_, '_>,
-    now: &Roots,
-    past: &Roots,
-    id: Id,
-) -> Result<(), RestoreError> {
+fn block(patch: &mut Patch<'_, '_>, now: &Roots, past: &Roots, id: Id) -> Result<(), RestoreError> {
     let find = |roots: &'_ Roots, id| roots.values().find_map(|root| root.find(id)).cloned();
     let wanted = find(past, id).ok_or(RestoreError::NoBlock)?;
     if let Some(present) = find(now, id) {
@@ -202,7 +198,10 @@ fn block(
         return Err(RestoreError::NoPlace);
     };
     let is_block = |value: &Value| matches!(value, Value::Shared(shared) if shared.id == Some(id));
-    let at = siblings.iter().position(is_block).ok_or(RestoreError::NoPlace)?;
+    let at = siblings
+        .iter()
+        .position(is_block)
+        .ok_or(RestoreError::NoPlace)?;
     let before = align::pairs(present, siblings);
     let before = before.iter().take_while(|(_, of)| *of < at).last();
     let at = before.map_or(0, |(at, _)| at + 1);
@@ -263,7 +262,11 @@ fn finish(
     }
     let mut origins = Origins::default();
     let mut sources = Sources { brought, at: 0 };
-    for run in scan.runs.iter().filter(|run| run.client == u64::from(client)) {
+    for run in scan
+        .runs
+        .iter()
+        .filter(|run| run.client == u64::from(client))
+    {
         for view in scan.structs_of(&update, run) {
             if view.kind == Kind::String {
                 sources.tell(&view, run.client, provenance, &mut origins);

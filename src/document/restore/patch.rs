@@ -94,7 +94,13 @@ impl<'t, 'd> Patch<'t, 'd> {
         self.entries(now, wanted);
         match (&now.list, &wanted.list) {
             (List::Items(present), List::Items(items)) => self.items(now.branch, present, items),
-            (List::Text { runs: present, hides: false }, List::Text { runs, hides: false }) => {
+            (
+                List::Text {
+                    runs: present,
+                    hides: false,
+                },
+                List::Text { runs, hides: false },
+            ) => {
                 if self.way == Way::Anew {
                     TextRef::from(now.branch).remove_range(self.txn, 0, now.branch.len());
                     self.text(now.branch, &[], runs);
@@ -488,7 +494,9 @@ fn changed(present: &Marks, wanted: &Marks) -> Attrs {
     }
     let gone = present.keys().filter(|key| !wanted.contains_key(*key));
     let gone = gone.map(|key| (Arc::from(key.as_str()), Any::Null));
-    let new = wanted.iter().filter(|(key, value)| present.get(*key) != Some(value));
+    let new = wanted
+        .iter()
+        .filter(|(key, value)| present.get(*key) != Some(value));
     let new = new.map(|(key, value)| (Arc::from(key.as_str()), value.clone()));
     gone.chain(new).collect()
 }

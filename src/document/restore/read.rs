@@ -358,7 +358,9 @@ impl<'t, 'd> Reader<'t, 'd> {
         let chunks = self.chunks(branch);
         let is_text = match kind {
             Kind::Text | Kind::XmlText => true,
-            Kind::Root => matches!(chunks.first(), Some(diff) if matches!(diff.insert, Out::Any(_))),
+            Kind::Root => {
+                matches!(chunks.first(), Some(diff) if matches!(diff.insert, Out::Any(_)))
+            }
             _ => false,
         };
         if is_text || chunks.iter().any(is_string) {
@@ -396,16 +398,18 @@ impl<'t, 'd> Reader<'t, 'd> {
     fn chunks(&mut self, branch: BranchPtr) -> Vec<Diff<Id>> {
         let text = TextRef::from(branch);
         match &self.all_and_nothing {
-            Some((all, nothing)) => {
-                text.diff_range(self.txn, Some(all), Some(nothing), |change| id_of(&change.id))
-            }
+            Some((all, nothing)) => text.diff_range(self.txn, Some(all), Some(nothing), |change| {
+                id_of(&change.id)
+            }),
             None => text.diff(self.txn, |change| id_of(&change.id)),
         }
     }
 
     fn value(&mut self, value: Out, depth: u32) -> Result<Value, RestoreError> {
         Ok(match shared_type(&value) {
-            Some((kind, branch)) => Value::Shared(Box::new(self.shared(branch, kind, depth + 1)?)),
+            Some((kind, branch)) => {
+                Value::Shared(Box::new(self.shared(branch, kind, depth + 1)?))
+            }
             None => match value {
                 Out::YDoc(doc) => Value::Subdocument(doc.guid().to_string()),
                 Out::Any(any) => Value::Plain(any),

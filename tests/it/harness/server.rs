@@ -271,6 +271,13 @@ impl Server {
         response.bytes().await.unwrap().to_vec()
     }
 
+    /// How many rows the log of a document has.
+    pub async fn head(&self, doc: &str) -> u64 {
+        let path = format!("/api/docs/{doc}/versions?limit=1");
+        let page: serde_json::Value = self.get(&path).await.json().await.unwrap();
+        page["versions"][0]["seq"].as_u64().unwrap()
+    }
+
     /// Status and text of `/readyz`.
     pub async fn readiness(&self) -> (u16, String) {
         let response = self.get("/readyz").await;

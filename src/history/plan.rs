@@ -1,0 +1,141 @@
+//! What brings something of the past back: an edit, planned on what is stored, that a room then makes like any other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{History, HistoryError, Kind, Version, VersionId, apart};
+use crate::{
+    clock::UnixMillis,
+    document::{
+        id::DocId,
+        ids::Id,
+        replica::EMPTY_UPDATE,
+        restore::{RestoreError, Wanted, restore},
+    },
+    store::{DocState, MarkKind, NewMark, Seq},
+};
+
+/// What of a version is to be brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The whole document as it was.
+    All,
+    /// What was done since the version is taken back: by one author, up to a row, or both.
+    Since {
+        author: Option<Arc<str>>,
+        to: Option<Seq>,
+    },
+    /// One element or text as it was.
+    Block(Id),
+}
+
+/// An edit that brings something back.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The version that is brought back.
+    pub version: Version,
+    /// Nothing where the document is already what it would become.
+    pub edit: Option<PlannedEdit>,
+}
+
+/// The edit, and what is remembered of it.
+#[derive(Debug, Clone)]
+pub struct PlannedEdit {
+    pub update: Bytes,
+    /// The client that the update's structs are of.
+    pub client: u32,
+    pub mark: NewMark,
+}
+
+impl History {
+    /// Plans to bring a version back, or a part of it. What others do meanwhile is not in the plan and will not be touched:
+    /// the edit merges with it.
+    ///
+    /// # Errors
+    /// When there is no such document or version, the document is not live, or the part can not be brought back.
+    pub async fn plan(
+        &self,
+        doc: &DocId,
+        id: VersionId,
+        part: Part,
+        author: Arc<str>,
+        at: UnixMillis,
+    ) -> Result<Plan, HistoryError> {
+        let record = self.record(doc).await?;
+        if record.state != DocState::Live {
+            return Err(HistoryError::NotLive(record.state));
+        }
+        let version = self.version(doc, id).await?;
+        let reel = self.reel(doc).await?;
+        let marks = self.store.marks(doc).await?;
+        let (seq, limits) = (version.seq, self.limits);
+        // Any 32-bit id but 0, as Yjs clients draw theirs.
+        let client = rand::random::<u32>().max(1);
+        let restored = apart(move || {
+            let rows: Vec<&[u8]> = reel
+                .rows(1, reel.head())
+                .map(|row| row.row.bytes.as_ref())
+                .collect();
+            let undone: Vec<Seq>;
+            let wanted = match part {
+                Part::All => Wanted::Version(seq),
+                Part::Block(id) => Wanted::Block { version: seq, id },
+                Part::Since { author, to } => {
+                    let since = reel.rows(seq + 1, to.unwrap_or(Seq::MAX));
+                    undone = since
+                        .filter(|row| {
+                            author
+                                .as_ref()
+                                .is_none_or(|author| row.row.author == *author)
+                        })
+                        .map(|row| row.seq)
+                        .collect();
+                    Wanted::Undo(&undone)
+                }
+            };
+            reel.with_provenance(&marks, |provenance| {
+                restore(&rows, provenance, wanted, client, &limits)
+            })
+        });
+        let restored = restored.await?.map_err(HistoryError::Restore)?;
+        let edit = (restored.update.as_ref() != EMPTY_UPDATE).then(|| PlannedEdit {
+            client,
+            mark: NewMark {
+                kind: MarkKind::Restore,
+                label: match version.kind {
+                    Kind::Named => version.label.clone(),
+                    _ => String::new(),
+                },
+                author,
+                at,
+                source_seq: Some(seq),
+                origins: restored.origins.encode().into(),
+            },
+            update: restored.update,
+        });
+        Ok(Plan { version, edit })
+    }
+
+    /// Everybody who wrote in a document.
+    ///
+    /// # Errors
+    /// When there is no such document, or it can not be read.
+    pub async fn authors(&self, doc: &DocId) -> Result<Vec<Arc<str>>, HistoryError> {
+        let reel = self.reel(doc).await?;
+        let mut authors: Vec<Arc<str>> = Vec::new();
+        for row in reel.rows(1, reel.head()) {
+            // Mostly the same as in the row before.
+            if authors.last() != Some(&row.row.author) && !authors.contains(&row.row.author) {
+                authors.push(row.row.author.clone());
+            }
+        }
+        Ok(authors)
+    }
+}
+
+impl From<RestoreError> for HistoryError {
+    fn from(error: RestoreError) -> Self {
+        Self::Restore(error)
+    }
+}
