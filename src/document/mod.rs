@@ -8,6 +8,7 @@
 
 pub mod awareness;
 mod cut;
+pub mod diff;
 pub mod export;
 pub mod id;
 pub mod id_set;

@@ -1,0 +1,281 @@
+//! Two trees side by side: which parts stand in both, and what differs in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::{
+    AttrChange, Change, Content, Entry,
+    blocks::{self, Step},
+    inline::{self, Inline},
+    print::Prints,
+};
+use crate::document::{
+    ids::Id,
+    tree::{self, Node},
+};
+
+/// Below it nodes are compared as a whole. No editor nests so deep; a hostile document may.
+pub(super) const MAX_DEPTH: u32 = 64;
+
+#[derive(Default)]
+pub(super) struct Compare {
+    pub prints: Prints,
+    /// Elements that are in both states, be it with other content: nobody added or removed these.
+    kept: HashSet<Id>,
+}
+
+impl Compare {
+    pub fn of<'t>(
+        before: impl IntoIterator<Item = &'t Node>,
+        after: impl IntoIterator<Item = &'t Node>,
+    ) -> Self {
+        let (mut old, mut new) = (HashSet::new(), HashSet::new());
+        before
+            .into_iter()
+            .for_each(|root| element_ids(root, &mut old));
+        after
+            .into_iter()
+            .for_each(|root| element_ids(root, &mut new));
+        Self {
+            kept: old.intersection(&new).copied().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What became of a node that stands in both.
+    pub fn entry(&self, before: &Node, after: &Node, depth: u32) -> Entry {
+        if self.prints.of(before, depth) == self.prints.of(after, depth) {
+            return self.all(after, Change::Same, depth);
+        }
+        if depth >= MAX_DEPTH {
+            return self.replaced(before, after, depth);
+        }
+        match (before, after) {
+            (Node::Text(before), Node::Text(after)) => Entry::of_parts(Content::Text {
+                children: self.inline(&Inline::of_chunks(before), &Inline::of_chunks(after), depth),
+            }),
+            (Node::XmlText(before), Node::XmlText(after)) => Entry::of_parts(Content::XmlText {
+                children: self.inline(&Inline::of_chunks(before), &Inline::of_chunks(after), depth),
+            }),
+            (Node::Map(before), Node::Map(after)) => Entry::of_parts(Content::Map {
+                entries: self.entries(before, after, depth),
+            }),
+            (Node::Array(before), Node::Array(after)) => Entry::of_parts(Content::Array {
+                children: self.blocks(before, after, depth),
+            }),
+            (Node::Fragment(before), Node::Fragment(after)) => Entry::of_parts(Content::Fragment {
+                children: self.children(before, after, depth),
+            }),
+            (Node::Element { .. }, Node::Element { .. }) => self.element(before, after, depth),
+            _ => self.replaced(before, after, depth),
+        }
+    }
+
+    /// A node that has the same fate with all that is in it.
+    pub fn all(&self, node: &Node, change: Change, depth: u32) -> Entry {
+        let list = |nodes: &[Node]| -> Vec<Entry> {
+            let all = nodes.iter().map(|node| self.all(node, change, depth + 1));
+            all.collect()
+        };
+        let children = |nodes: &[Node]| {
+            if is_inline(nodes) {
+                inline::all(self, &Inline::of_children(nodes), change, depth)
+            } else {
+                let mut children = list(nodes);
+                if change != Change::Same {
+                    for (entry, node) in children.iter_mut().zip(nodes) {
+                        entry.print = Some(self.prints.of(node, depth + 1));
+                    }
+                }
+                children
+            }
+        };
+        let text = |chunks| inline::all(self, &Inline::of_chunks(chunks), change, depth);
+        let content = match node {
+            _ if depth >= MAX_DEPTH => value(node),
+            Node::Text(chunks) => Content::Text {
+                children: text(chunks),
+            },
+            Node::XmlText(chunks) => Content::XmlText {
+                children: text(chunks),
+            },
+            Node::Map(entries) => {
+                let entries = entries.iter();
+                let all =
+                    entries.map(|(key, node)| (key.clone(), self.all(node, change, depth + 1)));
+                Content::Map {
+                    entries: all.collect(),
+                }
+            }
+            Node::Array(items) => Content::Array {
+                children: list(items),
+            },
+            Node::Fragment(nodes) => Content::Fragment {
+                children: children(nodes),
+            },
+            Node::Element {
+                name,
+                attrs,
+                children: nodes,
+                ..
+            } => Content::Element {
+                name: name.clone(),
+                was: None,
+                attrs: json(attrs),
+                changed: BTreeMap::new(),
+                children: children(nodes),
+            },
+            Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => value(node),
+        };
+        let mut entry = Entry::new(change, content);
+        if let Node::Element { id, .. } = node
+            && change != Change::Same
+        {
+            entry.id = id.filter(|id| !self.kept.contains(id));
+        }
+        entry
+    }
+
+    fn replaced(&self, before: &Node, after: &Node, depth: u32) -> Entry {
+        Entry::of_parts(Content::Replaced {
+            before: Box::new(self.all(before, Change::Removed, depth)),
+            after: Box::new(self.all(after, Change::Added, depth)),
+        })
+    }
+
+    fn element(&self, before: &Node, after: &Node, depth: u32) -> Entry {
+        let (
+            Node::Element {
+                name: was,
+                attrs: old_attrs,
+                children: old,
+                ..
+            },
+            Node::Element {
+                name,
+                attrs,
+                children: new,
+                ..
+            },
+        ) = (before, after)
+        else {
+            return self.replaced(before, after, depth);
+        };
+        let (old_attrs, attrs) = (json(old_attrs), json(attrs));
+        let keys: BTreeSet<_> = old_attrs.keys().chain(attrs.keys()).collect();
+        let changed: BTreeMap<_, _> = keys
+            .into_iter()
+            .filter(|key| old_attrs.get(*key) != attrs.get(*key))
+            .map(|key| {
+                let change = AttrChange {
+                    before: old_attrs.get(key).cloned(),
+                    after: attrs.get(key).cloned(),
+                };
+                (key.clone(), change)
+            })
+            .collect();
+        let was = Some(was).filter(|was| *was != name).cloned();
+        let own = was.is_some() || !changed.is_empty();
+        let mut entry = Entry::of_parts(Content::Element {
+            name: name.clone(),
+            was,
+            attrs,
+            changed,
+            children: self.children(old, new, depth),
+        });
+        if own {
+            entry.change = Change::Changed;
+        }
+        entry
+    }
+
+    fn entries(
+        &self,
+        before: &BTreeMap<String, Node>,
+        after: &BTreeMap<String, Node>,
+        depth: u32,
+    ) -> BTreeMap<String, Entry> {
+        let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let entry = |key: &String| match (before.get(key), after.get(key)) {
+            (Some(before), Some(after)) => Some(self.entry(before, after, depth + 1)),
+            (Some(before), None) => Some(self.all(before, Change::Removed, depth + 1)),
+            (None, Some(after)) => Some(self.all(after, Change::Added, depth + 1)),
+            (None, None) => None,
+        };
+        keys.into_iter()
+            .filter_map(|key| Some((key.clone(), entry(key)?)))
+            .collect()
+    }
+
+    /// Children of elements and fragments. With text among them all are in the line of text.
+    fn children(&self, before: &[Node], after: &[Node], depth: u32) -> Vec<Entry> {
+        if is_inline(before) || is_inline(after) {
+            let (before, after) = (Inline::of_children(before), Inline::of_children(after));
+            return self.inline(&before, &after, depth);
+        }
+        self.blocks(before, after, depth)
+    }
+
+    fn inline(&self, before: &Inline<'_>, after: &Inline<'_>, depth: u32) -> Vec<Entry> {
+        inline::compare(self, before, after, depth)
+    }
+
+    fn blocks(&self, before: &[Node], after: &[Node], depth: u32) -> Vec<Entry> {
+        let below = depth + 1;
+        let alone = |node: &Node, change| {
+            let mut entry = self.all(node, change, below);
+            entry.print = Some(self.prints.of(node, below));
+            entry
+        };
+        let steps = blocks::align(&self.prints, before, after, below);
+        let entries = steps.into_iter().map(|step| match step {
+            Step::Both(b, a) => self.entry(&before[b], &after[a], below),
+            Step::Removed(b) => alone(&before[b], Change::Removed),
+            Step::Added(a) => alone(&after[a], Change::Added),
+        });
+        entries.collect()
+    }
+}
+
+/// Whether these children are a line of text.
+pub(super) fn is_inline(children: &[Node]) -> bool {
+    let text = |child: &Node| matches!(child, Node::XmlText(_));
+    children.iter().any(text)
+}
+
+fn value(node: &Node) -> Content {
+    Content::Value {
+        value: tree::to_json(node),
+    }
+}
+
+fn json(attrs: &BTreeMap<String, Node>) -> BTreeMap<String, serde_json::Value> {
+    let attrs = attrs.iter();
+    attrs
+        .map(|(key, value)| (key.clone(), tree::to_json(value)))
+        .collect()
+}
+
+fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
+    match node {
+        Node::Element {
+            id,
+            attrs,
+            children,
+            ..
+        } => {
+            ids.extend(*id);
+            let parts = attrs.values().chain(children);
+            parts.for_each(|part| element_ids(part, ids));
+        }
+        Node::Array(parts) | Node::Fragment(parts) => {
+            parts.iter().for_each(|part| element_ids(part, ids));
+        }
+        Node::Map(entries) => entries.values().for_each(|part| element_ids(part, ids)),
+        Node::Text(chunks) | Node::XmlText(chunks) => {
+            chunks
+                .iter()
+                .for_each(|chunk| element_ids(&chunk.insert, ids));
+        }
+        Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => {}
+    }
+}

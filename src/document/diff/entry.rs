@@ -1,0 +1,193 @@
+//! The nodes of a difference, and how they are written as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
+
+use super::print::Print;
+use crate::document::{ids::Id, provenance::Row};
+
+/// Formatting: the attributes of each mark by its name.
+pub type Marks = BTreeMap<String, Json>;
+
+/// What became of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// Stands in both states with all that is in it.
+    Same,
+    Added,
+    Removed,
+    /// Stands elsewhere now, see [`Entry::moved`].
+    Moved,
+    /// Stands in both, and something of it or in it differs.
+    Changed,
+    /// The same text with other marks.
+    Formatted,
+}
+
+/// A node of either state. As JSON an object with `change`, those of the next four fields that are known (`id` as
+/// `[client, clock]`, `moved` as `move`), and the fields of [`Content`] with its `kind`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    pub change: Change,
+    /// Of elements and runs of text that were added, moved (then in the state after) or removed (in the one before): from it
+    /// follows who did it. A run of `n` UTF-16 units has the `n` ids from this one on until it was coloured; then it is that
+    /// of its beginning.
+    #[serde(serialize_with = "as_pair", skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
+    /// The row of the log that added or removed it; of a run the row of its beginning. See [`super::Diff::colour`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<Row>,
+    /// Who that was, as the caller numbers people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<u32>,
+    /// Number of the move: the same at the place where the node stands now and at the one that it left.
+    #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
+    pub moved: Option<u32>,
+    #[serde(flatten)]
+    pub content: Content,
+    /// What it holds, where it may be found again at another place.
+    #[serde(skip)]
+    pub(super) print: Option<Print>,
+}
+
+/// What a node is. As JSON its fields with the `kind`, which is the variant's name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Content {
+    /// A run of text that has the same marks and the same fate.
+    Run {
+        text: String,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        marks: Marks,
+        /// The marks it had, if it is [`Change::Formatted`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<Marks>,
+    },
+    /// A value that stands between letters.
+    Embed {
+        value: Json,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        marks: Marks,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<Marks>,
+    },
+    /// A node of the editor. Its children are elements, runs and embeds.
+    Element {
+        name: String,
+        /// The name it had, if that was another.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was: Option<String>,
+        /// The attributes it has; of what was removed, those that it had.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        attrs: BTreeMap<String, Json>,
+        /// Attributes that differ.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        changed: BTreeMap<String, AttrChange>,
+        children: Vec<Entry>,
+    },
+    /// An XML fragment.
+    Fragment {
+        children: Vec<Entry>,
+    },
+    /// A Y.Text.
+    Text {
+        children: Vec<Entry>,
+    },
+    /// A Y.XmlText that is no child of an element or a fragment.
+    XmlText {
+        children: Vec<Entry>,
+    },
+    Array {
+        children: Vec<Entry>,
+    },
+    Map {
+        entries: BTreeMap<String, Entry>,
+    },
+    /// Anything without parts; also what nests too deep to be looked into.
+    Value {
+        value: Json,
+    },
+    /// Something of another kind, or another value, in the place of the one before.
+    Replaced {
+        before: Box<Entry>,
+        after: Box<Entry>,
+    },
+    /// The place from which a node was moved.
+    Left,
+}
+
+/// An attribute before and after; absent where it was not set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttrChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Json>,
+}
+
+impl Entry {
+    pub(super) fn new(change: Change, content: Content) -> Self {
+        Self {
+            change,
+            id: None,
+            row: None,
+            author: None,
+            moved: None,
+            content,
+            print: None,
+        }
+    }
+
+    /// Same or changed, by what is in it.
+    pub(super) fn of_parts(content: Content) -> Self {
+        let mut entry = Self::new(Change::Same, content);
+        let differs = |part: &Entry| part.change != Change::Same;
+        if entry.content.parts().into_iter().any(differs) {
+            entry.change = Change::Changed;
+        }
+        entry
+    }
+}
+
+impl Content {
+    /// The nodes inside, in their order.
+    pub fn parts(&self) -> Vec<&Entry> {
+        match self {
+            Self::Element { children, .. }
+            | Self::Fragment { children }
+            | Self::Text { children }
+            | Self::XmlText { children }
+            | Self::Array { children } => children.iter().collect(),
+            Self::Map { entries } => entries.values().collect(),
+            Self::Replaced { before, after } => vec![before, after],
+            Self::Run { .. } | Self::Embed { .. } | Self::Value { .. } | Self::Left => Vec::new(),
+        }
+    }
+
+    pub(super) fn parts_mut(&mut self) -> Vec<&mut Entry> {
+        match self {
+            Self::Map { entries } => entries.values_mut().collect(),
+            Self::Replaced { before, after } => vec![before, after],
+            other => other.children_mut().into_iter().flatten().collect(),
+        }
+    }
+
+    /// The list of nodes inside, where there is one.
+    pub(super) fn children_mut(&mut self) -> Option<&mut Vec<Entry>> {
+        match self {
+            Self::Element { children, .. }
+            | Self::Fragment { children }
+            | Self::Text { children }
+            | Self::XmlText { children }
+            | Self::Array { children } => Some(children),
+            _ => None,
+        }
+    }
+}
+
+fn as_pair<S: Serializer>(id: &Option<Id>, serializer: S) -> Result<S::Ok, S::Error> {
+    id.map(|id| (id.client, id.clock)).serialize(serializer)
+}
