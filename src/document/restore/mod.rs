@@ -103,10 +103,10 @@ pub fn restore(
             document(&updates, 0, limits)?
         }
     };
-    let past = Reader::with_ids(&mut past.transact_mut()).roots()?;
+    let past = Reader::with_ids(&mut past.transact_mut(), provenance).roots()?;
     let present = document(rows, u64::from(client), limits)?;
     let mut txn = present.transact_mut();
-    let now = Reader::with_ids(&mut txn).roots()?;
+    let now = Reader::with_ids(&mut txn, provenance).roots()?;
     let mut brought = Vec::new();
     let mut exact = false;
     let mut now = Some(now);

@@ -88,7 +88,11 @@ impl<'t, 'd> Patch<'t, 'd> {
 
     /// Changes one type into another of the same kind.
     pub(super) fn shared(&mut self, now: &Shared, wanted: &Shared) {
-        if now.hash == wanted.hash && now.same(wanted) {
+        let is_done = match self.way {
+            Way::Ids => now.same_of_same(wanted),
+            Way::Content | Way::Anew => now.hash == wanted.hash && now.same(wanted),
+        };
+        if is_done {
             return;
         }
         self.entries(now, wanted);
@@ -138,12 +142,12 @@ impl<'t, 'd> Patch<'t, 'd> {
         }
         for (key, value) in &wanted.entries {
             match (now.entries.get(key), value) {
-                (Some(present), _) if present.same(value) => {}
                 (Some(Value::Shared(present)), Value::Shared(shared))
                     if present.kind == shared.kind =>
                 {
                     self.shared(present, shared);
                 }
+                (Some(present), _) if present.same(value) => {}
                 (_, Value::Plain(any)) => {
                     map.insert(self.txn, key.as_str(), In::Any(any.clone()));
                 }
@@ -263,21 +267,25 @@ impl<'t, 'd> Patch<'t, 'd> {
                     marks,
                 }),
                 Written::Text(first, text) => {
-                    let (mut at, mut row, mut row_ends) = (first.map_or(0, |id| id.clock), None, 0);
+                    let mut writers = match self.way {
+                        Way::Ids => run.writers(self.provenance),
+                        Way::Content | Way::Anew => Vec::new(),
+                    }
+                    .into_iter();
+                    let (mut at, mut writer) = (first.map_or(0, |id| id.clock), writers.next());
                     for letter in text.chars() {
-                        let id = first.map(|id| Id::new(id.client, at));
-                        if let Some(id) = id.filter(|_| at >= row_ends && self.way == Way::Ids) {
-                            let source = self.provenance.written(id);
-                            row = source.map(|source| source.row);
-                            row_ends = source.map_or(Clock::MAX, |source| source.end);
-                        }
+                        let units = units_of(letter);
                         cells.push(Cell {
                             what: What::Letter(letter),
-                            id,
-                            row,
+                            id: first.map(|id| Id::new(id.client, at)),
+                            row: writer.map(|(row, _)| row),
                             marks,
                         });
-                        at += units_of(letter);
+                        at += units;
+                        writer = match writer {
+                            Some((row, left)) if left > units => Some((row, left - units)),
+                            _ => writers.next(),
+                        };
                     }
                 }
             }
@@ -331,7 +339,7 @@ impl Part for Cell<'_> {
     fn same(&self, wanted: &Self) -> bool {
         match (&self.what, &wanted.what) {
             (What::Letter(a), What::Letter(b)) => a == b && self.row == wanted.row,
-            (What::Embed(a), What::Embed(b)) => a.same(b),
+            (What::Embed(a), What::Embed(b)) => Part::same(*a, b),
             _ => false,
         }
     }
@@ -362,7 +370,10 @@ impl Part for Value {
     }
 
     fn same(&self, wanted: &Self) -> bool {
-        self.same(wanted)
+        match (self, wanted) {
+            (Self::Shared(a), Self::Shared(b)) => a.same_of_same(b),
+            _ => self.same(wanted),
+        }
     }
 
     fn stays(&self, wanted: &Self) -> bool {
