@@ -4,8 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+#[path = "../yjs/blocking.rs"]
+mod blocking;
+#[path = "../yjs/driver.rs"]
+mod driver;
 mod people;
 mod view;
+mod yjs;
 
 use std::collections::BTreeSet;
 
@@ -22,8 +27,8 @@ use people::{History, apply};
 use view::view;
 use yrs::{
     Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, Text as _, TextPrelim, Transact as _,
-    TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut,
-    XmlTextPrelim, XmlTextRef,
+    TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut, XmlTextPrelim,
+    XmlTextRef,
     branch::{Branch, BranchID},
 };
 
@@ -70,7 +75,11 @@ fn every_version_comes_back_as_it_was_again_and_again() {
             let version = history.random.index(history.rows.len() + 1);
             let expected = view(&document(&history.rows[..version]));
             let restored = restore_into(&mut history, Wanted::Version(version as u64), 1 + client);
-            assert_eq!(view(&document(&history.rows)), expected, "version {version}");
+            assert_eq!(
+                view(&document(&history.rows)),
+                expected,
+                "version {version}"
+            );
             assert!(restored.exact, "version {version}");
             let again = self::restored(&history, Wanted::Version(version as u64), 9);
             assert_eq!(&again.update[..], [0, 0], "nothing is left to restore");
@@ -82,7 +91,7 @@ fn every_version_comes_back_as_it_was_again_and_again() {
 
 /// The texts that lie in blocks, by their ids.
 fn texts(doc: &Doc) -> Vec<(BranchID, XmlTextRef)> {
-    let body = doc.get_or_insert_xml_fragment("body");
+    let body = doc.get_or_insert_xml_fragment("prosemirror");
     let txn = doc.transact();
     let nodes = body.successors(&txn);
     let texts = nodes.filter_map(|node| match node {
@@ -178,11 +187,17 @@ fn documents_read_from_stripped_snapshots_are_restored_too() {
         let mut history = History::new(seed, 3);
         history.write(40);
         history.meet();
-        let snapshot = replay(&history.log(), &limits).unwrap().full_state().unwrap();
+        let snapshot = replay(&history.log(), &limits)
+            .unwrap()
+            .full_state()
+            .unwrap();
         history.rows = vec![snapshot.to_vec()];
         history.provenance = Provenance::default();
         history.provenance.add(1, &snapshot).unwrap();
-        history.people.iter_mut().for_each(|person| person.heard = 1);
+        history
+            .people
+            .iter_mut()
+            .for_each(|person| person.heard = 1);
         history.write(20);
         for version in [1, history.rows.len() / 2] {
             let expected = view(&document(&history.rows[..version]));
@@ -208,7 +223,8 @@ fn gather_writers(node: &Node, provenance: &Provenance, found: &mut Vec<(char, O
     match node {
         Node::Text(chunks) | Node::XmlText(chunks) => {
             for chunk in chunks {
-                let (Node::Value(Any::String(text)), Some(first)) = (&chunk.insert, chunk.id) else {
+                let (Node::Value(Any::String(text)), Some(first)) = (&chunk.insert, chunk.id)
+                else {
                     continue;
                 };
                 let mut id = first;
@@ -220,13 +236,19 @@ fn gather_writers(node: &Node, provenance: &Provenance, found: &mut Vec<(char, O
             }
         }
         Node::Map(entries) => {
-            entries.values().for_each(|node| gather_writers(node, provenance, found));
+            entries
+                .values()
+                .for_each(|node| gather_writers(node, provenance, found));
         }
         Node::Array(items) | Node::Fragment(items) => {
-            items.iter().for_each(|node| gather_writers(node, provenance, found));
+            items
+                .iter()
+                .for_each(|node| gather_writers(node, provenance, found));
         }
         Node::Element { children, .. } => {
-            children.iter().for_each(|node| gather_writers(node, provenance, found));
+            children
+                .iter()
+                .for_each(|node| gather_writers(node, provenance, found));
         }
         _ => {}
     }
@@ -298,7 +320,10 @@ fn taking_back_what_one_author_did_leaves_what_the_others_did() {
             .chars()
             .filter(|letter| ('\u{4e00}'..'\u{9000}').contains(letter))
             .collect();
-        assert!(sent.is_subset(&expected), "the update tells of deleted text");
+        assert!(
+            sent.is_subset(&expected),
+            "the update tells of deleted text"
+        );
     }
 }
 
@@ -396,7 +421,7 @@ fn one_block_comes_back_and_nothing_else_changes() {
 
 /// The blocks directly in the body.
 fn blocks(doc: &Doc) -> Vec<(Id, String)> {
-    let Some(Node::Fragment(blocks)) = tree::roots_with_ids(doc).remove("body") else {
+    let Some(Node::Fragment(blocks)) = tree::roots_with_ids(doc).remove("prosemirror") else {
         return Vec::new();
     };
     let blocks = blocks.into_iter().map(|block| match block {
@@ -411,7 +436,7 @@ fn blocks(doc: &Doc) -> Vec<(Id, String)> {
 fn one_changed_word_of_a_hundred_thousand_costs_less_than_a_kilobyte() {
     let mut history = History::new(0, 1);
     let doc = doc_with(5);
-    let body = doc.get_or_insert_xml_fragment("body");
+    let body = doc.get_or_insert_xml_fragment("prosemirror");
     let text = doc.get_or_insert_text("text");
     let words = "words and more of them, ".repeat(20);
     let mut txn = doc.transact_mut();
@@ -436,7 +461,11 @@ fn one_changed_word_of_a_hundred_thousand_costs_less_than_a_kilobyte() {
         drop(txn);
         let restored = restore_into(&mut history, Wanted::Version(1), row as u32);
         println!("{} bytes", restored.update.len());
-        assert!(restored.update.len() < 300, "{} bytes", restored.update.len());
+        assert!(
+            restored.update.len() < 300,
+            "{} bytes",
+            restored.update.len()
+        );
         apply(&doc, &restored.update);
         assert_eq!(view(&doc), expected);
     }
@@ -473,14 +502,33 @@ fn what_can_not_be_restored_is_told() {
     let ask = |wanted| restore(&history.log(), &history.provenance, wanted, 1, &limits);
     let rows = history.rows.len() as u64;
     let beyond = [1, rows + 1];
-    for wanted in [Wanted::Version(rows + 1), Wanted::Undo(&beyond), Wanted::Undo(&[0])] {
+    for wanted in [
+        Wanted::Version(rows + 1),
+        Wanted::Undo(&beyond),
+        Wanted::Undo(&[0]),
+    ] {
         let error = ask(wanted).unwrap_err();
-        assert!(matches!(error, RestoreError::NoRow { rows: of, .. } if of == rows), "{error}");
+        assert!(
+            matches!(error, RestoreError::NoRow { rows: of, .. } if of == rows),
+            "{error}"
+        );
     }
-    assert!(matches!(ask(Wanted::Undo(&[2, 1])), Err(RestoreError::Order)));
-    let nowhere = Wanted::Block { version: rows, id: Id::new(77, 7) };
+    assert!(matches!(
+        ask(Wanted::Undo(&[2, 1])),
+        Err(RestoreError::Order)
+    ));
+    let nowhere = Wanted::Block {
+        version: rows,
+        id: Id::new(77, 7),
+    };
     assert!(matches!(ask(nowhere), Err(RestoreError::NoBlock)));
     let log = history.log();
-    let error = restore(&log[1..], &history.provenance, Wanted::Version(1), 1, &limits);
+    let error = restore(
+        &log[1..],
+        &history.provenance,
+        Wanted::Version(1),
+        1,
+        &limits,
+    );
     assert!(matches!(error, Err(RestoreError::Rows(_))));
 }

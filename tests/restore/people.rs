@@ -72,7 +72,9 @@ impl History {
 
     pub fn rows_of(&self, author: usize) -> Vec<u64> {
         let rows = self.authors.iter().zip(1..);
-        rows.filter(|(of, _)| **of == author).map(|(_, row)| row).collect()
+        rows.filter(|(of, _)| **of == author)
+            .map(|(_, row)| row)
+            .collect()
     }
 
     /// Everybody hears everything.
@@ -97,7 +99,9 @@ impl History {
         self.rows.push(update);
         self.authors.push(author);
         let row = self.rows.len() as u64;
-        self.provenance.add(row, &self.rows[self.rows.len() - 1]).unwrap();
+        self.provenance
+            .add(row, &self.rows[self.rows.len() - 1])
+            .unwrap();
     }
 
     pub fn log(&self) -> Vec<&[u8]> {
@@ -106,7 +110,14 @@ impl History {
 }
 
 const WORDS: [&str; 8] = [
-    "alpha ", "🦀", "be", "gamma ", "d", "é🙂 ", "zeta zeta ", "eta",
+    "alpha ",
+    "🦀",
+    "be",
+    "gamma ",
+    "d",
+    "é🙂 ",
+    "zeta zeta ",
+    "eta",
 ];
 
 fn word(random: &mut Random) -> &'static str {
@@ -120,20 +131,22 @@ pub fn edit(doc: &Doc, random: &mut Random) -> Vec<u8> {
         match random.index(8) {
             0 | 1 => edit_text(&txn.get_or_insert_text("text"), &mut txn, random),
             2 => edit_map(&txn.get_or_insert_map("map"), &mut txn, random, 0),
-            3 => edit_array(&txn.get_or_insert_array("list"), &mut txn, random, 0),
-            _ => edit_blocks(&txn.get_or_insert_xml_fragment("body"), &mut txn, random, 0),
+            3 => edit_array(&txn.get_or_insert_array("array"), &mut txn, random, 0),
+            _ => edit_blocks(
+                &txn.get_or_insert_xml_fragment("prosemirror"),
+                &mut txn,
+                random,
+                0,
+            ),
         }
     }
     txn.encode_update_v1()
 }
 
-/// A place in UTF-16 units: rarely inside a pair.
+/// A place in UTF-16 units, never inside a pair: what that shows depends on the order of the updates in Yjs, too.
 pub fn place(text: &str, random: &mut Random) -> u32 {
     let units = text.encode_utf16().count();
     let at = random.index(units + 1);
-    if random.index(50) == 0 {
-        return at as u32;
-    }
     let before = text.chars().scan(0, |sum, letter| {
         *sum += letter.len_utf16();
         Some(*sum)
@@ -203,7 +216,11 @@ fn edit_array(list: &yrs::ArrayRef, txn: &mut TransactionMut<'_>, random: &mut R
     let len = list.len(txn);
     let at = random.index(len as usize + 1) as u32;
     match random.index(5) {
-        0 | 1 if at < len => list.remove_range(txn, at, 1 + random.index(2).min((len - at - 1) as usize) as u32),
+        0 | 1 if at < len => list.remove_range(
+            txn,
+            at,
+            1 + random.index(2).min((len - at - 1) as usize) as u32,
+        ),
         2 if at < len && depth < 3 => {
             if let Some(inner) = list.get(txn, at) {
                 edit_inner(inner, txn, random, depth + 1);
@@ -222,7 +239,12 @@ fn edit_inner(inner: Out, txn: &mut TransactionMut<'_>, random: &mut Random, dep
     }
 }
 
-fn edit_blocks<F: XmlFragment>(blocks: &F, txn: &mut TransactionMut<'_>, random: &mut Random, depth: u32) {
+fn edit_blocks<F: XmlFragment>(
+    blocks: &F,
+    txn: &mut TransactionMut<'_>,
+    random: &mut Random,
+    depth: u32,
+) {
     let len = blocks.len(txn);
     let at = random.index(len as usize + 1) as u32;
     let child = blocks.get(txn, at.min(len.saturating_sub(1)));

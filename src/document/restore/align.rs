@@ -30,7 +30,13 @@ pub(super) fn pairs<T: Part>(now: &[T], wanted: &[T]) -> Vec<(usize, usize)> {
     let (mut from, mut from_wanted) = (0, 0);
     let end = [(now.len(), wanted.len())];
     for (to, to_wanted) in anchors(now, wanted).into_iter().chain(end) {
-        gap(now, wanted, (from, from_wanted), (to, to_wanted), &mut found);
+        gap(
+            now,
+            wanted,
+            (from, from_wanted),
+            (to, to_wanted),
+            &mut found,
+        );
         if to < now.len() && to_wanted < wanted.len() {
             found.push((to, to_wanted));
         }
@@ -87,7 +93,9 @@ fn gap<T: Part>(
     for (stop, stop_wanted) in common(a, b).into_iter().chain(end) {
         while at_wanted < stop_wanted && at < stop {
             let looks = a[at..stop].iter().take(MAX_LOOKS);
-            let like = looks.into_iter().position(|part| part.resembles(&b[at_wanted]));
+            let like = looks
+                .into_iter()
+                .position(|part| part.resembles(&b[at_wanted]));
             if let Some(skipped) = like {
                 at += skipped;
                 found.push((from.0 + at, from.1 + at_wanted));
@@ -164,8 +172,7 @@ fn walk_back(trace: &[Vec<usize>], a: usize, b: usize) -> Vec<(usize, usize)> {
         let diagonal = x as isize - y as isize;
         // What was kept of `reach` begins one diagonal below `-edits`.
         let at = |diagonal: isize| reach[(diagonal + edits + 1) as usize];
-        let down = diagonal == -edits
-            || diagonal != edits && at(diagonal - 1) < at(diagonal + 1);
+        let down = diagonal == -edits || diagonal != edits && at(diagonal - 1) < at(diagonal + 1);
         let before = if down { diagonal + 1 } else { diagonal - 1 };
         let (start_x, start_y) = if edits == 0 {
             (0, 0)

@@ -18,7 +18,7 @@ use yrs::{
 
 use super::{
     align::{Part, pairs},
-    read::{Kind, List, Marks, Roots, Run, Shared, Value, Written, pointer, shared_type},
+    read::{Kind, List, Marks, Roots, Run, Shared, Value, Written, id_of, pointer, shared_type},
 };
 use crate::document::{
     Clock,
@@ -98,7 +98,13 @@ impl<'t, 'd> Patch<'t, 'd> {
         self.entries(now, wanted);
         match (&now.list, &wanted.list) {
             (List::Items(present), List::Items(items)) => self.items(now.branch, present, items),
-            (List::Text { runs: present, hides: false }, List::Text { runs, hides: false }) => {
+            (
+                List::Text {
+                    runs: present,
+                    hides: false,
+                },
+                List::Text { runs, hides: false },
+            ) => {
                 if self.way == Way::Anew {
                     TextRef::from(now.branch).remove_range(self.txn, 0, now.branch.len());
                     self.text(now.branch, &[], runs);
@@ -120,16 +126,20 @@ impl<'t, 'd> Patch<'t, 'd> {
         }
     }
 
-    /// Puts an item into a list in the way of [`Self::items`].
-    pub(super) fn insert(&mut self, list: BranchPtr, at: u32, value: &Value) {
+    /// Puts a type like `wanted` into a list of items, and tells its id.
+    pub(super) fn insert(&mut self, list: BranchPtr, at: u32, wanted: &Shared) -> Option<Id> {
+        let made = ArrayRef::from(list).insert(self.txn, at, bare(&wanted.kind));
+        self.fill(&made, wanted);
+        let (_, branch) = shared_type(&made)?;
+        id_of(branch)
+    }
+
+    fn insert_value(&mut self, list: BranchPtr, at: u32, value: &Value) {
         let array = ArrayRef::from(list);
         match value {
             Value::Plain(any) => drop(array.insert(self.txn, at, In::Any(any.clone()))),
             Value::Subdocument(guid) => drop(array.insert(self.txn, at, subdocument(guid))),
-            Value::Shared(shared) => {
-                let made = array.insert(self.txn, at, bare(&shared.kind));
-                self.fill(&made, shared);
-            }
+            Value::Shared(shared) => drop(self.insert(list, at, shared)),
         }
     }
 
@@ -171,7 +181,7 @@ impl<'t, 'd> Patch<'t, 'd> {
                 ArrayRef::from(list).remove_range(self.txn, at, gone);
             }
             for value in &wanted[from_wanted..to_wanted] {
-                self.insert(list, at, value);
+                self.insert_value(list, at, value);
                 at += 1;
             }
             if let (Some(Value::Shared(present)), Some(Value::Shared(shared))) =
@@ -499,7 +509,9 @@ fn changed(present: &Marks, wanted: &Marks) -> Attrs {
     }
     let gone = present.keys().filter(|key| !wanted.contains_key(*key));
     let gone = gone.map(|key| (Arc::from(key.as_str()), Any::Null));
-    let new = wanted.iter().filter(|(key, value)| present.get(*key) != Some(value));
+    let new = wanted
+        .iter()
+        .filter(|(key, value)| present.get(*key) != Some(value));
     let new = new.map(|(key, value)| (Arc::from(key.as_str()), value.clone()));
     gone.chain(new).collect()
 }

@@ -122,6 +122,10 @@ impl Shared {
                 .all(|((key, a), (other, b))| key == other && a.same(b))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.entries.is_empty()
+    }
+
     /// The type with this id, at any depth.
     pub(super) fn find(&self, id: Id) -> Option<&Self> {
         if self.id == Some(id) {
@@ -348,10 +352,7 @@ pub(super) struct Reader<'t, 'd> {
 
 impl<'t, 'd> Reader<'t, 'd> {
     /// Reads ids, too. The document must not hold the text of what is deleted: it would be read as if it were there.
-    pub(super) fn with_ids(
-        txn: &'t mut TransactionMut<'d>,
-        provenance: &'t Provenance,
-    ) -> Self {
+    pub(super) fn with_ids(txn: &'t mut TransactionMut<'d>, provenance: &'t Provenance) -> Self {
         let all = Snapshot::new(txn.state_vector(), IdSet::default());
         Self {
             txn,
@@ -360,10 +361,7 @@ impl<'t, 'd> Reader<'t, 'd> {
     }
 
     pub(super) fn without_ids(txn: &'t mut TransactionMut<'d>) -> Self {
-        Self {
-            txn,
-            ids: None,
-        }
+        Self { txn, ids: None }
     }
 
     pub(super) fn roots(&mut self) -> Result<Roots, RestoreError> {
@@ -389,10 +387,7 @@ impl<'t, 'd> Reader<'t, 'd> {
             return Err(RestoreError::TooDeep);
         }
         let mut shared = Shared::empty(branch, kind);
-        shared.id = match branch.id() {
-            BranchID::Nested(id) => Some(id_of(&id)),
-            BranchID::Root(_) => None,
-        };
+        shared.id = id_of(branch);
         shared.list = self.list(branch, &shared.kind, depth)?;
         let entries: Vec<(String, Out)> = MapRef::from(branch)
             .iter(self.txn)
@@ -416,7 +411,9 @@ impl<'t, 'd> Reader<'t, 'd> {
         let chunks = self.chunks(branch);
         let is_text = match kind {
             Kind::Text | Kind::XmlText => true,
-            Kind::Root => matches!(chunks.first(), Some(diff) if matches!(diff.insert, Out::Any(_))),
+            Kind::Root => {
+                matches!(chunks.first(), Some(diff) if matches!(diff.insert, Out::Any(_)))
+            }
             _ => false,
         };
         if is_text || chunks.iter().any(is_string) {
@@ -455,15 +452,19 @@ impl<'t, 'd> Reader<'t, 'd> {
         let text = TextRef::from(branch);
         match &self.ids {
             Some((all, nothing, _)) => {
-                text.diff_range(self.txn, Some(all), Some(nothing), |change| id_of(&change.id))
+                text.diff_range(self.txn, Some(all), Some(nothing), |change| {
+                    own_id(&change.id)
+                })
             }
-            None => text.diff(self.txn, |change| id_of(&change.id)),
+            None => text.diff(self.txn, |change| own_id(&change.id)),
         }
     }
 
     fn value(&mut self, value: Out, depth: u32) -> Result<Value, RestoreError> {
         Ok(match shared_type(&value) {
-            Some((kind, branch)) => Value::Shared(Box::new(self.shared(branch, kind, depth + 1)?)),
+            Some((kind, branch)) => {
+                Value::Shared(Box::new(self.shared(branch, kind, depth + 1)?))
+            }
             None => match value {
                 Out::YDoc(doc) => Value::Subdocument(doc.guid().to_string()),
                 Out::Any(any) => Value::Plain(any),
@@ -499,6 +500,14 @@ pub(super) fn pointer(shared: &impl AsRef<Branch>) -> BranchPtr {
     BranchPtr::from(shared.as_ref())
 }
 
-fn id_of(id: &yrs::ID) -> Id {
+/// None for a root.
+pub(super) fn id_of(branch: BranchPtr) -> Option<Id> {
+    match branch.id() {
+        BranchID::Nested(id) => Some(own_id(&id)),
+        BranchID::Root(_) => None,
+    }
+}
+
+fn own_id(id: &yrs::ID) -> Id {
     Id::new(id.client.get(), id.clock)
 }

@@ -21,7 +21,8 @@ use crate::document::{
     ids::Id,
     provenance::Row,
     scan::{
-        CONTENT_BITS, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN, Parent, ScanError, StructView, outline,
+        CONTENT_BITS, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN, Parent, ScanError, StructView,
+        outline,
     },
     varint::{write_bytes, write_var},
 };
