@@ -18,6 +18,13 @@ pub fn view(doc: &Doc) -> String {
     out
 }
 
+/// A part of a document in the same way.
+pub fn node(node: &Node) -> String {
+    let mut out = String::new();
+    show(node, &mut out);
+    out
+}
+
 fn show(node: &Node, out: &mut String) {
     match node {
         Node::Text(chunks) | Node::XmlText(chunks) => chunks_of(chunks, out),

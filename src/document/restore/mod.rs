@@ -105,32 +105,67 @@ pub fn restore(
             document(&updates, 0, limits)?
         }
     };
-    let past = Reader::with_ids(&mut past.transact_mut()).roots()?;
+    let past = Reader::with_ids(&mut past.transact_mut(), provenance).roots()?;
     let present = document(rows, u64::from(client), limits)?;
     let mut txn = present.transact_mut();
-    let now = Reader::with_ids(&mut txn).roots()?;
-    let mut brought = Vec::new();
-    let mut exact = false;
-    let mut now = Some(now);
-    // yrs' formatting is at times off the mark, so what came out is looked at and mended.
-    for way in [Way::Ids, Way::Content, Way::Anew] {
-        let now = match now.take() {
-            Some(now) => now,
-            None => Reader::without_ids(&mut txn).roots()?,
-        };
-        let mut patch = Patch::new(&mut txn, provenance, way, brought);
-        match wanted {
-            Wanted::Block { id, .. } if way == Way::Ids => block(&mut patch, &now, &past, id)?,
-            Wanted::Block { .. } => {}
-            Wanted::Version(_) | Wanted::Undo(_) => patch.roots(&now, &past),
+    let now = Reader::with_ids(&mut txn, provenance).roots()?;
+    let mut patch = Patch::new(&mut txn, provenance, Way::Ids, Vec::new());
+    let target = match wanted {
+        Wanted::Block { id, .. } => Target::Block(block(&mut patch, &now, &past, id)?),
+        Wanted::Version(_) | Wanted::Undo(_) => {
+            patch.roots(&now, &past);
+            Target::All(past)
         }
-        brought = patch.brought;
-        exact = is_exact(&mut txn, wanted, &past)?;
-        if exact {
+    };
+    let mut brought = patch.brought;
+    let mut now = Reader::without_ids(&mut txn).roots()?;
+    // yrs' formatting is at times off the mark, so what came out is looked at and mended.
+    for way in [Way::Content, Way::Anew] {
+        if target.is_reached(&now) {
             break;
         }
+        let mut patch = Patch::new(&mut txn, provenance, way, brought);
+        match &target {
+            Target::All(wanted) => patch.roots(&now, wanted),
+            Target::Block((id, wanted)) => {
+                if let Some(present) = find(&now, *id) {
+                    patch.shared(present, wanted);
+                }
+            }
+        }
+        brought = patch.brought;
+        now = Reader::without_ids(&mut txn).roots()?;
     }
-    finish(&txn, &brought, provenance, client, exact)
+    finish(&txn, &brought, provenance, client, target.is_reached(&now))
+}
+
+/// What the document shall hold in the end.
+enum Target {
+    All(Roots),
+    /// The type with this id shall be like that.
+    Block((Id, Shared)),
+}
+
+impl Target {
+    fn is_reached(&self, now: &Roots) -> bool {
+        match self {
+            Self::Block((id, wanted)) => find(now, *id).is_some_and(|block| block.same(wanted)),
+            Self::All(wanted) => {
+                let names = now.keys().chain(wanted.keys());
+                names
+                    .into_iter()
+                    .all(|name| match (now.get(name), wanted.get(name)) {
+                        (Some(root), Some(other)) => root.same(other),
+                        (Some(root), None) | (None, Some(root)) => root.is_empty(),
+                        (None, None) => true,
+                    })
+            }
+        }
+    }
+}
+
+fn find(roots: &Roots, id: Id) -> Option<&Shared> {
+    roots.values().find_map(|root| root.find(id))
 }
 
 fn up_to<'a, 'b>(rows: &'b [&'a [u8]], row: Row) -> Result<&'b [&'a [u8]], RestoreError> {
@@ -177,20 +212,25 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
     Ok(doc)
 }
 
-/// Changes one block that is still there, or puts it back after what it came after.
-fn block(patch: &mut Patch<'_, '_>, now: &Roots, past: &Roots, id: Id) -> Result<(), RestoreError> {
-    let find = |roots: &'_ Roots, id| roots.values().find_map(|root| root.find(id)).cloned();
-    let wanted = find(past, id).ok_or(RestoreError::NoBlock)?;
+/// Changes one block that is still there, or puts it back after what it came after. Tells which it is now, and what
+/// it is to be like.
+fn block(
+    patch: &mut Patch<'_, '_>,
+    now: &Roots,
+    past: &Roots,
+    id: Id,
+) -> Result<(Id, Shared), RestoreError> {
+    let wanted = find(past, id).ok_or(RestoreError::NoBlock)?.clone();
     if let Some(present) = find(now, id) {
-        patch.shared(&present, &wanted);
-        return Ok(());
+        patch.shared(present, &wanted);
+        return Ok((id, wanted));
     }
     let (name, parent) = past
         .iter()
         .find_map(|(name, root)| Some((name, parent_of(root, id)?)))
         .ok_or(RestoreError::NoBlock)?;
     let place = match parent.id {
-        Some(id) => now.values().find_map(|root| root.find(id)),
+        Some(id) => find(now, id),
         None => now.get(name),
     };
     let place = place.ok_or(RestoreError::NoPlace)?;
@@ -202,12 +242,11 @@ fn block(patch: &mut Patch<'_, '_>, now: &Roots, past: &Roots, id: Id) -> Result
         .iter()
         .position(is_block)
         .ok_or(RestoreError::NoPlace)?;
-    let before = align::pairs(present, siblings);
-    let before = before.iter().take_while(|(_, of)| *of < at).last();
+    let pairs = align::pairs(present, siblings);
+    let before = pairs.iter().take_while(|(_, of)| *of < at).last();
     let at = before.map_or(0, |(at, _)| at + 1);
-    let value = Value::Shared(Box::new(wanted));
-    patch.insert(place.branch, u32::try_from(at).unwrap_or(u32::MAX), &value);
-    Ok(())
+    let made = patch.insert(place.branch, u32::try_from(at).unwrap_or(u32::MAX), &wanted);
+    Ok((made.ok_or(RestoreError::NoPlace)?, wanted))
 }
 
 fn parent_of(shared: &Shared, id: Id) -> Option<&Shared> {
@@ -215,33 +254,6 @@ fn parent_of(shared: &Shared, id: Id) -> Option<&Shared> {
         return Some(shared);
     }
     shared.below().find_map(|below| parent_of(below, id))
-}
-
-fn is_exact(
-    txn: &mut TransactionMut<'_>,
-    wanted: Wanted<'_>,
-    past: &Roots,
-) -> Result<bool, RestoreError> {
-    let reached = Reader::without_ids(txn).roots()?;
-    if let Wanted::Block { id, .. } = wanted {
-        let wanted = past.values().find_map(|root| root.find(id));
-        let same = |shared: &Shared| wanted.is_some_and(|wanted| contains(shared, wanted));
-        return Ok(reached.values().any(same));
-    }
-    let is_empty = |root: &Shared| root.list.is_empty() && root.entries.is_empty();
-    let alike = |a: &Roots, b: &Roots| {
-        a.iter().all(|(name, root)| match b.get(name) {
-            Some(other) => root.same(other),
-            None => is_empty(root),
-        })
-    };
-    Ok(alike(&reached, past) && alike(past, &reached))
-}
-
-/// Whether a type that looks like `wanted` is in there.
-fn contains(shared: &Shared, wanted: &Shared) -> bool {
-    shared.hash == wanted.hash && shared.same(wanted)
-        || shared.below().any(|below| contains(below, wanted))
 }
 
 fn finish(

@@ -18,7 +18,7 @@ use yrs::{
 
 use super::{
     align::{Part, pairs},
-    read::{Kind, List, Marks, Roots, Run, Shared, Value, Written, pointer, shared_type},
+    read::{Kind, List, Marks, Roots, Run, Shared, Value, Written, id_of, pointer, shared_type},
 };
 use crate::document::{
     Clock,
@@ -88,7 +88,11 @@ impl<'t, 'd> Patch<'t, 'd> {
 
     /// Changes one type into another of the same kind.
     pub(super) fn shared(&mut self, now: &Shared, wanted: &Shared) {
-        if now.hash == wanted.hash && now.same(wanted) {
+        let is_done = match self.way {
+            Way::Ids => now.same_of_same(wanted),
+            Way::Content | Way::Anew => now.hash == wanted.hash && now.same(wanted),
+        };
+        if is_done {
             return;
         }
         self.entries(now, wanted);
@@ -122,16 +126,20 @@ impl<'t, 'd> Patch<'t, 'd> {
         }
     }
 
-    /// Puts an item into a list in the way of [`Self::items`].
-    pub(super) fn insert(&mut self, list: BranchPtr, at: u32, value: &Value) {
+    /// Puts a type like `wanted` into a list of items, and tells its id.
+    pub(super) fn insert(&mut self, list: BranchPtr, at: u32, wanted: &Shared) -> Option<Id> {
+        let made = ArrayRef::from(list).insert(self.txn, at, bare(&wanted.kind));
+        self.fill(&made, wanted);
+        let (_, branch) = shared_type(&made)?;
+        id_of(branch)
+    }
+
+    fn insert_value(&mut self, list: BranchPtr, at: u32, value: &Value) {
         let array = ArrayRef::from(list);
         match value {
             Value::Plain(any) => drop(array.insert(self.txn, at, In::Any(any.clone()))),
             Value::Subdocument(guid) => drop(array.insert(self.txn, at, subdocument(guid))),
-            Value::Shared(shared) => {
-                let made = array.insert(self.txn, at, bare(&shared.kind));
-                self.fill(&made, shared);
-            }
+            Value::Shared(shared) => drop(self.insert(list, at, shared)),
         }
     }
 
@@ -144,12 +152,12 @@ impl<'t, 'd> Patch<'t, 'd> {
         }
         for (key, value) in &wanted.entries {
             match (now.entries.get(key), value) {
-                (Some(present), _) if present.same(value) => {}
                 (Some(Value::Shared(present)), Value::Shared(shared))
                     if present.kind == shared.kind =>
                 {
                     self.shared(present, shared);
                 }
+                (Some(present), _) if present.same(value) => {}
                 (_, Value::Plain(any)) => {
                     map.insert(self.txn, key.as_str(), In::Any(any.clone()));
                 }
@@ -173,7 +181,7 @@ impl<'t, 'd> Patch<'t, 'd> {
                 ArrayRef::from(list).remove_range(self.txn, at, gone);
             }
             for value in &wanted[from_wanted..to_wanted] {
-                self.insert(list, at, value);
+                self.insert_value(list, at, value);
                 at += 1;
             }
             if let (Some(Value::Shared(present)), Some(Value::Shared(shared))) =
@@ -269,21 +277,25 @@ impl<'t, 'd> Patch<'t, 'd> {
                     marks,
                 }),
                 Written::Text(first, text) => {
-                    let (mut at, mut row, mut row_ends) = (first.map_or(0, |id| id.clock), None, 0);
+                    let mut writers = match self.way {
+                        Way::Ids => run.writers(self.provenance),
+                        Way::Content | Way::Anew => Vec::new(),
+                    }
+                    .into_iter();
+                    let (mut at, mut writer) = (first.map_or(0, |id| id.clock), writers.next());
                     for letter in text.chars() {
-                        let id = first.map(|id| Id::new(id.client, at));
-                        if let Some(id) = id.filter(|_| at >= row_ends && self.way == Way::Ids) {
-                            let source = self.provenance.written(id);
-                            row = source.map(|source| source.row);
-                            row_ends = source.map_or(Clock::MAX, |source| source.end);
-                        }
+                        let units = units_of(letter);
                         cells.push(Cell {
                             what: What::Letter(letter),
-                            id,
-                            row,
+                            id: first.map(|id| Id::new(id.client, at)),
+                            row: writer.map(|(row, _)| row),
                             marks,
                         });
-                        at += units_of(letter);
+                        at += units;
+                        writer = match writer {
+                            Some((row, left)) if left > units => Some((row, left - units)),
+                            _ => writers.next(),
+                        };
                     }
                 }
             }
@@ -337,7 +349,7 @@ impl Part for Cell<'_> {
     fn same(&self, wanted: &Self) -> bool {
         match (&self.what, &wanted.what) {
             (What::Letter(a), What::Letter(b)) => a == b && self.row == wanted.row,
-            (What::Embed(a), What::Embed(b)) => a.same(b),
+            (What::Embed(a), What::Embed(b)) => Part::same(*a, b),
             _ => false,
         }
     }
@@ -368,7 +380,10 @@ impl Part for Value {
     }
 
     fn same(&self, wanted: &Self) -> bool {
-        self.same(wanted)
+        match (self, wanted) {
+            (Self::Shared(a), Self::Shared(b)) => a.same_of_same(b),
+            _ => self.same(wanted),
+        }
     }
 
     fn stays(&self, wanted: &Self) -> bool {

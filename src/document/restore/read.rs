@@ -17,7 +17,12 @@ use yrs::{
 };
 
 use super::RestoreError;
-use crate::document::{ids::Id, replica::MAX_TYPE_DEPTH};
+use crate::document::{
+    Clock,
+    ids::Id,
+    provenance::{Provenance, Row},
+    replica::MAX_TYPE_DEPTH,
+};
 
 /// The roots by name.
 pub(super) type Roots = BTreeMap<String, Shared>;
@@ -45,6 +50,8 @@ pub(super) struct Shared {
     pub(super) entries: BTreeMap<String, Value>,
     /// Of the content without ids: where it differs, the content does.
     pub(super) hash: u64,
+    /// Of who wrote the text in it; 0 where there is none.
+    pub(super) writers: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -89,9 +96,15 @@ impl Shared {
             list: List::Items(Vec::new()),
             entries: BTreeMap::new(),
             hash: 0,
+            writers: 0,
         };
         shared.hash = shared.content_hash();
         shared
+    }
+
+    /// Whether two types hold the same, written by the same.
+    pub(super) fn same_of_same(&self, other: &Self) -> bool {
+        self.writers == other.writers && self.hash == other.hash && self.same(other)
     }
 
     /// Whether two types hold the same, whatever the ids.
@@ -107,6 +120,10 @@ impl Shared {
             && self.entries.len() == other.entries.len()
             && (self.entries.iter().zip(&other.entries))
                 .all(|((key, a), (other, b))| key == other && a.same(b))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.entries.is_empty()
     }
 
     /// The type with this id, at any depth.
@@ -132,6 +149,26 @@ impl Shared {
             Value::Shared(shared) => Some(&**shared),
             _ => None,
         })
+    }
+
+    fn writers_hash(&self, provenance: &Provenance) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut stretch: Option<(Row, Clock)> = None;
+        if let List::Text { runs, .. } = &self.list {
+            for (row, units) in runs.iter().flat_map(|run| run.writers(provenance)) {
+                match &mut stretch {
+                    Some((of, len)) if *of == row => *len += units,
+                    _ => drop(stretch.replace((row, units)).hash(&mut hasher)),
+                }
+            }
+        }
+        let below = self.below().map(|shared| shared.writers);
+        let below: Vec<u64> = below.filter(|writers| *writers != 0).collect();
+        if stretch.is_none() && below.is_empty() {
+            return 0;
+        }
+        (stretch, below).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn content_hash(&self) -> u64 {
@@ -163,6 +200,25 @@ impl Shared {
             value.hash(&mut hasher);
         }
         hasher.finish()
+    }
+}
+
+impl Run {
+    /// Which row wrote how many units, from the first on; 0 where nobody knows.
+    pub(super) fn writers(&self, provenance: &Provenance) -> Vec<(Row, Clock)> {
+        let Written::Text(Some(id), text) = &self.what else {
+            return Vec::new();
+        };
+        let (mut at, mut found) = (id.clock, Vec::new());
+        let units: usize = text.chars().map(char::len_utf16).sum();
+        let end = at.saturating_add(Clock::try_from(units).unwrap_or(Clock::MAX));
+        while at < end {
+            let source = provenance.written(Id::new(id.client, at));
+            let upto = source.map_or(end, |source| source.end.clamp(at + 1, end));
+            found.push((source.map_or(0, |source| source.row), upto - at));
+            at = upto;
+        }
+        found
     }
 }
 
@@ -290,25 +346,22 @@ impl<'a> Pieces<'a> {
 /// Reads documents.
 pub(super) struct Reader<'t, 'd> {
     txn: &'t mut TransactionMut<'d>,
-    /// Shows everything that has content and nothing, which is how yrs tells the ids of text.
-    all_and_nothing: Option<(Snapshot, Snapshot)>,
+    /// Shows everything that has content and nothing, which is how yrs tells the ids of text; and who wrote what.
+    ids: Option<(Snapshot, Snapshot, &'t Provenance)>,
 }
 
 impl<'t, 'd> Reader<'t, 'd> {
     /// Reads ids, too. The document must not hold the text of what is deleted: it would be read as if it were there.
-    pub(super) fn with_ids(txn: &'t mut TransactionMut<'d>) -> Self {
+    pub(super) fn with_ids(txn: &'t mut TransactionMut<'d>, provenance: &'t Provenance) -> Self {
         let all = Snapshot::new(txn.state_vector(), IdSet::default());
         Self {
             txn,
-            all_and_nothing: Some((all, Snapshot::default())),
+            ids: Some((all, Snapshot::default(), provenance)),
         }
     }
 
     pub(super) fn without_ids(txn: &'t mut TransactionMut<'d>) -> Self {
-        Self {
-            txn,
-            all_and_nothing: None,
-        }
+        Self { txn, ids: None }
     }
 
     pub(super) fn roots(&mut self) -> Result<Roots, RestoreError> {
@@ -334,10 +387,7 @@ impl<'t, 'd> Reader<'t, 'd> {
             return Err(RestoreError::TooDeep);
         }
         let mut shared = Shared::empty(branch, kind);
-        shared.id = match branch.id() {
-            BranchID::Nested(id) => Some(id_of(&id)),
-            BranchID::Root(_) => None,
-        };
+        shared.id = id_of(branch);
         shared.list = self.list(branch, &shared.kind, depth)?;
         let entries: Vec<(String, Out)> = MapRef::from(branch)
             .iter(self.txn)
@@ -347,6 +397,9 @@ impl<'t, 'd> Reader<'t, 'd> {
             shared.entries.insert(key, self.value(value, depth)?);
         }
         shared.hash = shared.content_hash();
+        if let Some((_, _, provenance)) = self.ids {
+            shared.writers = shared.writers_hash(provenance);
+        }
         Ok(shared)
     }
 
@@ -397,11 +450,13 @@ impl<'t, 'd> Reader<'t, 'd> {
 
     fn chunks(&mut self, branch: BranchPtr) -> Vec<Diff<Id>> {
         let text = TextRef::from(branch);
-        match &self.all_and_nothing {
-            Some((all, nothing)) => text.diff_range(self.txn, Some(all), Some(nothing), |change| {
-                id_of(&change.id)
-            }),
-            None => text.diff(self.txn, |change| id_of(&change.id)),
+        match &self.ids {
+            Some((all, nothing, _)) => {
+                text.diff_range(self.txn, Some(all), Some(nothing), |change| {
+                    own_id(&change.id)
+                })
+            }
+            None => text.diff(self.txn, |change| own_id(&change.id)),
         }
     }
 
@@ -445,6 +500,14 @@ pub(super) fn pointer(shared: &impl AsRef<Branch>) -> BranchPtr {
     BranchPtr::from(shared.as_ref())
 }
 
-fn id_of(id: &yrs::ID) -> Id {
+/// None for a root.
+pub(super) fn id_of(branch: BranchPtr) -> Option<Id> {
+    match branch.id() {
+        BranchID::Nested(id) => Some(own_id(&id)),
+        BranchID::Root(_) => None,
+    }
+}
+
+fn own_id(id: &yrs::ID) -> Id {
     Id::new(id.client.get(), id.clock)
 }
