@@ -4,6 +4,7 @@
 //! nothing here has to be kept in step with a room: it reads the store. What is brought back goes through the room, as an
 //! edit like any other.
 
+mod difference;
 mod plan;
 mod reel;
 mod salvage;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use self::shelf::Shelf;
 pub use self::{
+    difference::Difference,
     plan::{Part, Plan, PlannedEdit},
     reel::Reel,
     salvage::{Whole, salvage},

@@ -53,6 +53,10 @@ pub const ROUTES: &[(&str, &[&str])] = &[
         &["GET", "HEAD", "PATCH", "DELETE"],
     ),
     ("/api/docs/{doc}/versions/{version}/restore", &["POST"]),
+    (
+        "/api/docs/{doc}/versions/{version}/diff/{other}",
+        &["GET", "HEAD"],
+    ),
     ("/api/docs/{doc}/at", &["GET", "HEAD"]),
     ("/api/docs/{doc}/trash", &["POST"]),
     ("/api/docs/{doc}/restore", &["POST"]),

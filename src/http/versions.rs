@@ -21,6 +21,7 @@ use crate::{
     auth::actor::Actor,
     document::{
         ClientId, Clock,
+        diff::Diff,
         export::{FORMS, Form, export},
         id::DocId,
         ids::Id,
@@ -54,6 +55,11 @@ pub(super) fn configure(cfg: &mut ServiceConfig) {
     .service(
         resource("/api/docs/{doc:[^/]*}/versions/{version:[^/]*}/restore")
             .route(web::post().to(restore)),
+    )
+    .service(
+        resource("/api/docs/{doc:[^/]*}/versions/{version:[^/]*}/diff/{other:[^/]*}")
+            .route(web::get().to(difference))
+            .route(web::head().to(difference)),
     )
     .service(
         resource("/api/docs/{doc:[^/]*}/at")
@@ -311,6 +317,41 @@ async fn author_of(history: &History, doc: &DocId, shown: &str) -> Result<Arc<st
     })
 }
 
+/// What changed, and whom the numbers of authors mean.
+#[derive(Serialize)]
+struct Changes<'a> {
+    before: Written,
+    after: Written,
+    authors: Vec<Author>,
+    #[serde(flatten)]
+    diff: &'a Diff,
+}
+
+async fn difference(request: HttpRequest) -> Answer {
+    let (doc, before) = version_of(&request)?;
+    let after = match request.uri().path().split('/').nth(7) {
+        Some("now") | None => None,
+        Some(other) => Some(version_id(other)?),
+    };
+    let parameters: GetParameters = query(&request)?;
+    let found = history(&request).difference(&doc, before, after).await?;
+    match parameters.r#as.as_deref() {
+        None | Some("json") => {
+            let changes = Changes {
+                before: found.before.into(),
+                after: found.after.into(),
+                authors: found.authors.into_iter().map(Author::from).collect(),
+                diff: &found.diff,
+            };
+            Ok(json(HttpResponse::Ok(), &changes))
+        }
+        Some(_) => Err(Problem::bad_request(
+            "bad-form",
+            "`as` names the form: `json`.",
+        )),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AtParameters {
@@ -364,11 +405,14 @@ fn history(request: &HttpRequest) -> &History {
 fn version_of(request: &HttpRequest) -> Result<(DocId, VersionId), Problem> {
     let doc = named(request)?;
     let segment = request.uri().path().split('/').nth(5).unwrap_or_default();
-    let id = segment.parse().map_err(|_| {
+    Ok((doc, version_id(segment)?))
+}
+
+fn version_id(text: &str) -> Result<VersionId, Problem> {
+    text.parse().map_err(|_| {
         let detail = "A version is `v` and a number, or the number of an edit.";
         Problem::new(StatusCode::NOT_FOUND, "no-such-version", detail)
-    })?;
-    Ok((doc, id))
+    })
 }
 
 fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {

@@ -250,3 +250,48 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
     app.store.delete(&doc, START).await.unwrap();
     problem(app.get("/api/docs/plan/versions").await, 410, "deleted").await;
 }
+
+#[actix_web::test]
+async fn a_difference_names_what_changed_and_who_did_it() {
+    let app = TestApp::start().await;
+    written(&app).await;
+    let path = "/api/docs/plan/versions/4/diff/now";
+    let found = json(app.get(path).await, 200).await;
+    assert_eq!(
+        (&found["before"]["seq"], &found["after"]["seq"]),
+        (&value!(4), &value!(13))
+    );
+    let runs: Vec<_> = found["roots"]["body"]["children"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| {
+            let author = run["author"].as_u64();
+            let author = author.map(|number| &found["authors"][number as usize]["name"]);
+            (
+                run["text"].as_str().unwrap().to_owned(),
+                run["change"].as_str().unwrap().to_owned(),
+                author.cloned().unwrap_or_default(),
+            )
+        })
+        .collect();
+    let wanted = [
+        ("one ", "same", Value::Null),
+        ("two ", "added", value!("BEN")),
+        ("three", "added", value!("ADA")),
+    ];
+    let wanted = wanted.map(|(text, change, by)| (text.to_owned(), change.to_owned(), by));
+    assert_eq!(runs, wanted, "{found}");
+    // The other way round the same is taken away.
+    let back = json(app.get("/api/docs/plan/versions/13/diff/4").await, 200).await;
+    assert_eq!(back["roots"]["body"]["children"][1]["change"], "removed");
+    for (path, status, code) in [
+        ("4/diff/99", 404, "no-such-moment"),
+        ("4/diff/x", 404, "no-such-version"),
+        ("v1/diff/now", 404, "no-such-version"),
+        ("4/diff/now?as=docx", 400, "bad-form"),
+    ] {
+        let path = format!("/api/docs/plan/versions/{path}");
+        problem(app.get(&path).await, status, code).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! What became of a document between two moments, and who did it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{History, HistoryError, Version, VersionId, apart};
+use crate::{
+    document::{
+        diff::{Diff, diff},
+        id::DocId,
+        replica::ReplicaError,
+        tree::roots_with_ids,
+    },
+    store::{Person, Seq},
+};
+
+/// The difference of two versions.
+#[derive(Debug)]
+pub struct Difference {
+    pub before: Version,
+    pub after: Version,
+    /// Whom the numbers of authors in `diff` mean.
+    pub authors: Vec<Person>,
+    pub diff: Diff,
+}
+
+impl History {
+    /// The difference from one version to another, or to the present one; either may be the later.
+    ///
+    /// # Errors
+    /// When there is no such document or version, or it can not be read.
+    pub async fn difference(
+        &self,
+        doc: &DocId,
+        before: VersionId,
+        after: Option<VersionId>,
+    ) -> Result<Difference, HistoryError> {
+        let head = self.record(doc).await?.head_seq;
+        let after = after.unwrap_or(VersionId::Moment(head));
+        let before = self.version(doc, before).await?;
+        let after = self.version(doc, after).await?;
+        let marks = self.store.marks(doc).await?;
+        let reel = self.reel(doc).await?;
+        let ([from, to], limits) = ([before.seq, after.seq], self.limits);
+        let made = apart(move || {
+            let roots = |seq: Seq| {
+                let replica = reel.replica(seq, &limits)?;
+                Ok::<_, ReplicaError>(replica.doc().map(roots_with_ids).unwrap_or_default())
+            };
+            let mut diff = diff(&roots(from)?, &roots(to)?);
+            let mut numbers: HashMap<Arc<str>, u32> = HashMap::new();
+            let mut authors: Vec<Arc<str>> = Vec::new();
+            reel.with_provenance(&marks, |provenance| {
+                diff.colour(provenance, |row| {
+                    let author = &reel.row(row)?.row.author;
+                    if let Some(number) = numbers.get(author) {
+                        return Some(*number);
+                    }
+                    let number = u32::try_from(authors.len()).ok()?;
+                    authors.push(author.clone());
+                    numbers.insert(author.clone(), number);
+                    Some(number)
+                });
+            });
+            Ok::<_, ReplicaError>((diff, authors))
+        });
+        let (diff, authors) = made.await?.map_err(HistoryError::Broken)?;
+        let names = self.names(&authors).await?;
+        let authors = authors
+            .iter()
+            .filter_map(|author| names.get(author).cloned());
+        Ok(Difference {
+            before,
+            after,
+            authors: authors.collect(),
+            diff,
+        })
+    }
+}
