@@ -1,10 +1,13 @@
 //! The forms in which a document leaves: what stands in each is decided here, once, for the present and for the past.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::{
+    html, markdown,
     replica::{EMPTY_UPDATE, Replica},
-    tree,
+    tree::{self, Node},
 };
 
 /// A form that content can be had in.
@@ -16,6 +19,10 @@ pub enum Form {
     Json,
     /// The text alone, UTF-8.
     Text,
+    /// A page with the document in it.
+    Html,
+    /// Markdown: CommonMark with task lists and strikethrough.
+    Markdown,
 }
 
 impl Form {
@@ -25,6 +32,8 @@ impl Form {
             "yjs" => Some(Self::Yjs),
             "json" => Some(Self::Json),
             "text" => Some(Self::Text),
+            "html" => Some(Self::Html),
+            "markdown" => Some(Self::Markdown),
             _ => None,
         }
     }
@@ -34,12 +43,14 @@ impl Form {
             Self::Yjs => "application/octet-stream",
             Self::Json => "application/json",
             Self::Text => "text/plain; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Markdown => "text/markdown; charset=utf-8",
         }
     }
 }
 
 /// Names of [`Form::named`], for messages.
-pub const FORMS: &str = "`yjs`, `json` or `text`";
+pub const FORMS: &str = "`yjs`, `json`, `text`, `html` or `markdown`";
 
 /// The state of a replica in one form.
 pub fn export(replica: &Replica, form: Form) -> Bytes {
@@ -67,5 +78,57 @@ pub fn export(replica: &Replica, form: Form) -> Bytes {
                 .collect();
             parts.join("\n").into()
         }
+        Form::Html => page(roots()).into(),
+        Form::Markdown => {
+            let mut roots = roots();
+            roots.remove("meta");
+            markdown::state(&roots).into()
+        }
+    }
+}
+
+/// A page by itself, with the title that stands in `meta`.
+fn page(mut roots: BTreeMap<String, Node>) -> String {
+    let meta = roots.remove("meta");
+    let title = match &meta {
+        Some(Node::Map(entries)) => entries.get("title").map(tree::to_text),
+        _ => None,
+    };
+    let title = html::escape(&title.unwrap_or_default());
+    let body = html::state(&roots);
+    format!(
+        "<!doctype html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use yrs::{Map as _, Text as _, Transact as _};
+
+    use super::*;
+    use crate::document::{replica::doc_with, scan::ScanLimits};
+
+    #[test]
+    fn a_page_has_the_title_and_markdown_the_text_alone() {
+        let doc = doc_with(7);
+        let (meta, text) = (
+            doc.get_or_insert_map("meta"),
+            doc.get_or_insert_text("notes"),
+        );
+        let mut txn = doc.transact_mut();
+        meta.insert(&mut txn, "title", yrs::TextPrelim::new("A & B"));
+        text.insert(&mut txn, 0, "1 < 2");
+        let update = Bytes::from(txn.encode_update_v1());
+        drop(txn);
+        let replica = Replica::load([&update], &ScanLimits::default()).unwrap();
+        let form = Form::named("html").unwrap();
+        assert_eq!(form.content_type(), "text/html; charset=utf-8");
+        assert_eq!(
+            export(&replica, form),
+            "<!doctype html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>A &amp; B</title>\n</head>\n<body>\n\
+             <article data-root=\"notes\"><pre>\n1 &lt; 2</pre></article>\n</body>\n</html>\n"
+        );
+        let form = Form::named("markdown").unwrap();
+        assert_eq!(export(&replica, form), "1 \\< 2\n");
     }
 }

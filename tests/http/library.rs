@@ -195,6 +195,8 @@ impl Library for MemoryLibrary {
             Form::Yjs => Bytes::from_static(&[0, 0]),
             Form::Json => Bytes::from_static(b"{\"default\":\"\"}"),
             Form::Text => Bytes::from_static("naïve <script>".as_bytes()),
+            Form::Html => Bytes::from_static(b"<!doctype html>"),
+            Form::Markdown => Bytes::from_static(b"# Title"),
         })
     }
 }

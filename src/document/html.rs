@@ -1,0 +1,680 @@
+//! A document, or the difference of two states of it, as HTML.
+//!
+//! One writer does both: a state is a difference in which everything is the same. All text is escaped, no style and no script is
+//! written, and of addresses only those of the web and of mail become links, so the result is harmless under any policy.
+//!
+//! Of a difference, `data-change` says what became of an element (a value of [`Change`], or `left` for the place that a moved
+//! block left), `data-author` by whom it was (the caller's number), `data-move` which move it is, `data-was` which node it was,
+//! and `data-changed` which attributes it had before (JSON). The classes `change` and `change-…` are for style sheets. Text that
+//! was added or removed is in `<ins>` or `<del>`; what was formatted has its former marks in `data-before`.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde_json::Value as Json;
+
+use super::{
+    diff::{AttrChange, Change, Content, Diff, Entry, Marks, unchanged},
+    tree::Node,
+};
+
+/// A state: each root in an `<article>` that names it.
+pub fn state(roots: &BTreeMap<String, Node>) -> String {
+    difference(&unchanged(roots))
+}
+
+/// A difference, in the same form.
+pub fn difference(diff: &Diff) -> String {
+    let mut writer = Writer::default();
+    for (name, entry) in &diff.roots {
+        let name = escape(name);
+        writer.tag("article", &format!(" data-root=\"{name}\"{}", fate(entry)));
+        match &entry.content {
+            Content::Fragment { children } => writer.all(children, Around::Flow),
+            _ => writer.entry(entry, Around::Flow),
+        }
+        writer.end("article");
+        writer.out.push('\n');
+    }
+    writer.out
+}
+
+/// Text as it stands in HTML, also in attributes.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\r' => out.push_str("&#13;"),
+            // Not allowed in HTML, and parsers read it in different ways.
+            '\0' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// An address that may stand in a link: of the web or of mail.
+pub fn safe_href(href: &str) -> Option<&str> {
+    let lower = href.to_ascii_lowercase();
+    let known = ["https://", "http://", "mailto:"];
+    let plain = !href.chars().any(|c| c.is_control() || c.is_whitespace());
+    (plain && known.iter().any(|scheme| lower.starts_with(scheme))).then_some(href)
+}
+
+/// What an element stands in, and so which may stand there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Around {
+    Flow,
+    List,
+    Line,
+}
+
+#[derive(Default)]
+struct Writer {
+    out: String,
+}
+
+impl Writer {
+    fn tag(&mut self, name: &str, attributes: &str) {
+        self.out.push('<');
+        self.out.push_str(name);
+        self.out.push_str(attributes);
+        self.out.push('>');
+    }
+
+    fn end(&mut self, name: &str) {
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push('>');
+    }
+
+    fn all(&mut self, entries: &[Entry], around: Around) {
+        entries.iter().for_each(|entry| self.entry(entry, around));
+    }
+
+    fn entry(&mut self, entry: &Entry, around: Around) {
+        match &entry.content {
+            Content::Run {
+                text,
+                marks,
+                before,
+            } => {
+                let text = escape(text);
+                self.inline(entry, marks, before.as_ref(), &text);
+            }
+            Content::Embed {
+                value,
+                marks,
+                before,
+            } => {
+                let value = format!("<code>{}</code>", escape(&value.to_string()));
+                self.inline(entry, marks, before.as_ref(), &value);
+            }
+            Content::Element { .. } => self.element(entry, around),
+            Content::Fragment { children } => {
+                self.tag("div", &fate(entry));
+                self.all(children, Around::Flow);
+                self.end("div");
+            }
+            Content::Text { children } | Content::XmlText { children } => {
+                self.tag("pre", &fate(entry));
+                // A parser leaves out one line break here.
+                self.out.push('\n');
+                self.all(children, Around::Line);
+                self.end("pre");
+            }
+            Content::Array { children } => {
+                self.tag("ol", &fate(entry));
+                for child in children {
+                    self.tag("li", "");
+                    self.entry(child, Around::Flow);
+                    self.end("li");
+                }
+                self.end("ol");
+            }
+            Content::Map { entries } => {
+                self.tag("dl", &fate(entry));
+                for (key, value) in entries {
+                    self.tag("dt", "");
+                    self.out.push_str(&escape(key));
+                    self.end("dt");
+                    self.tag("dd", "");
+                    self.entry(value, Around::Flow);
+                    self.end("dd");
+                }
+                self.end("dl");
+            }
+            Content::Value { value } => {
+                let value = format!("<code>{}</code>", escape(&value.to_string()));
+                self.inline(entry, &Marks::new(), None, &value);
+            }
+            Content::Replaced { before, after } => {
+                self.entry(before, around);
+                self.entry(after, around);
+            }
+            Content::Left => {
+                let name = match around {
+                    Around::Flow => "div",
+                    Around::List => "li",
+                    Around::Line => "span",
+                };
+                self.tag(name, &fate(entry));
+                self.end(name);
+            }
+        }
+    }
+
+    /// Something in a line, with its marks around it.
+    fn inline(&mut self, entry: &Entry, marks: &Marks, before: Option<&Marks>, html: &str) {
+        let mut around = Vec::new();
+        match entry.change {
+            Change::Added => around.push(("ins", fate(entry))),
+            Change::Removed => around.push(("del", fate(entry))),
+            Change::Same => {}
+            Change::Moved | Change::Changed | Change::Formatted => {
+                let mut attributes = fate(entry);
+                if let Some(before) = before {
+                    let names: Vec<_> = before.keys().map(String::as_str).collect();
+                    attribute(&mut attributes, "data-before", &names.join(" "));
+                }
+                around.push(("span", attributes));
+            }
+        }
+        // A link goes around all other marks, so that it stays one link over them.
+        let link = marks.get_key_value("link");
+        let others = marks.iter().filter(|(name, _)| *name != "link");
+        around.extend(
+            link.into_iter()
+                .chain(others)
+                .map(|(name, attrs)| mark(name, attrs)),
+        );
+        for (name, attributes) in &around {
+            self.tag(name, attributes);
+        }
+        self.out.push_str(html);
+        for (name, _) in around.iter().rev() {
+            self.end(name);
+        }
+    }
+
+    fn element(&mut self, entry: &Entry, around: Around) {
+        let Content::Element {
+            name,
+            was,
+            attrs,
+            changed,
+            children,
+        } = &entry.content
+        else {
+            return;
+        };
+        let mut attributes = fate(entry);
+        if let Some(was) = was {
+            attribute(&mut attributes, "data-was", was);
+        }
+        if !changed.is_empty() {
+            attribute(&mut attributes, "data-changed", &former(changed));
+        }
+        let heading;
+        let (tag, inside) = match name.as_str() {
+            "paragraph" => ("p", Around::Line),
+            "heading" => {
+                let level = attrs.get("level").and_then(Json::as_f64);
+                heading = format!("h{}", level.unwrap_or(1.0).clamp(1.0, 6.0) as u8);
+                (heading.as_str(), Around::Line)
+            }
+            "bulletList" => ("ul", Around::List),
+            "orderedList" => {
+                let start = attrs.get("start").and_then(Json::as_f64);
+                if let Some(start) = start.filter(|start| *start != 1.0) {
+                    attribute(&mut attributes, "start", &(start as i32).to_string());
+                }
+                ("ol", Around::List)
+            }
+            "taskList" => {
+                attribute(&mut attributes, "data-node", name);
+                ("ul", Around::List)
+            }
+            "listItem" => ("li", Around::Flow),
+            "taskItem" => return self.task(&mut attributes, attrs, children),
+            "blockquote" => ("blockquote", Around::Flow),
+            "codeBlock" => return self.code(&attributes, attrs, children),
+            "horizontalRule" => return self.tag("hr", &attributes),
+            "hardBreak" => return self.inline(entry, &Marks::new(), None, "<br>"),
+            // Not one that the editor has: what is in it is shown.
+            _ => {
+                attribute(&mut attributes, "data-node", name);
+                match around {
+                    Around::Line => ("span", Around::Line),
+                    Around::List => ("li", Around::Flow),
+                    Around::Flow => ("div", Around::Flow),
+                }
+            }
+        };
+        self.tag(tag, &attributes);
+        self.all(children, inside);
+        self.end(tag);
+    }
+
+    fn task(
+        &mut self,
+        attributes: &mut String,
+        attrs: &BTreeMap<String, Json>,
+        children: &[Entry],
+    ) {
+        let checked = attrs.get("checked") == Some(&Json::Bool(true));
+        attribute(attributes, "data-node", "taskItem");
+        attribute(
+            attributes,
+            "data-checked",
+            if checked { "true" } else { "false" },
+        );
+        self.tag("li", attributes);
+        let checked = if checked { " checked" } else { "" };
+        self.tag("input", &format!(" type=\"checkbox\" disabled{checked}"));
+        self.all(children, Around::Flow);
+        self.end("li");
+    }
+
+    fn code(&mut self, attributes: &str, attrs: &BTreeMap<String, Json>, children: &[Entry]) {
+        self.tag("pre", attributes);
+        let language = attrs.get("language").and_then(Json::as_str);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "+-#._".contains(c);
+        let language = language.filter(|name| !name.is_empty() && name.chars().all(is_name));
+        let class = language.map(|name| format!(" class=\"language-{name}\""));
+        self.tag("code", &class.unwrap_or_default());
+        self.all(children, Around::Line);
+        self.end("code");
+        self.end("pre");
+    }
+}
+
+/// The attributes that say what became of an entry.
+fn fate(entry: &Entry) -> String {
+    let mut attributes = String::new();
+    let change = match (entry.change, &entry.content) {
+        (Change::Same, _) => return attributes,
+        (_, Content::Left) => "left",
+        (Change::Added, _) => "added",
+        (Change::Removed, _) => "removed",
+        (Change::Moved, _) => "moved",
+        (Change::Changed, _) => "changed",
+        (Change::Formatted, _) => "formatted",
+    };
+    attribute(&mut attributes, "class", &format!("change change-{change}"));
+    attribute(&mut attributes, "data-change", change);
+    if let Some(author) = entry.author {
+        attribute(&mut attributes, "data-author", &author.to_string());
+    }
+    if let Some(moved) = entry.moved {
+        attribute(&mut attributes, "data-move", &moved.to_string());
+    }
+    attributes
+}
+
+/// The attributes before, as JSON; null where one was not set.
+fn former(changed: &BTreeMap<String, AttrChange>) -> String {
+    let former = changed.iter();
+    let former = former.map(|(key, change)| (key.clone(), change.before.clone()));
+    let former = former.map(|(key, before)| (key, before.unwrap_or(Json::Null)));
+    Json::from_iter(former).to_string()
+}
+
+fn attribute(attributes: &mut String, name: &str, value: &str) {
+    write!(attributes, " {name}=\"{}\"", escape(value)).expect("writing to a string does not fail");
+}
+
+/// The element of a mark.
+fn mark(name: &str, attrs: &Json) -> (&'static str, String) {
+    let plain = |tag| (tag, String::new());
+    match name {
+        "bold" => plain("strong"),
+        "italic" => plain("em"),
+        "underline" => plain("u"),
+        "strike" => plain("s"),
+        "code" => plain("code"),
+        "link" => {
+            let mut attributes = String::new();
+            let Some(href) = attrs.get("href").and_then(Json::as_str).and_then(safe_href) else {
+                return plain("span");
+            };
+            attribute(&mut attributes, "href", href);
+            attribute(&mut attributes, "rel", "noopener noreferrer nofollow");
+            ("a", attributes)
+        }
+        other => {
+            let mut attributes = String::new();
+            attribute(&mut attributes, "data-mark", other);
+            ("span", attributes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use yrs::Any;
+
+    use super::*;
+    use crate::document::{diff::diff, tree::Chunk};
+
+    fn rich(runs: &[(&str, &[(&str, Any)])]) -> Node {
+        let chunk = |(text, marks): &(&str, &[(&str, Any)])| Chunk {
+            insert: Node::Value(Any::from(*text)),
+            marks: marks
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            id: None,
+        };
+        Node::XmlText(runs.iter().map(chunk).collect())
+    }
+
+    fn element(name: &str, attrs: &[(&str, Any)], children: Vec<Node>) -> Node {
+        let attrs = attrs.iter();
+        Node::Element {
+            name: name.into(),
+            attrs: attrs
+                .map(|(key, value)| ((*key).to_owned(), Node::Value(value.clone())))
+                .collect(),
+            children,
+            id: None,
+        }
+    }
+
+    fn p(text: &str) -> Node {
+        element("paragraph", &[], vec![rich(&[(text, &[])])])
+    }
+
+    fn body(blocks: Vec<Node>) -> BTreeMap<String, Node> {
+        BTreeMap::from([("default".into(), Node::Fragment(blocks))])
+    }
+
+    fn inside(html: &str) -> &str {
+        let inner = html.split_once('>').map(|(_, rest)| rest);
+        inner
+            .and_then(|rest| rest.strip_suffix("</article>\n"))
+            .unwrap_or(html)
+    }
+
+    fn link(href: &str) -> Any {
+        Any::from_json(&serde_json::json!({ "href": href, "target": null }).to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_node_of_the_editor_has_its_element() {
+        let item = |name, attrs: &[(&str, Any)], text| element(name, attrs, vec![p(text)]);
+        let blocks = vec![
+            element(
+                "heading",
+                &[("level", Any::from(2.0))],
+                vec![rich(&[("Title", &[])])],
+            ),
+            element("bulletList", &[], vec![item("listItem", &[], "one")]),
+            element(
+                "orderedList",
+                &[("start", Any::from(3.0))],
+                vec![item("listItem", &[], "two")],
+            ),
+            element(
+                "taskList",
+                &[],
+                vec![item("taskItem", &[("checked", true.into())], "done")],
+            ),
+            element("blockquote", &[], vec![p("said")]),
+            element(
+                "codeBlock",
+                &[("language", Any::from("rust"))],
+                vec![rich(&[("a < b", &[])])],
+            ),
+            element("horizontalRule", &[], vec![]),
+            element(
+                "paragraph",
+                &[],
+                vec![
+                    rich(&[("a", &[])]),
+                    element("hardBreak", &[], vec![]),
+                    rich(&[("b", &[])]),
+                ],
+            ),
+            element("video", &[("src", Any::from("x"))], vec![p("inside")]),
+        ];
+        assert_eq!(
+            inside(&state(&body(blocks))),
+            "<h2>Title</h2><ul><li><p>one</p></li></ul><ol start=\"3\"><li><p>two</p></li></ol>\
+             <ul data-node=\"taskList\"><li data-node=\"taskItem\" data-checked=\"true\">\
+             <input type=\"checkbox\" disabled checked><p>done</p></li></ul><blockquote><p>said</p></blockquote>\
+             <pre><code class=\"language-rust\">a &lt; b</code></pre><hr><p>a<br>b</p>\
+             <div data-node=\"video\"><p>inside</p></div>"
+        );
+    }
+
+    #[test]
+    fn every_mark_has_its_element_and_only_harmless_addresses_are_links() {
+        let on = || Any::Map(std::sync::Arc::default());
+        let marks = [
+            ("bold", on()),
+            ("italic", on()),
+            ("link", link("https://example.org/?a&b")),
+        ];
+        let other = [
+            ("code", on()),
+            ("comment", on()),
+            ("strike", on()),
+            ("underline", on()),
+        ];
+        let line = rich(&[
+            ("x", &marks),
+            ("y", &other),
+            ("z", &[("link", link("javascript:alert(1)"))]),
+        ]);
+        assert_eq!(
+            inside(&state(&body(vec![element("paragraph", &[], vec![line])]))),
+            "<p><a href=\"https://example.org/?a&amp;b\" rel=\"noopener noreferrer nofollow\">\
+             <strong><em>x</em></strong></a>\
+             <code><span data-mark=\"comment\"><s><u>y</u></s></span></code><span>z</span></p>"
+        );
+        for href in ["HTTPS://x", "http://x", "mailto:a@b"] {
+            assert_eq!(safe_href(href), Some(href));
+        }
+        for href in [
+            "javascript:x",
+            "data:text/html,x",
+            "//x",
+            "java\nscript:x",
+            " https://x",
+            "vbscript:x",
+            "",
+        ] {
+            assert_eq!(safe_href(href), None, "{href:?}");
+        }
+    }
+
+    #[test]
+    fn a_difference_says_what_became_of_what() {
+        let task = |checked: bool| {
+            let item = element("taskItem", &[("checked", checked.into())], vec![p("do it")]);
+            element("taskList", &[], vec![item])
+        };
+        let before = body(vec![
+            p("one gone word"),
+            p("out"),
+            p("to the end"),
+            task(false),
+            p("kept"),
+            p("kept, too"),
+        ]);
+        let bold = [("bold", Any::from(true))];
+        let last = element(
+            "paragraph",
+            &[],
+            vec![rich(&[("to the", &bold), (" end", &[])])],
+        );
+        let rule = element("horizontalRule", &[], vec![]);
+        let after = body(vec![
+            p("one word"),
+            last,
+            rule,
+            task(true),
+            p("kept"),
+            p("kept, too"),
+            p("out"),
+        ]);
+        let mut diff = diff(&before, &after);
+        if let Some(Entry {
+            content: Content::Fragment { children },
+            ..
+        }) = diff.roots.get_mut("default")
+        {
+            children[0].author = Some(4);
+        }
+        assert_eq!(
+            inside(&difference(&diff)),
+            "<p class=\"change change-changed\" data-change=\"changed\" data-author=\"4\">one \
+             <del class=\"change change-removed\" data-change=\"removed\">gone </del>word</p>\
+             <div class=\"change change-left\" data-change=\"left\" data-move=\"0\"></div>\
+             <p class=\"change change-changed\" data-change=\"changed\">\
+             <span class=\"change change-formatted\" data-change=\"formatted\" data-before=\"\"><strong>to the</strong></span> end</p>\
+             <hr class=\"change change-added\" data-change=\"added\">\
+             <ul class=\"change change-changed\" data-change=\"changed\" data-node=\"taskList\">\
+             <li class=\"change change-changed\" data-change=\"changed\" data-changed=\"{&quot;checked&quot;:false}\" \
+             data-node=\"taskItem\" data-checked=\"true\"><input type=\"checkbox\" disabled checked><p>do it</p></li></ul>\
+             <p>kept</p><p>kept, too</p>\
+             <p class=\"change change-moved\" data-change=\"moved\" data-move=\"0\">out</p>"
+        );
+    }
+
+    /// The text of HTML that this module wrote, after every tag was seen to be one of those that it may write.
+    fn read(html: &str) -> String {
+        const TAGS: &[&str] = &[
+            "a",
+            "article",
+            "blockquote",
+            "br",
+            "code",
+            "dd",
+            "del",
+            "div",
+            "dl",
+            "dt",
+            "em",
+            "h1",
+            "h2",
+            "h3",
+            "hr",
+            "input",
+            "ins",
+            "li",
+            "ol",
+            "p",
+            "pre",
+            "s",
+            "span",
+            "strong",
+            "u",
+            "ul",
+        ];
+        const ATTRIBUTES: &[&str] = &[
+            "class",
+            "data-author",
+            "data-before",
+            "data-change",
+            "data-changed",
+            "data-checked",
+            "data-mark",
+            "data-move",
+            "data-node",
+            "data-root",
+            "data-was",
+            "href",
+            "rel",
+            "start",
+            "type",
+        ];
+        let mut open = Vec::new();
+        let mut text = String::new();
+        let mut rest = html;
+        while let Some((before, after)) = rest.split_once('<') {
+            assert!(!before.contains(['>', '"', '\'']), "{before}");
+            text.push_str(before);
+            let (tag, after) = after.split_once('>').unwrap();
+            rest = after;
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name), "{html}");
+                continue;
+            }
+            let mut parts = tag.split('"');
+            let head = parts.next().unwrap();
+            let name = head.split(' ').next().unwrap();
+            assert!(TAGS.contains(&name), "{name}");
+            if !["br", "hr", "input"].contains(&name) {
+                open.push(name);
+            }
+            let mut head = head[name.len()..].to_owned();
+            while let Some(value) = parts.next() {
+                let attribute = head.trim().strip_suffix('=').unwrap();
+                assert!(ATTRIBUTES.contains(&attribute), "{attribute}");
+                let harmless = ["https://", "http://", "mailto:"]
+                    .iter()
+                    .any(|s| value.starts_with(s));
+                assert!(attribute != "href" || harmless, "{value}");
+                assert!(!value.contains(['<', '>', '\'']));
+                head = parts.next().unwrap().to_owned();
+            }
+            assert!(
+                ["", " disabled", " disabled checked"].contains(&head.as_str()),
+                "{head}"
+            );
+        }
+        text.push_str(rest);
+        assert!(open.is_empty(), "{open:?}");
+        let entities = [
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&quot;", "\""),
+            ("&#39;", "'"),
+            ("&#13;", "\r"),
+            ("&amp;", "&"),
+        ];
+        entities
+            .iter()
+            .fold(text, |text, (entity, c)| text.replace(entity, c))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn nothing_that_somebody_wrote_becomes_markup(
+            words in prop::collection::vec("[<>&\"'a /=;#!\\-\r\u{0}ü]{1,8}", 9),
+            hrefs in prop::collection::vec("(https://|javascript:|http:|data:|mailto:)[<>&\"' a:/]{0,6}", 2),
+            name in "[<>\"' a=]{1,6}|paragraph|codeBlock|heading|taskItem|orderedList|bulletList",
+        ) {
+            let block = |words: &[String], href: &str| {
+                let marks = [("link", link(href)), (words[0].as_str(), Any::from(words[1].as_str()))];
+                let attrs = [
+                    ("language", Any::from(words[2].as_str())),
+                    ("checked", Any::from(words[1].as_str())),
+                    (words[0].as_str(), Any::from(words[2].as_str())),
+                ];
+                element(&name, &attrs, vec![rich(&[(&words[0], &marks), (&words[1], &[])])])
+            };
+            let of = |words: &[String], href| {
+                BTreeMap::from([
+                    (words[0].clone(), Node::Fragment(vec![block(words, href), element(&words[2], &[], vec![])])),
+                    ("map".into(), Node::Map(BTreeMap::from([(words[1].clone(), Node::Value(Any::from(words[2].as_str())))]))),
+                ])
+            };
+            let (before, after) = (of(&words[..3], &hrefs[0]), of(&words[3..6], &hrefs[1]));
+            let one = format!("{}{}", words[0], words[1]).replace('\0', "\u{fffd}");
+            prop_assert!(read(&state(&before)).contains(&one));
+            read(&difference(&diff(&before, &after)));
+            let same_root = of(&[words[0].clone(), words[7].clone(), words[8].clone()], &hrefs[1]);
+            read(&difference(&diff(&before, &same_root)));
+        }
+    }
+}
