@@ -25,13 +25,15 @@ use self::{
 };
 use super::{
     Clock,
-    id_set::IdRange,
+    id_set::{IdRange, IdSet},
     ids::Id,
     moment::replay,
     provenance::{Origins, Provenance, Row},
+    ready::{Split, split},
     replica::{EMPTY_UPDATE, ReplicaError, doc_with},
-    scan::{Kind, ScanError, ScanLimits, outline},
+    scan::{Kind, ScanError, ScanLimits, StructView, outline, scan_accepted},
     splice::splice,
+    state_vector::StateVector,
     strip::strip,
 };
 
@@ -199,8 +201,13 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
         Err(_) => replay(updates, limits)?.full_state().map(Vec::from),
     };
     if let Some(whole) = whole {
-        // What yrs could not decode is refused, as with every stored row.
-        super::scan::scan_accepted(&whole, limits.max_any_depth)?;
+        // What yrs could not decode is refused, as with every stored row, and what has gaps.
+        let scan = scan_accepted(&whole, limits.max_any_depth)?;
+        let all = Split::into_empty(&scan);
+        let none = (StateVector::new(), IdSet::new());
+        if all.is_none() && split(&scan, &whole, &none.0, &none.1).rest {
+            return Err(ReplicaError::NotReady.into());
+        }
         let update = Update::decode_v1(&whole).map_err(|_| ReplicaError::Broken)?;
         let mut txn = doc.transact_mut();
         txn.apply_update(update).map_err(|_| ReplicaError::Broken)?;
@@ -304,7 +311,7 @@ struct Sources<'a> {
 impl Sources<'_> {
     fn tell(
         &mut self,
-        view: &super::scan::StructView<'_>,
+        view: &StructView<'_>,
         client: u64,
         provenance: &Provenance,
         origins: &mut Origins,
