@@ -10,8 +10,10 @@
 //! guid; one inside a text does not come back.
 
 mod align;
+mod cells;
 mod patch;
 mod read;
+mod shared;
 mod undone;
 
 use bytes::Bytes;
@@ -21,7 +23,8 @@ use yrs::{
 
 use self::{
     patch::{Brought, Patch, Way},
-    read::{List, Reader, Roots, Shared, Value},
+    read::Reader,
+    shared::{List, Roots, Shared, Value},
 };
 use super::{
     Clock,
