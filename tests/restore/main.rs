@@ -26,9 +26,9 @@ use coscribe::document::{
 use people::{History, apply};
 use view::view;
 use yrs::{
-    Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, Text as _, TextPrelim, Transact as _,
-    TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut, XmlTextPrelim,
-    XmlTextRef,
+    Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, Text as _, TextPrelim, TextRef,
+    Transact as _, TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut,
+    XmlTextPrelim, XmlTextRef,
     branch::{Branch, BranchID},
 };
 
@@ -492,6 +492,33 @@ fn what_nests_as_deep_as_a_document_may_is_restored() {
     assert!(restored.exact);
     apply(&doc, &restored.update);
     assert_eq!(view(&doc), expected);
+}
+
+/// A text that holds a string as an embedded value, which reads as text but is one unit long.
+#[test]
+fn a_text_whose_places_are_not_what_they_seem_is_written_anew() {
+    let mut history = History::new(0, 1);
+    let doc = doc_with(5);
+    let text = doc.get_or_insert_text("text");
+    let steps: [fn(&TextRef, &mut TransactionMut<'_>); 3] = [
+        |text, txn| text.insert(txn, 0, "before 🦀 after"),
+        |text, txn| drop(text.insert_embed(txn, 3, Any::from("a string"))),
+        |text, txn| text.remove_range(txn, 1, 6),
+    ];
+    let mut views = Vec::new();
+    for step in steps {
+        let mut txn = doc.transact_mut();
+        step(&text, &mut txn);
+        history.push(txn.encode_update_v1(), 0);
+        drop(txn);
+        views.push(view(&doc));
+    }
+    for (version, expected) in (1..).zip(&views).take(2) {
+        let restored = restored(&history, Wanted::Version(version), 1);
+        let doc = document(&history.rows);
+        apply(&doc, &restored.update);
+        assert_eq!(view(&doc), *expected);
+    }
 }
 
 #[test]

@@ -58,8 +58,8 @@ pub struct Restored {
     pub update: Bytes,
     /// Which rows wrote the text first that the update brings back.
     pub origins: Origins,
-    /// Whether the document becomes exactly what is wanted when nobody edits meanwhile. Only values that yrs can not
-    /// write stand in the way.
+    /// Whether the document becomes exactly what is wanted when nobody edits meanwhile. Only a subdocument in a text is
+    /// known to stand in the way.
     pub exact: bool,
 }
 
