@@ -358,11 +358,19 @@ fn a_value_under_a_key_gives_way_to_the_one_before_it() {
     let map = doc.get_or_insert_map("map");
     type Step = fn(&MapRef, &mut TransactionMut<'_>);
     let steps: [Step; 5] = [
-        |map, txn| drop(map.insert(txn, "k", "one")),
-        |map, txn| drop(map.insert(txn, "k", TextPrelim::new("two"))),
-        |map, txn| drop(map.insert(txn, "k", "three")),
+        |map, txn| {
+            map.insert(txn, "k", "one");
+        },
+        |map, txn| {
+            map.insert(txn, "k", TextPrelim::new("two"));
+        },
+        |map, txn| {
+            map.insert(txn, "k", "three");
+        },
         |map, txn| drop(map.remove(txn, "k")),
-        |map, txn| drop(map.insert(txn, "k", "five")),
+        |map, txn| {
+            map.insert(txn, "k", "five");
+        },
     ];
     for step in steps {
         let mut txn = doc.transact_mut();
@@ -502,7 +510,9 @@ fn a_text_whose_places_are_not_what_they_seem_is_written_anew() {
     let text = doc.get_or_insert_text("text");
     let steps: [fn(&TextRef, &mut TransactionMut<'_>); 3] = [
         |text, txn| text.insert(txn, 0, "before 🦀 after"),
-        |text, txn| drop(text.insert_embed(txn, 3, Any::from("a string"))),
+        |text, txn| {
+            text.insert_embed(txn, 3, Any::from("a string"));
+        },
         |text, txn| text.remove_range(txn, 1, 6),
     ];
     let mut views = Vec::new();
