@@ -26,9 +26,9 @@ use coscribe::document::{
 use people::{History, apply};
 use view::view;
 use yrs::{
-    Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, Text as _, TextPrelim, Transact as _,
-    TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut, XmlTextPrelim,
-    XmlTextRef,
+    Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, Text as _, TextPrelim, TextRef,
+    Transact as _, TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut,
+    XmlTextPrelim, XmlTextRef,
     branch::{Branch, BranchID},
 };
 
@@ -358,11 +358,19 @@ fn a_value_under_a_key_gives_way_to_the_one_before_it() {
     let map = doc.get_or_insert_map("map");
     type Step = fn(&MapRef, &mut TransactionMut<'_>);
     let steps: [Step; 5] = [
-        |map, txn| drop(map.insert(txn, "k", "one")),
-        |map, txn| drop(map.insert(txn, "k", TextPrelim::new("two"))),
-        |map, txn| drop(map.insert(txn, "k", "three")),
+        |map, txn| {
+            map.insert(txn, "k", "one");
+        },
+        |map, txn| {
+            map.insert(txn, "k", TextPrelim::new("two"));
+        },
+        |map, txn| {
+            map.insert(txn, "k", "three");
+        },
         |map, txn| drop(map.remove(txn, "k")),
-        |map, txn| drop(map.insert(txn, "k", "five")),
+        |map, txn| {
+            map.insert(txn, "k", "five");
+        },
     ];
     for step in steps {
         let mut txn = doc.transact_mut();
@@ -492,6 +500,35 @@ fn what_nests_as_deep_as_a_document_may_is_restored() {
     assert!(restored.exact);
     apply(&doc, &restored.update);
     assert_eq!(view(&doc), expected);
+}
+
+/// A text that holds a string as an embedded value, which reads as text but is one unit long.
+#[test]
+fn a_text_whose_places_are_not_what_they_seem_is_written_anew() {
+    let mut history = History::new(0, 1);
+    let doc = doc_with(5);
+    let text = doc.get_or_insert_text("text");
+    let steps: [fn(&TextRef, &mut TransactionMut<'_>); 3] = [
+        |text, txn| text.insert(txn, 0, "before 🦀 after"),
+        |text, txn| {
+            text.insert_embed(txn, 3, Any::from("a string"));
+        },
+        |text, txn| text.remove_range(txn, 1, 6),
+    ];
+    let mut views = Vec::new();
+    for step in steps {
+        let mut txn = doc.transact_mut();
+        step(&text, &mut txn);
+        history.push(txn.encode_update_v1(), 0);
+        drop(txn);
+        views.push(view(&doc));
+    }
+    for (version, expected) in (1..).zip(&views).take(2) {
+        let restored = restored(&history, Wanted::Version(version), 1);
+        let doc = document(&history.rows);
+        apply(&doc, &restored.update);
+        assert_eq!(view(&doc), *expected);
+    }
 }
 
 #[test]

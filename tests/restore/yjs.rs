@@ -64,13 +64,13 @@ fn yjs_and_yrs_agree_after_a_restore_with_edits_meanwhile() {
             .collect();
         for gc in [true, false] {
             let expected = yjs.load(&history.rows[..version], gc);
-            let rows = [&history.rows[..], &[update.clone()]].concat();
+            let rows = [&history.rows[..], std::slice::from_ref(&update)].concat();
             let exact = yjs.load(&rows, gc);
             assert!(!exact.pending);
             assert_eq!(joined(&exact), joined(&expected), "gc {gc}");
 
             let early = yjs.load(&[&rows[..], &meanwhile].concat(), gc);
-            let late = [&history.rows[..], &meanwhile, &[update.clone()]].concat();
+            let late = [&history.rows[..], &meanwhile, std::slice::from_ref(&update)].concat();
             assert_eq!(yjs.load(&late, gc), early, "gc {gc}");
             let doc = document(&rows);
             meanwhile.iter().for_each(|edit| apply(&doc, edit));

@@ -10,8 +10,10 @@
 //! guid; one inside a text does not come back.
 
 mod align;
+mod cells;
 mod patch;
 mod read;
+mod shared;
 mod undone;
 
 use bytes::Bytes;
@@ -21,17 +23,20 @@ use yrs::{
 
 use self::{
     patch::{Brought, Patch, Way},
-    read::{List, Reader, Roots, Shared, Value},
+    read::Reader,
+    shared::{List, Roots, Shared, Value},
 };
 use super::{
     Clock,
-    id_set::IdRange,
+    id_set::{IdRange, IdSet},
     ids::Id,
     moment::replay,
     provenance::{Origins, Provenance, Row},
+    ready::{Split, split},
     replica::{EMPTY_UPDATE, ReplicaError, doc_with},
-    scan::{Kind, ScanError, ScanLimits, outline},
+    scan::{Kind, ScanError, ScanLimits, StructView, outline, scan_accepted},
     splice::splice,
+    state_vector::StateVector,
     strip::strip,
 };
 
@@ -53,8 +58,8 @@ pub struct Restored {
     pub update: Bytes,
     /// Which rows wrote the text first that the update brings back.
     pub origins: Origins,
-    /// Whether the document becomes exactly what is wanted when nobody edits meanwhile. Only values that yrs can not
-    /// write stand in the way.
+    /// Whether the document becomes exactly what is wanted when nobody edits meanwhile. Only a subdocument in a text is
+    /// known to stand in the way.
     pub exact: bool,
 }
 
@@ -199,8 +204,13 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
         Err(_) => replay(updates, limits)?.full_state().map(Vec::from),
     };
     if let Some(whole) = whole {
-        // What yrs could not decode is refused, as with every stored row.
-        super::scan::scan_accepted(&whole, limits.max_any_depth)?;
+        // What yrs could not decode is refused, as with every stored row, and what has gaps.
+        let scan = scan_accepted(&whole, limits.max_any_depth)?;
+        let all = Split::into_empty(&scan);
+        let none = (StateVector::new(), IdSet::new());
+        if all.is_none() && split(&scan, &whole, &none.0, &none.1).rest {
+            return Err(ReplicaError::NotReady.into());
+        }
         let update = Update::decode_v1(&whole).map_err(|_| ReplicaError::Broken)?;
         let mut txn = doc.transact_mut();
         txn.apply_update(update).map_err(|_| ReplicaError::Broken)?;
@@ -304,7 +314,7 @@ struct Sources<'a> {
 impl Sources<'_> {
     fn tell(
         &mut self,
-        view: &super::scan::StructView<'_>,
+        view: &StructView<'_>,
         client: u64,
         provenance: &Provenance,
         origins: &mut Origins,

@@ -3,14 +3,11 @@
 //! What both hold is never touched, so what others do to it meanwhile stays, and so do cursors and comments in it.
 //! Recursion is as deep as the documents were read, which is bounded.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use yrs::{
-    Any, Array, ArrayPrelim, ArrayRef, Doc, In, Map, MapPrelim, MapRef, Options, Out, Text,
-    TextRef, TransactionMut, WriteTxn, XmlElementPrelim, XmlFragmentPrelim,
+    Array, ArrayPrelim, ArrayRef, Doc, In, Map, MapPrelim, MapRef, Options, Out, Text, TextRef,
+    TransactionMut, WriteTxn, XmlElementPrelim, XmlFragmentPrelim,
     branch::BranchPtr,
     types::{
-        Attrs, Delta,
         text::{DeltaPrelim, YChange},
         xml::XmlDeltaPrelim,
     },
@@ -18,13 +15,11 @@ use yrs::{
 
 use super::{
     align::{Part, pairs},
-    read::{Kind, List, Marks, Roots, Run, Shared, Value, Written, id_of, pointer, shared_type},
+    cells::{Cell, Steps, What, cells},
+    read::{id_of, pointer, shared_type},
+    shared::{Kind, List, Roots, Run, Shared, Value, Written},
 };
-use crate::document::{
-    Clock,
-    ids::Id,
-    provenance::{Provenance, Row},
-};
+use crate::document::{Clock, ids::Id, provenance::Provenance};
 
 /// How the text that is there is matched with the wanted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,14 +190,15 @@ impl<'t, 'd> Patch<'t, 'd> {
     }
 
     fn text(&mut self, list: BranchPtr, now: &[Run], wanted: &[Run]) {
-        let (cells, wanted_cells) = (self.cells(now), self.cells(wanted));
+        let writers = (self.way == Way::Ids).then_some(self.provenance);
+        let (now_cells, wanted_cells) = (cells(now, writers), cells(wanted, writers));
         let mut steps = Steps::default();
         let mut kept: Vec<(&Shared, &Shared)> = Vec::new();
         let mut new: Vec<(usize, &Shared)> = Vec::new();
         let (mut from, mut from_wanted, mut embeds) = (0, 0, 0);
-        let end = [(cells.len(), wanted_cells.len())];
-        for (to, to_wanted) in pairs(&cells, &wanted_cells).into_iter().chain(end) {
-            for cell in &cells[from..to] {
+        let end = [(now_cells.len(), wanted_cells.len())];
+        for (to, to_wanted) in pairs(&now_cells, &wanted_cells).into_iter().chain(end) {
+            for cell in &now_cells[from..to] {
                 steps.delete(cell.units());
             }
             for cell in &wanted_cells[from_wanted..to_wanted] {
@@ -220,7 +216,7 @@ impl<'t, 'd> Patch<'t, 'd> {
                     What::Embed(Value::Subdocument(_)) => {}
                 }
             }
-            if let (Some(present), Some(cell)) = (cells.get(to), wanted_cells.get(to_wanted)) {
+            if let (Some(present), Some(cell)) = (now_cells.get(to), wanted_cells.get(to_wanted)) {
                 steps.keep(cell.units(), present.marks, cell.marks);
                 if let (What::Embed(Value::Shared(a)), What::Embed(Value::Shared(b))) =
                     (&present.what, &cell.what)
@@ -263,45 +259,6 @@ impl<'t, 'd> Patch<'t, 'd> {
             _ => self.brought.push(Brought { id: cell.id, units }),
         }
     }
-
-    /// Text letter by letter.
-    fn cells<'a>(&self, runs: &'a [Run]) -> Vec<Cell<'a>> {
-        let mut cells = Vec::new();
-        for run in runs {
-            let marks = &run.marks;
-            match &run.what {
-                Written::Embed(value) => cells.push(Cell {
-                    what: What::Embed(value),
-                    id: value.id(),
-                    row: None,
-                    marks,
-                }),
-                Written::Text(first, text) => {
-                    let mut writers = match self.way {
-                        Way::Ids => run.writers(self.provenance),
-                        Way::Content | Way::Anew => Vec::new(),
-                    }
-                    .into_iter();
-                    let (mut at, mut writer) = (first.map_or(0, |id| id.clock), writers.next());
-                    for letter in text.chars() {
-                        let units = units_of(letter);
-                        cells.push(Cell {
-                            what: What::Letter(letter),
-                            id: first.map(|id| Id::new(id.client, at)),
-                            row: writer.map(|(row, _)| row),
-                            marks,
-                        });
-                        at += units;
-                        writer = match writer {
-                            Some((row, left)) if left > units => Some((row, left - units)),
-                            _ => writers.next(),
-                        };
-                    }
-                }
-            }
-        }
-        cells
-    }
 }
 
 fn follows(last: &Brought, id: Option<Id>) -> bool {
@@ -310,64 +267,6 @@ fn follows(last: &Brought, id: Option<Id>) -> bool {
             last_id.client == id.client && last_id.clock + last.units == id.clock
         }
         (a, b) => a == b,
-    }
-}
-
-fn units_of(letter: char) -> Clock {
-    if letter.len_utf16() == 2 { 2 } else { 1 }
-}
-
-/// One letter or embedded value.
-struct Cell<'a> {
-    what: What<'a>,
-    id: Option<Id>,
-    /// The row that wrote the letter first.
-    row: Option<Row>,
-    marks: &'a Marks,
-}
-
-enum What<'a> {
-    Letter(char),
-    Embed(&'a Value),
-}
-
-impl Cell<'_> {
-    fn units(&self) -> Clock {
-        match self.what {
-            What::Letter(letter) => units_of(letter),
-            What::Embed(_) => 1,
-        }
-    }
-}
-
-impl Part for Cell<'_> {
-    fn id(&self) -> Option<Id> {
-        self.id
-    }
-
-    /// A letter under another id stays only where an earlier restore brought it back: else it is another author's.
-    fn same(&self, wanted: &Self) -> bool {
-        match (&self.what, &wanted.what) {
-            (What::Letter(a), What::Letter(b)) => a == b && self.row == wanted.row,
-            (What::Embed(a), What::Embed(b)) => Part::same(*a, b),
-            _ => false,
-        }
-    }
-
-    /// Half of a pair whose other half was deleted has the pair's id, and is another letter.
-    fn stays(&self, wanted: &Self) -> bool {
-        match (&self.what, &wanted.what) {
-            (What::Letter(a), What::Letter(b)) => a == b,
-            (What::Embed(a), What::Embed(b)) => a.stays(b),
-            _ => false,
-        }
-    }
-
-    fn resembles(&self, wanted: &Self) -> bool {
-        match (&self.what, &wanted.what) {
-            (What::Embed(a), What::Embed(b)) => a.resembles(b),
-            _ => false,
-        }
     }
 }
 
@@ -433,87 +332,6 @@ fn gather(shared: &Shared, found: &mut Vec<char>) {
         }
         gather(below, found);
     }
-}
-
-/// A change of a text, in the form that yrs walks along it once.
-#[derive(Default)]
-struct Steps {
-    done: Vec<Delta<In>>,
-    /// Text to be inserted, with the formatting that it has.
-    open: Option<(String, Marks)>,
-}
-
-impl Steps {
-    fn keep(&mut self, units: Clock, present: &Marks, wanted: &Marks) {
-        self.close();
-        let change = changed(present, wanted);
-        match (self.done.last_mut(), change.is_empty()) {
-            (Some(Delta::Retain(len, None)), true) => *len += units,
-            (Some(Delta::Retain(len, Some(attrs))), false) if **attrs == change => *len += units,
-            (_, true) => self.done.push(Delta::Retain(units, None)),
-            (_, false) => self.done.push(Delta::Retain(units, Some(Box::new(change)))),
-        }
-    }
-
-    fn delete(&mut self, units: Clock) {
-        self.close();
-        match self.done.last_mut() {
-            Some(Delta::Deleted(len)) => *len += units,
-            _ => self.done.push(Delta::Deleted(units)),
-        }
-    }
-
-    fn write(&mut self, letter: char, marks: &Marks) {
-        match &mut self.open {
-            Some((text, of)) if of == marks => text.push(letter),
-            _ => {
-                self.close();
-                self.open = Some((letter.into(), marks.clone()));
-            }
-        }
-    }
-
-    fn push(&mut self, value: In, marks: &Marks) {
-        self.close();
-        let marks = Box::new(attrs(marks));
-        self.done.push(Delta::Inserted(value, Some(marks)));
-    }
-
-    fn close(&mut self) {
-        if let Some((text, marks)) = self.open.take() {
-            self.push(In::Any(Any::from(text)), &marks);
-        }
-    }
-
-    /// What is kept at the end needs no step.
-    fn finish(mut self) -> Vec<Delta<In>> {
-        self.close();
-        while let Some(Delta::Retain(_, None)) = self.done.last() {
-            self.done.pop();
-        }
-        self.done
-    }
-}
-
-fn attrs(marks: &BTreeMap<String, Any>) -> Attrs {
-    marks
-        .iter()
-        .map(|(key, value)| (Arc::from(key.as_str()), value.clone()))
-        .collect()
-}
-
-/// The formatting that makes `wanted` of `present`; null takes a mark away.
-fn changed(present: &Marks, wanted: &Marks) -> Attrs {
-    if present == wanted {
-        return Attrs::new();
-    }
-    let gone = present.keys().filter(|key| !wanted.contains_key(*key));
-    let gone = gone.map(|key| (Arc::from(key.as_str()), Any::Null));
-    let new = wanted
-        .iter()
-        .filter(|(key, value)| present.get(*key) != Some(value));
-    let new = new.map(|(key, value)| (Arc::from(key.as_str()), value.clone()));
-    gone.chain(new).collect()
 }
 
 /// A type of this kind with nothing in it.
