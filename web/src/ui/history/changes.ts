@@ -12,6 +12,7 @@ export interface MarkedChange {
 }
 
 const MARKED = 'ins, del, [data-change]'
+const INLINE: ReadonlySet<string> = new Set(['ins', 'del', 'span'])
 
 function kindOf(element: HTMLElement): Change {
   const { change } = element.dataset
@@ -25,7 +26,7 @@ export function changesIn(place: HTMLElement): readonly MarkedChange[] {
     const last = found.at(-1)
     const previous = last?.elements.at(-1)
     // A block that is new holds only new text, so it is one change; one that was moved may have been edited as well.
-    if (last && isWhole(last.change) && last.elements.some((outer) => outer.contains(element))) continue
+    if (last?.elements.some((outer) => isWhole(kindOf(outer)) && outer.contains(element))) continue
     const change = kindOf(element)
     const author = element.dataset.author ?? ''
     if (last && previous && last.author === author && touch(previous, element)) {
@@ -38,7 +39,9 @@ export function changesIn(place: HTMLElement): readonly MarkedChange[] {
 
 const isWhole = (change: Change) => change === 'added' || change === 'removed'
 
-const touch = (first: HTMLElement, second: HTMLElement) => first.nextSibling === second
+/** Runs of text; blocks that follow each other are changes of their own. */
+const touch = (first: HTMLElement, second: HTMLElement) =>
+  first.nextSibling === second && INLINE.has(first.localName) && INLINE.has(second.localName)
 
 /** Gives what somebody changed that person's colour; `claimed` is the colour they have with the server. */
 export function colourAuthors(place: HTMLElement, claimed: (author: string) => string): void {

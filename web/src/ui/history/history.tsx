@@ -52,7 +52,7 @@ export function History({ name, at, since }: HistoryProps) {
 function NarrowTools({ model }: { model: HistoryModel }) {
   const { isListOpen } = model
   return (
-    <div class="history-tools">
+    <section class="history-tools" aria-label={t('history.changes')}>
       <ChangeTools model={model} />
       <button
         type="button"
@@ -69,7 +69,7 @@ function NarrowTools({ model }: { model: HistoryModel }) {
       >
         <Icon name="history" />
       </button>
-    </div>
+    </section>
   )
 }
 
@@ -116,10 +116,9 @@ function useOpening(model: HistoryModel, at: string | null, since: number | null
     else open()
   }, [model, isReady, isEmpty, at, since])
   useEffect(() => {
-    if (!isReady) return
+    // On a phone the list is closed, and the keys work without a focus.
     const list = document.querySelector<HTMLElement>('.timeline-list')
-    const target = list?.offsetParent ? list : document.querySelector<HTMLElement>('.history-reader')
-    target?.focus({ preventScroll: true })
+    if (isReady && list?.offsetParent) list.focus({ preventScroll: true })
   }, [isReady])
 }
 

@@ -12,8 +12,9 @@ import { moment, names } from './words'
 
 /** How often a screen reader hears the moment while it moves. */
 const SAY_MS = 1_500
-/** Units of the drawing's width. */
+/** Units of the drawing: of the width as many as there are, of the height pixels. */
 const WIDTH = 1_000
+const HEIGHT = 14
 
 export function Scrubber({ model }: { model: HistoryModel }) {
   const { archive, viewer, player } = model
@@ -121,7 +122,12 @@ function Sessions({ model }: { model: HistoryModel }) {
   return useMemo(() => {
     const x = (seq: number) => (head === 0 ? 0 : (seq / head) * WIDTH)
     return (
-      <svg class="scrubber-sessions" viewBox={`0 0 ${WIDTH} 8`} preserveAspectRatio="none" aria-hidden="true">
+      <svg
+        class="scrubber-sessions"
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        preserveAspectRatio="none"
+        aria-hidden="true"
+      >
         {versions.map((version) => {
           const [author] = version.authors
           if (version.kind === 'auto')
@@ -131,8 +137,8 @@ function Sessions({ model }: { model: HistoryModel }) {
                 class={`scrubber-session ${author ? `hue-${hueOf(author.color, author.id)}` : ''}`}
                 x={x(version.from_seq - 1)}
                 width={Math.max(1, x(version.seq) - x(version.from_seq - 1) - 1)}
-                y={3}
-                height={2}
+                y={5}
+                height={4}
               />
             )
           if (version.kind === 'named')
@@ -143,7 +149,7 @@ function Sessions({ model }: { model: HistoryModel }) {
                 x={Math.max(0, x(version.seq) - 1)}
                 width={2}
                 y={0}
-                height={8}
+                height={HEIGHT}
               />
             )
           return null

@@ -13,7 +13,7 @@ import type { HistoryModel } from './model'
 import { authorName, dayName, face, moment, names, range, restoreWords } from './words'
 
 /** More faces than this become a number. */
-const FACES = 3
+const FACES = 2
 /** Entries that Page Up and Page Down go over. */
 const PAGE = 8
 
