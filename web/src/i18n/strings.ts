@@ -359,7 +359,7 @@ const english = {
   'history.copied': 'This is a new document with the text of that version',
   'history.copyLink': 'Copy link to this version',
   'history.more': 'More for this version',
-  'history.news': '{names} wrote here since your last visit {time}',
+  'history.news': '{names} wrote here since your last visit ({time})',
   'history.newsShow': 'See what changed',
   'history.newsDismiss': 'Dismiss',
 

@@ -2,6 +2,7 @@
 //! elements and attributes named here, each made anew, without styles, handlers or addresses that are not allowed.
 
 import { isAllowedHref } from '../../editor/links'
+import { keptBlocks } from '../../history/kept-blocks'
 import { t } from '../../i18n/strings'
 
 /** What stands in the page for an element of the server's. */
@@ -20,13 +21,8 @@ const AUTHOR = /^[\w-]{1,64}$/
 /** Deeper than any document of the editor's; what is below is shown as text. */
 const MOST_DEPTH = 100
 
-/** The top-level nodes of a fragment, still inert: nothing of them runs or loads. */
-export function parse(html: string): readonly Node[] {
-  return [...new DOMParser().parseFromString(html, 'text/html').body.childNodes]
-}
-
 /** A node of the page's own for an inert one; null for what may not be shown. */
-export function adopt(node: Node, depth = 0): Node | null {
+function adopt(node: Node, depth = 0): Node | null {
   if (node.nodeType === Node.TEXT_NODE) return document.createTextNode(node.textContent ?? '')
   if (!(node instanceof Element)) return null
   const name = node.localName
@@ -69,33 +65,67 @@ function markTask(from: Element, to: HTMLLIElement): void {
 }
 
 /**
- * Shows `next` in `place`, which shows `before`: blocks that are the same stay as they are, so that a step costs what
- * changed and not what there is. Returns the first block that is new, or null.
+ * Shows the blocks `next` in `place`, which shows `before`. Blocks that stay are not touched and not even parsed, so that
+ * a step costs what changed and not what there is. Returns the first element that is new, or null.
  */
 export function replaceBlocks(
   place: HTMLElement,
-  before: readonly Node[],
-  next: readonly Node[],
+  before: readonly string[],
+  next: readonly string[],
 ): Element | null {
-  const shorter = Math.min(before.length, next.length)
-  let start = 0
-  while (start < shorter && before[start]?.isEqualNode(next[start] as Node)) start++
-  let end = 0
-  while (end < shorter - start && before.at(-1 - end)?.isEqualNode(next.at(-1 - end) as Node)) end++
-  const after = place.childNodes[before.length - end] ?? null
-  for (let at = before.length - end - 1; at >= start; at--) place.childNodes[at]?.remove()
-  const fresh = document.createDocumentFragment()
-  // One for one, so that the next step finds its blocks by their number.
-  for (const node of next.slice(start, next.length - end)) fresh.append(single(adopt(node)))
-  const first = fresh.firstElementChild
-  place.insertBefore(fresh, after)
+  const kept = keptBlocks(before, next)
+  const old = [...place.childNodes]
+  const parser = new DOMParser()
+  let first: Element | null = null
+  let at = 0
+  for (const [index, html] of next.entries()) {
+    const from = kept.get(index)
+    if (from === undefined) {
+      const fresh = blockOf(parser, html)
+      place.insertBefore(fresh, old[at] ?? null)
+      if (fresh instanceof Element) first ??= fresh
+    } else {
+      for (; at < from; at++) old[at]?.remove()
+      at++
+    }
+  }
+  for (; at < old.length; at++) old[at]?.remove()
   return first
 }
 
-function single(node: Node | null): Node {
-  if (node === null) return document.createComment('')
-  if (!(node instanceof DocumentFragment)) return node
+/** One node for one block, so that the next step finds its blocks by their number. */
+function blockOf(parser: DOMParser, html: string): Node {
+  // Inert: nothing of it runs or loads.
+  const nodes = [...parser.parseFromString(html, 'text/html').body.childNodes]
+  const adopted = nodes.map((node) => adopt(node)).filter((node) => node !== null)
+  const [only] = adopted
+  if (adopted.length === 1 && only && !(only instanceof DocumentFragment)) return only
+  if (adopted.length === 0) return document.createComment('')
   const block = document.createElement('div')
-  block.append(node)
+  block.append(...adopted)
   return block
+}
+
+const TAG = /<(\/?)([a-z][a-z0-9-]*)[^>]*>/gi
+/** They have no end tag. */
+const VOID: ReadonlySet<string> = new Set(['br', 'hr', 'img', 'input', 'meta', 'link', 'wbr'])
+
+/**
+ * Cuts a fragment into its top-level elements by counting tags. That is enough for the server's HTML, in which `<` and
+ * `>` are escaped wherever they are text; in any other the cuts are elsewhere, and each piece is still parsed by itself.
+ */
+export function blocksOf(html: string): readonly string[] {
+  const blocks: string[] = []
+  let depth = 0
+  let start = 0
+  for (const { 0: tag, 1: isEnd, 2: name, index } of html.matchAll(TAG)) {
+    if (isEnd) depth--
+    else if (!VOID.has(name as string)) depth++
+    if (depth > 0) continue
+    depth = 0
+    blocks.push(html.slice(start, index + tag.length))
+    start = index + tag.length
+  }
+  if (start < html.length) blocks.push(html.slice(start))
+  return blocks
 }

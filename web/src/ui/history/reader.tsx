@@ -6,7 +6,7 @@ import { t } from '../../i18n/strings'
 import { announce } from '../feedback'
 import { useSlow } from '../quiet'
 import { changesIn, colourAuthors, type MarkedChange } from './changes'
-import { parse, replaceBlocks } from './fragment'
+import { blocksOf, replaceBlocks } from './fragment'
 import type { HistoryModel } from './model'
 import { authorName } from './words'
 
@@ -90,7 +90,7 @@ function SinceBar({ model }: { model: HistoryModel }) {
 
 function Content({ model }: { model: HistoryModel }) {
   const place = useRef<HTMLDivElement>(null)
-  const blocks = useRef<readonly Node[]>([])
+  const blocks = useRef<readonly string[]>([])
   const { viewer, archive, player } = model
   const shown = viewer.shown.value
   const authors = archive.authors.value
@@ -100,7 +100,7 @@ function Content({ model }: { model: HistoryModel }) {
   useLayoutEffect(() => {
     const element = place.current
     if (!element || !shown) return
-    const next = parse(shown.html)
+    const next = blocksOf(shown.html)
     const fresh = replaceBlocks(element, blocks.current, next)
     blocks.current = next
     const marked = changesIn(element)
