@@ -65,11 +65,13 @@ export function App() {
         />
       )}
       {at.page === 'history' && (
-        <Lazy
-          key={`history ${at.name}`}
-          load={loadHistory}
-          props={{ name: at.name, at: at.at, since: at.since }}
-        />
+        <div class="cover">
+          <Lazy
+            key={`history ${at.name}`}
+            load={loadHistory}
+            props={{ name: at.name, at: at.at, since: at.since }}
+          />
+        </div>
       )}
       {at.page === 'lab' && <Lazy key="/lab" load={loadLab} props={{ name: at.name, seed: at.seed }} />}
       {at.page === 'unknown' && (

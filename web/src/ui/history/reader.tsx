@@ -116,6 +116,14 @@ function Content({ model }: { model: HistoryModel }) {
       element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
     }
   }, [shown, authors])
+  // Without the document there are no changes in it.
+  useEffect(
+    () => () => {
+      model.changes.value = []
+      model.currentChange.value = -1
+    },
+    [],
+  )
   useEffect(() => {
     const change = changes[current]
     if (!change) return
