@@ -150,15 +150,23 @@ describe.runIf(hasPast)('the history', () => {
     await page.getByRole('button', { name: 'More' }).click()
     await page.getByRole('menuitem', { name: 'History' }).click()
     await page.locator('.history-prose [data-change]').first().waitFor()
-    expect(await page.locator('.history-count').textContent()).toBe('1 of 2')
+    const isAt = (count: string, text: string) =>
+      until(
+        async () => [
+          await page.locator('.history-count').textContent(),
+          ...(await page.locator('.is-current').allTextContents()),
+        ],
+        (seen) => seen.length === 2 && seen[0] === count && seen[1] === text,
+        `change ${count} should be “${text}”`,
+      )
+    await isAt('1 of 2', 'Look: The tide comes in.')
     await page.keyboard.press('Alt+ArrowDown')
-    expect(await page.locator('.history-count').textContent()).toBe('2 of 2')
-    expect(await page.locator('.is-current').textContent()).toBe('The tide goes out.')
+    await isAt('2 of 2', 'The tide goes out.')
     await page
       .getByText('Change 2 of 2. Added by Ada Lovelace: The tide goes out.')
       .waitFor({ state: 'attached' })
     await page.keyboard.press('Alt+ArrowDown')
-    expect(await page.locator('.is-current').textContent()).toBe('Look: The tide comes in.')
+    await isAt('1 of 2', 'Look: The tide comes in.')
     const hue = await page.locator('.is-current').getAttribute('class')
     expect(hue).toMatch(/hue-\d+/)
     await toggleChanges(page, false)
