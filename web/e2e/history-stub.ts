@@ -5,6 +5,7 @@ import type { BrowserContext, Route } from 'playwright-core'
 import WebSocket from 'ws'
 import { WebsocketProvider } from 'y-websocket'
 import * as Y from 'yjs'
+import { until } from './harness'
 
 const escaped = (text: string) =>
   text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;')
@@ -148,15 +149,18 @@ export async function standInForHistory(context: BrowserContext, url: string): P
     const [, , , doc = '', , id = ''] = new URL(route.request().url()).pathname.split('/')
     stub.restores.push(id)
     const { seq } = await version(doc, id)
-    const { versions } = (await (await fetch(`${url}/api/docs/${doc}/versions?limit=1`)).json()) as {
-      versions: { seq: number }[]
-    }
-    const head = versions[0]?.seq ?? 0
+    const head = await headOf(url, doc)
     await bringBack(url, doc, await at(doc, seq))
     const before = await version(doc, String(head))
     await route.fulfill({ json: { changed: true, version: null, before } })
   })
   return stub
+}
+
+async function headOf(url: string, doc: string): Promise<number> {
+  const response = await fetch(`${url}/api/docs/${doc}/versions?limit=1`)
+  const { versions } = (await response.json()) as { versions: { seq: number }[] }
+  return versions[0]?.seq ?? 0
 }
 
 /** Writes the old content over the present one, as a person would. */
@@ -171,6 +175,7 @@ async function bringBack(url: string, name: string, old: Y.Doc): Promise<void> {
       if (isSynced) resolve()
     }),
   )
+  const before = await headOf(url, name)
   const body = doc.getXmlFragment('default')
   doc.transact(() => {
     body.delete(0, body.length)
@@ -180,7 +185,10 @@ async function bringBack(url: string, name: string, old: Y.Doc): Promise<void> {
       blocks.map((block) => block.clone()),
     )
   })
-  // The socket keeps its order: what is asked for after the update is answered after it was taken.
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  await until(
+    () => headOf(url, name),
+    (head) => head > before,
+    'the restore should be stored',
+  )
   provider.destroy()
 }
