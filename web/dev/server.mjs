@@ -255,6 +255,9 @@ async function api(request, url) {
   if (!id) return method === 'GET' ? list(url.searchParams) : create(await body(request))
   const document = documents.get(id)
   if (!document || document.state === 'none') throw new Refusal(404, 'not-found', 'There is no such document')
+  // It keeps no past.
+  if (action === 'versions' || action === 'at')
+    throw new Refusal(404, 'no-such-route', 'There is nothing here')
   if (document.state === 'deleted') throw new Refusal(410, 'deleted', 'The document was deleted')
   if (method === 'PATCH') document.title = (await body(request)).title
   if (method === 'POST' && action === 'trash') {

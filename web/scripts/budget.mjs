@@ -1,5 +1,5 @@
 //! Fails the build when a page would load more than its budget: gzip bytes of what the list of documents needs, of what
-//! the document page adds to it, and of what the lab adds to both.
+//! the document page and the history add to it, and of what the lab adds to all.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib'
 const SHELL_KB = 60
 const EDITOR_KB = 260
 const LAB_KB = 16
+const HISTORY_KB = 20
 
 const root = fileURLToPath(new URL('../../static/assets/', import.meta.url))
 const files = readdirSync(root).filter((name) => /\.(js|css)$/.test(name))
@@ -31,8 +32,9 @@ function closure(entry) {
 const shell = closure('app.js')
 const css = files.filter((name) => name.endsWith('.css'))
 const editor = [...closure('page.js')].filter((name) => !shell.has(name))
+const history = [...closure('history.js')].filter((name) => !shell.has(name))
 const lab = [...closure('lab.js')].filter((name) => !shell.has(name) && !editor.includes(name))
-const unknown = files.filter((name) => ![...shell, ...css, ...editor, ...lab].includes(name))
+const unknown = files.filter((name) => ![...shell, ...css, ...editor, ...history, ...lab].includes(name))
 const kilobytes = (names) =>
   names.reduce((sum, name) => sum + gzipSync(source(name), { level: 9 }).length, 0) / 1024
 
@@ -40,6 +42,7 @@ let failed = false
 for (const [label, names, limit] of [
   ['shell', [...shell, ...css], SHELL_KB],
   ['editor', editor, EDITOR_KB],
+  ['history', history, HISTORY_KB],
   ['lab', lab, LAB_KB],
   ['what belongs to no page', unknown, 0],
 ]) {

@@ -1,6 +1,6 @@
 //! The documents API, typed. Each function is one request; failures are `Problem`s.
 
-import { Problem } from './problem'
+import { documentRoute as path, ROOT, request } from './request'
 
 export interface Person {
   readonly name: string
@@ -28,32 +28,6 @@ export interface ListQuery {
   readonly q?: string
   readonly cursor?: string
   readonly limit?: number
-}
-
-const ROOT = '/api/docs'
-const path = (id: string, action = '') => `${ROOT}/${encodeURIComponent(id)}${action}`
-
-async function request<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  // A page of another origin can send neither of these headers without asking first.
-  const headers: HeadersInit =
-    body === undefined ? { 'X-Requested-With': 'coscribe' } : { 'Content-Type': 'application/json' }
-  let response: Response
-  try {
-    response = await fetch(url, {
-      method,
-      headers,
-      credentials: 'same-origin',
-      cache: 'no-store',
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
-    })
-  } catch (error) {
-    if (signal?.aborted) throw error
-    throw new Problem(0, 'unreachable', 'The server cannot be reached')
-  }
-  if (!response.ok) throw await Problem.of(response)
-  const text = await response.text()
-  return (text === '' ? undefined : JSON.parse(text)) as T
 }
 
 export function listDocuments(query: ListQuery, signal?: AbortSignal): Promise<DocumentPage> {

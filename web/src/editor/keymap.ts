@@ -18,6 +18,8 @@ export function keymap(actions: KeyActions): Extension {
       const { editor } = this
       return {
         'Mod-Shift-x': () => editor.commands.toggleStrike(),
+        // Strikethrough elsewhere; here it is the page's key for naming a version.
+        'Mod-Shift-s': () => true,
         'Mod-\\': () => clearFormatting(editor),
         'Mod-k': () => {
           actions.editLink()

@@ -1,14 +1,16 @@
-//! The frame around the pages. The document page and the lab are chunks of their own, as they bring the editor.
+//! The frame around the pages. The document page and the lab are chunks of their own, as they bring the editor; so is
+//! the history, which can be opened without it.
 
 import type { FunctionComponent } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { t } from '../i18n/strings'
 import { Confirmation } from './dialog'
 import { Feedback } from './feedback'
 import { Home } from './home/home'
-import { followLink, route } from './router'
+import { followLink, type Route, route } from './router'
 
 const loadDocument = () => import('./document/page').then(({ Page }) => Page)
+const loadHistory = () => import('./history/history').then(({ History }) => History)
 const loadLab = () => import('./lab/lab').then(({ Lab }) => Lab)
 
 interface LazyProps<Props> {
@@ -41,12 +43,36 @@ function Lazy<Props extends object>({ load, props }: LazyProps<Props>) {
   return <Component {...props} />
 }
 
+/** The document whose page is there: also under its history, so that undo, carets and the place in the text stay. */
+function useOpenDocument(at: Route): string | null {
+  const open = useRef<string | null>(null)
+  if (at.page === 'document') open.current = at.name
+  else if (at.page !== 'history' || at.name !== open.current) open.current = null
+  return open.current
+}
+
 export function App() {
   const at = route.value
+  const openDocument = useOpenDocument(at)
   return (
     <>
       {at.page === 'home' && <Home trash={at.trash} />}
-      {at.page === 'document' && <Lazy key={at.name} load={loadDocument} props={{ name: at.name }} />}
+      {openDocument !== null && (
+        <Lazy
+          key={`document ${openDocument}`}
+          load={loadDocument}
+          props={{ name: openDocument, covered: at.page === 'history' }}
+        />
+      )}
+      {at.page === 'history' && (
+        <div class="cover">
+          <Lazy
+            key={`history ${at.name}`}
+            load={loadHistory}
+            props={{ name: at.name, at: at.at, since: at.since }}
+          />
+        </div>
+      )}
       {at.page === 'lab' && <Lazy key="/lab" load={loadLab} props={{ name: at.name, seed: at.seed }} />}
       {at.page === 'unknown' && (
         <main class="centered-notice">

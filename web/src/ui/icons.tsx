@@ -1,8 +1,12 @@
 //! The icons, by the name of what they mean here.
 
 import {
+  ArrowDown,
+  ArrowLeft,
+  ArrowUp,
   ArrowUpRight,
   Bold,
+  Bookmark,
   Check,
   ChevronDown,
   CloudOff,
@@ -10,8 +14,10 @@ import {
   Copy,
   Ellipsis,
   ExternalLink,
+  Files,
   FileText,
   FlaskConical,
+  History,
   Italic,
   Keyboard,
   Link,
@@ -22,6 +28,7 @@ import {
   Minus,
   Monitor,
   Moon,
+  Pause,
   Pencil,
   Play,
   Plus,
@@ -46,6 +53,13 @@ import { createElement } from 'preact'
 
 const ICONS = {
   arrow: ArrowUpRight,
+  back: ArrowLeft,
+  up: ArrowUp,
+  down: ArrowDown,
+  named: Bookmark,
+  copies: Files,
+  history: History,
+  pause: Pause,
   bold: Bold,
   check: Check,
   chevron: ChevronDown,

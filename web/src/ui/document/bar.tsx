@@ -10,9 +10,9 @@ import { toast } from '../feedback'
 import { attempt, copyLink } from '../home/actions'
 import { Icon } from '../icons'
 import { Menu, type MenuItem } from '../menu'
-import { documentPath, followLink, navigate } from '../router'
+import { documentPath, followLink, historyPath, navigate, openHistory } from '../router'
 import { ThemeMenu } from '../theme-menu'
-import { withMod } from './keys'
+import { keyLabel, withMod } from './keys'
 import { Pill } from './pill'
 import { Presence } from './presence'
 import type { SurfaceState } from './surface'
@@ -21,9 +21,10 @@ interface BarProps {
   readonly session: DocumentSession
   readonly surface: Signal<SurfaceState>
   readonly showShortcuts: () => void
+  readonly nameVersion: () => void
 }
 
-export function Bar({ session, showShortcuts }: BarProps) {
+export function Bar({ session, showShortcuts, nameVersion }: BarProps) {
   const title = session.title.text.value || session.recordTitle.value
   return (
     <header class="bar">
@@ -49,15 +50,22 @@ export function Bar({ session, showShortcuts }: BarProps) {
       <span class="bar-space" />
       <Presence session={session} />
       <ThemeMenu />
-      <MoreMenu session={session} showShortcuts={showShortcuts} />
+      <MoreMenu session={session} showShortcuts={showShortcuts} nameVersion={nameVersion} />
     </header>
   )
 }
 
-function MoreMenu({ session, showShortcuts }: { session: DocumentSession; showShortcuts: () => void }) {
+function MoreMenu({ session, showShortcuts, nameVersion }: Omit<BarProps, 'surface'>) {
   const items: MenuItem[] = [
     { label: t('doc.copyLink'), icon: 'link', run: () => void copyLink(documentPath(session.name)) },
     { label: t('doc.copyText'), icon: 'copy', run: () => void copyText(session) },
+    {
+      label: t('doc.history'),
+      icon: 'history',
+      keys: keyLabel('Mod-Alt-Shift-H'),
+      run: () => openHistory(historyPath(session.name)),
+    },
+    { label: t('doc.nameVersion'), icon: 'named', keys: keyLabel('Mod-Shift-S'), run: nameVersion },
     { label: t('doc.print'), icon: 'print', keys: withMod('P'), run: () => print() },
     { label: t('doc.shortcuts'), icon: 'keyboard', keys: withMod('/'), run: showShortcuts },
     {

@@ -1,11 +1,12 @@
 //! What the document page does beside drawing: keys, the guard against closing, announcements, the phone's keyboard.
 
 import type { Signal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { displayName } from '../../editor/palette'
 import { t } from '../../i18n/strings'
 import type { DocumentSession } from '../../session/session'
 import { announce } from '../feedback'
+import { isHistoryKey, isNameKey } from './keys'
 import { othersHere } from './presence'
 import { focusToolbar, type SurfaceState } from './surface'
 
@@ -52,13 +53,27 @@ export function usePresenceAnnouncements(session: DocumentSession): void {
 
 const REGIONS = ['.bar a, .bar button', '.toolbar [tabindex="0"]', '.ProseMirror']
 
-export function usePageKeys(surface: Signal<SurfaceState>, actions: { toggleShortcuts: () => void }): void {
+interface PageActions {
+  readonly toggleShortcuts: () => void
+  readonly openHistory: () => void
+  readonly nameVersion: () => void
+}
+
+/** `covered`: another page lies over this one and has the keys. */
+export function usePageKeys(surface: Signal<SurfaceState>, covered: boolean, actions: PageActions): void {
   useEffect(() => {
+    if (covered) return
     const onKeyDown = (event: KeyboardEvent) => {
       const mod = event.ctrlKey || event.metaKey
       if (mod && event.key === '/') {
         event.preventDefault()
         actions.toggleShortcuts()
+      } else if (isHistoryKey(event)) {
+        event.preventDefault()
+        actions.openHistory()
+      } else if (isNameKey(event)) {
+        event.preventDefault()
+        actions.nameVersion()
       } else if (event.key === 'F6') {
         event.preventDefault()
         cycleRegion(event.shiftKey ? -1 : 1)
@@ -75,7 +90,23 @@ export function usePageKeys(surface: Signal<SurfaceState>, actions: { toggleShor
     }
     addEventListener('keydown', onKeyDown)
     return () => removeEventListener('keydown', onKeyDown)
-  }, [surface])
+  }, [surface, covered])
+}
+
+/** When what covered the page is gone, the focus is where it was. */
+export function useFocusBack(covered: boolean, surface: Signal<SurfaceState>): void {
+  const before = useRef<Element | null>(null)
+  useLayoutEffect(() => {
+    if (covered) {
+      before.current = document.activeElement
+      return
+    }
+    const element = before.current
+    before.current = null
+    if (!(element instanceof HTMLElement)) return
+    if (element.isConnected && element !== document.body) element.focus({ preventScroll: true })
+    else surface.value.open?.editor.view.dom.focus({ preventScroll: true })
+  }, [covered])
 }
 
 function cycleRegion(step: 1 | -1): void {

@@ -1,4 +1,4 @@
-//! Key names as this computer writes them.
+//! Key names as this computer writes them, and the keys that more than one page knows.
 
 const isApple = /Mac|iP(hone|ad|od)/.test(navigator.platform)
 
@@ -14,3 +14,9 @@ export function keyLabel(keys: string): string {
 }
 
 export const withMod = (key: string) => keyLabel(`Mod-${key}`)
+
+export const isHistoryKey = (event: KeyboardEvent) =>
+  (event.ctrlKey || event.metaKey) && event.altKey && event.shiftKey && event.code === 'KeyH'
+
+export const isNameKey = (event: KeyboardEvent) =>
+  (event.ctrlKey || event.metaKey) && event.shiftKey && !event.altKey && event.code === 'KeyS'

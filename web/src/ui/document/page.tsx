@@ -4,11 +4,20 @@ import { type Signal, useSignal } from '@preact/signals'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { t } from '../../i18n/strings'
 import { DocumentSession } from '../../session/session'
-import { QUIET_MS } from '../quiet'
+import { NameVersion } from '../name-version'
+import { useSlow } from '../quiet'
+import { historyPath, openHistory } from '../router'
 import { Bar } from './bar'
-import { useLeaveGuard, usePageKeys, usePresenceAnnouncements, useToolbarAboveKeyboard } from './behaviour'
+import {
+  useFocusBack,
+  useLeaveGuard,
+  usePageKeys,
+  usePresenceAnnouncements,
+  useToolbarAboveKeyboard,
+} from './behaviour'
 import { Gone } from './gone'
 import { LinkPopover } from './link-popover'
+import { NewsNotice } from './news'
 import { Notices } from './notices'
 import { Shortcuts } from './shortcuts'
 import { emptySurface, Surface, type SurfaceState } from './surface'
@@ -20,7 +29,13 @@ interface Visit {
   readonly carried: Uint8Array | undefined
 }
 
-export function Page({ name }: { name: string }) {
+interface PageProps {
+  readonly name: string
+  /** The history lies over the page, which stays open under it. */
+  readonly covered: boolean
+}
+
+export function Page({ name, covered }: PageProps) {
   const [visit, setVisit] = useState<Visit>({ number: 0, carried: undefined })
   const session = useMemo(() => new DocumentSession(name, visit.carried), [name, visit])
   useEffect(() => {
@@ -28,29 +43,41 @@ export function Page({ name }: { name: string }) {
     return () => session.destroy()
   }, [session])
   const reopen = (carried?: Uint8Array) => setVisit({ number: visit.number + 1, carried })
-  return <Document key={visit.number} session={session} reopen={reopen} />
+  return <Document key={visit.number} session={session} covered={covered} reopen={reopen} />
 }
 
 interface DocumentProps {
   readonly session: DocumentSession
+  readonly covered: boolean
   readonly reopen: (carried?: Uint8Array) => void
 }
 
-function Document({ session, reopen }: DocumentProps) {
+function Document({ session, covered, reopen }: DocumentProps) {
   const surface = useSignal<SurfaceState>(emptySurface)
   const shortcuts = useSignal(false)
   const linkField = useSignal(false)
+  const naming = useSignal(false)
   const view = session.view.value
   useTabTitle(session)
   useLeaveGuard(session)
   usePresenceAnnouncements(session)
   useToolbarAboveKeyboard()
-  usePageKeys(surface, { toggleShortcuts: () => (shortcuts.value = !shortcuts.value) })
+  useFocusBack(covered, surface)
+  usePageKeys(surface, covered, {
+    toggleShortcuts: () => (shortcuts.value = !shortcuts.value),
+    openHistory: () => openHistory(historyPath(session.name)),
+    nameVersion: () => (naming.value = true),
+  })
   const isOpen = view.kind === 'ready' || view.kind === 'opening'
   const readOnly = surface.value.unreadable.size > 0
   return (
-    <div class="document-frame">
-      <Bar session={session} surface={surface} showShortcuts={() => (shortcuts.value = true)} />
+    <div class="document-frame" inert={covered}>
+      <Bar
+        session={session}
+        surface={surface}
+        showShortcuts={() => (shortcuts.value = true)}
+        nameVersion={() => (naming.value = true)}
+      />
       {isOpen && !readOnly && (
         <section class="toolbar-region" aria-label={t('toolbar.label')}>
           <Toolbar surface={surface} editLink={() => (linkField.value = true)} />
@@ -74,6 +101,14 @@ function Document({ session, reopen }: DocumentProps) {
         {!isOpen && <Gone session={session} reopen={() => reopen()} />}
       </main>
       <OpenLinkPopover surface={surface} linkField={linkField} />
+      {view.kind === 'ready' && <NewsNotice session={session} />}
+      {naming.value && (
+        <NameVersion
+          doc={session.name}
+          title={t('history.namePresent')}
+          onClose={() => (naming.value = false)}
+        />
+      )}
       {shortcuts.value && <Shortcuts onClose={() => (shortcuts.value = false)} />}
     </div>
   )
@@ -99,11 +134,7 @@ function useTabTitle(session: DocumentSession): void {
 }
 
 function OpeningSkeleton() {
-  const [visible, setVisible] = useState(false)
-  useEffect(() => {
-    const timer = setTimeout(() => setVisible(true), QUIET_MS)
-    return () => clearTimeout(timer)
-  }, [])
+  const visible = useSlow(true)
   return (
     <div class="paper" role="status" aria-label={t('doc.opening')} aria-busy="true">
       {visible && (

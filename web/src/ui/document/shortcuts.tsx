@@ -31,6 +31,23 @@ const SECTIONS: readonly (readonly [StringKey, readonly Shortcut[]])[] = [
     ],
   ],
   [
+    'keys.document',
+    [
+      ['doc.history', 'Mod-Alt-Shift-H'],
+      ['doc.nameVersion', 'Mod-Shift-S'],
+    ],
+  ],
+  [
+    'keys.inHistory',
+    [
+      ['keys.previousNextChange', 'Alt-↑', 'Alt-↓'],
+      ['keys.stepEdit', '←', '→'],
+      ['keys.stepSession', 'Shift-←', 'Shift-→'],
+      ['keys.play', 'Space'],
+      ['keys.backToDocument', 'Escape'],
+    ],
+  ],
+  [
     'keys.blocks',
     [
       ['toolbar.paragraph', 'Mod-Alt-0'],

@@ -5,7 +5,7 @@ import { useId } from 'preact/hooks'
 import { type StringKey, t } from '../../i18n/strings'
 import type { Laboratory, Network } from '../../lab/laboratory'
 import { Icon } from '../icons'
-import { Switch } from './switch'
+import { Switch } from '../switch'
 import { duration } from './verdict'
 
 const PRESETS: readonly { readonly label: StringKey; readonly network: Network }[] = [

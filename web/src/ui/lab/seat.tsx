@@ -7,7 +7,7 @@ import type { Laboratory, PersonReading } from '../../lab/laboratory'
 import type { Participant } from '../../lab/participant'
 import { Avatar } from '../avatar'
 import { emptySurface, Surface, type SurfaceState } from '../document/surface'
-import { Switch } from './switch'
+import { Switch } from '../switch'
 import { Vector } from './vector'
 
 interface SeatProps {

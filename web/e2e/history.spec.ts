@@ -1,0 +1,547 @@
+//! The history: what was written, by whom, and bringing it back.
+
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
+import { afterEach, describe, expect, test } from 'vitest'
+import { check } from './axe'
+import { binary, freshName, Person, pillSays, setStage, until } from './harness'
+import { type HistoryStub, standInForHistory } from './history-stub'
+
+const SHOTS = process.env.COSCRIBE_SHOTS
+
+/** The stand-in server keeps no past. */
+const hasPast = Boolean(process.env.COSCRIBE_URL) || binary() !== null
+
+const stage = setStage()
+let here: Person[] = []
+afterEach(async () => {
+  for (const person of here) {
+    expect(person.problems).toEqual([])
+    await person.leave()
+  }
+  here = []
+})
+
+async function arrive(name: string, options = {}): Promise<{ person: Person; stub: HistoryStub }> {
+  const person = await Person.arrive(stage, name, options)
+  here.push(person)
+  return { person, stub: await standInForHistory(person.context, stage.server.url) }
+}
+
+/** A document of two paragraphs by Ada. */
+async function written(): Promise<{ ada: Person; stub: HistoryStub; name: string }> {
+  const { person: ada, stub } = await arrive('Ada Lovelace')
+  const name = freshName('past')
+  await ada.open(name)
+  await ada.title.fill('The tide')
+  await ada.write('The tide comes in.')
+  await pillSays(ada, 'saved')
+  await ada.write('\nThe tide goes out.')
+  await pillSays(ada, 'saved')
+  return { ada, stub, name }
+}
+
+const paper = (page: Page) => page.locator('.history-prose')
+const shows = (page: Page, text: string) =>
+  until(
+    () => paper(page).innerText(),
+    (value) => value.replace(/\s+/g, ' ').trim() === text,
+    `the history should show “${text}”`,
+  )
+const range = (page: Page) => page.locator('.scrubber-range')
+const seq = async (page: Page) => Number(await range(page).inputValue())
+const hasAddress = (page: Page, pattern: RegExp) =>
+  until(
+    () => page.url(),
+    (url) => pattern.test(url),
+    `the address should be like ${pattern}`,
+  )
+
+/** Names a moment by the API. */
+async function nameVersion(name: string, label: string, seq?: number): Promise<void> {
+  await fetch(`${stage.server.url}/api/docs/${name}/versions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(seq === undefined ? { label } : { label, seq }),
+  })
+}
+
+async function toggleChanges(page: Page, on: boolean): Promise<void> {
+  const toggle = page.getByRole('switch', { name: 'Show changes' })
+  if ((await toggle.getAttribute('aria-checked')) !== String(on)) await toggle.click()
+}
+
+describe.runIf(hasPast)('the history', () => {
+  test('opens over the document, steps through the writing, and leaves everything as it was', async () => {
+    const { ada, name } = await written()
+    const { page } = ada
+    await ada.editor.click()
+    await page.keyboard.press('Control+Alt+Shift+H')
+    await page.locator('.timeline-entry').first().waitFor()
+    expect(new URL(page.url()).search).toBe('?history')
+    await toggleChanges(page, false)
+    await shows(page, 'The tide comes in. The tide goes out.')
+    expect(await page.evaluate(() => document.activeElement?.className)).not.toContain('ProseMirror')
+
+    const head = await seq(page)
+    await page.keyboard.press('ArrowLeft')
+    expect(await seq(page)).toBe(head - 1)
+    await page.keyboard.press('Shift+ArrowLeft')
+    expect(await seq(page)).toBe(0)
+    await page.getByText('The document was empty at this moment.').waitFor()
+    await page.keyboard.press('Shift+ArrowRight')
+    expect(await seq(page)).toBe(head)
+    await shows(page, 'The tide comes in. The tide goes out.')
+
+    await page.keyboard.press('ArrowLeft')
+    await hasAddress(page, new RegExp(`\\?history=${head - 1}$`))
+    await page.goBack()
+    await until(
+      () => page.evaluate(() => document.activeElement?.className ?? ''),
+      (focused) => focused.includes('ProseMirror'),
+      'the text should have the focus again',
+    )
+    expect(new URL(page.url()).search).toBe('')
+    // The session went on meanwhile: undo knows what was typed before.
+    await page.keyboard.press('Control+z')
+    await until(
+      () => ada.text(),
+      (text) => !text.includes('goes out'),
+      'undo should take back the last sentence',
+    )
+    expect(await page.title()).toContain('The tide ·')
+    expect(name).toBeTruthy()
+  })
+
+  test('has an address that can be reloaded and shared', async () => {
+    const { ada, name } = await written()
+    const { person: bo } = await arrive('Bo Li')
+    await bo.page.goto(`${stage.server.url}/d/${name}?history`)
+    await bo.page.locator('.timeline-entry').first().waitFor()
+    await toggleChanges(bo.page, false)
+    await shows(bo.page, 'The tide comes in. The tide goes out.')
+    const head = await seq(bo.page)
+    await bo.page.keyboard.press('ArrowLeft')
+    await hasAddress(bo.page, /history=\d+$/)
+    await bo.page.reload()
+    await until(
+      () => seq(bo.page),
+      (at) => at === head - 1,
+      'the moment should be the one of the address',
+    )
+    // The history alone needs no editor.
+    const scripts = await bo.page.evaluate(() =>
+      performance.getEntriesByType('resource').map(({ name }) => name),
+    )
+    expect(scripts.filter((name) => name.includes('vendor-editor'))).toEqual([])
+    await bo.page.getByRole('button', { name: 'Back to the document' }).click()
+    await bo.editor.waitFor()
+    expect(new URL(bo.page.url()).search).toBe('')
+    expect(await bo.text()).toBe(await ada.text())
+  })
+
+  test('goes from change to change, and says them', async () => {
+    const { ada } = await written()
+    const { page } = ada
+    await ada.editor.click()
+    await page.keyboard.press('Control+Home')
+    await page.keyboard.type('Look: ')
+    await pillSays(ada, 'saved')
+    await page.getByRole('button', { name: 'More' }).click()
+    await page.getByRole('menuitem', { name: 'History' }).click()
+    await page.locator('.history-prose [data-change]').first().waitFor()
+    const isAt = (count: string, text: string) =>
+      until(
+        async () => [
+          await page.locator('.history-count').textContent(),
+          ...(await page.locator('.is-current').allTextContents()),
+        ],
+        (seen) => seen.length === 2 && seen[0] === count && seen[1] === text,
+        `change ${count} should be “${text}”`,
+      )
+    await isAt('1 of 2', 'Look: The tide comes in.')
+    await page.keyboard.press('Alt+ArrowDown')
+    await isAt('2 of 2', 'The tide goes out.')
+    await page
+      .getByText('Change 2 of 2. Added by Ada Lovelace: The tide goes out.')
+      .waitFor({ state: 'attached' })
+    await page.keyboard.press('Alt+ArrowDown')
+    await isAt('1 of 2', 'Look: The tide comes in.')
+    const hue = await page.locator('.is-current').getAttribute('class')
+    expect(hue).toMatch(/hue-\d+/)
+    await toggleChanges(page, false)
+    await until(
+      () => page.locator('.history-prose [data-change]').count(),
+      (count) => count === 0,
+      'no changes should be marked',
+    )
+  })
+
+  test('plays the writing from the beginning to the end', async () => {
+    const { ada } = await written()
+    const { page } = ada
+    await page.keyboard.press('Control+Alt+Shift+H')
+    await page.locator('.timeline-entry').first().waitFor()
+    await toggleChanges(page, false)
+    const head = await seq(page)
+    const seen = new Set<string>()
+    await page.exposeFunction('sees', (text: string) => seen.add(text))
+    await page.evaluate(() => {
+      const element = document.querySelector('.history-prose') as HTMLElement
+      new MutationObserver(() =>
+        (window as unknown as { sees: (text: string) => void }).sees(element.innerText),
+      ).observe(element, { childList: true, subtree: true })
+    })
+    await page.getByRole('button', { name: 'Play the writing' }).click()
+    await page.getByRole('button', { name: 'Pause' }).waitFor()
+    await until(
+      () => seq(page),
+      (at) => at < head,
+      'it should begin anew',
+    )
+    await page.getByRole('button', { name: 'Play the writing' }).waitFor({ timeout: 20_000 })
+    expect(await seq(page)).toBe(head)
+    await shows(page, 'The tide comes in. The tide goes out.')
+    expect(seen.size).toBeGreaterThan(5)
+    expect([...seen].some((text) => text.startsWith('The tide c') && !text.includes('out'))).toBe(true)
+  })
+
+  test('names, renames and unnames a version', async () => {
+    const { ada, name } = await written()
+    const { page } = ada
+    await ada.editor.click()
+    await page.keyboard.press('Control+Shift+S')
+    await page.getByRole('dialog', { name: 'Name the present version' }).waitFor()
+    await page.keyboard.type('First draft')
+    await page.keyboard.press('Enter')
+    await page.getByText('The version is named “First draft”').waitFor()
+    // It is no key for strikethrough any more.
+    expect(await ada.html()).not.toContain('<s>')
+
+    await page.goto(`${stage.server.url}/d/${name}?history`)
+    const option = (label: string) => page.getByRole('option', { name: new RegExp(`^${label}`) })
+    await option('First draft').click()
+    await page.getByRole('heading', { name: 'First draft' }).waitFor()
+    await hasAddress(page, /history=v\d+$/)
+    await page.keyboard.press('Control+Shift+S')
+    await page.getByRole('dialog', { name: 'Rename this version' }).waitFor()
+    await page.keyboard.type('Second draft')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Second draft' }).waitFor()
+    await page.reload()
+    await page.getByRole('heading', { name: 'Second draft' }).waitFor()
+
+    await page.getByRole('button', { name: 'More for this version' }).click()
+    await page.getByRole('menuitem', { name: 'Remove the name' }).click()
+    await page.getByText('“Second draft” has no name any more').waitFor()
+    expect(await option('Second draft').count()).toBe(0)
+
+    await page.keyboard.press('Shift+ArrowLeft')
+    await page.getByRole('button', { name: 'Name this version' }).click()
+    await page.getByRole('textbox', { name: 'Name' }).fill('Nothing yet')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Nothing yet' }).waitFor()
+    expect(await seq(page)).toBe(0)
+  })
+
+  test('restores in plain words, for everyone, and takes it back', async () => {
+    const { ada, stub, name } = await written()
+    const { page } = ada
+    const before = await ada.text()
+    const { person: bo } = await arrive('Bo Li')
+    await bo.open(name)
+    const { versions } = (await (await fetch(`${stage.server.url}/api/docs/${name}/versions`)).json()) as {
+      versions: { seq: number }[]
+    }
+    const head = versions[0]?.seq ?? 0
+    await page.keyboard.press('Control+Alt+Shift+H')
+    await page.locator('.timeline-entry').first().waitFor()
+    expect(await page.getByRole('button', { name: 'Restore', exact: true }).count()).toBe(0)
+    await page.keyboard.press('ArrowLeft')
+    await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('stays in the history').waitFor()
+    await dialog.getByText('People who are writing are not interrupted').waitFor()
+    await page.keyboard.press('Escape')
+    expect(stub.restores).toEqual([])
+    expect(await page.locator('.history-frame').count()).toBe(1)
+
+    await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    await dialog.getByRole('button', { name: 'Restore this version' }).click()
+    await page.getByText(/^Restored the version of/).waitFor()
+    expect(stub.restores).toEqual([String(head - 1)])
+    expect(await page.locator('.history-frame').count()).toBe(0)
+    const restored = before.slice(0, -1)
+    for (const person of [ada, bo])
+      await until(
+        () => person.text(),
+        (text) => text === restored,
+        'the document should be as it was',
+      )
+    await page.getByRole('button', { name: 'Undo' }).last().click()
+    await page.getByText('The restore was undone').waitFor()
+    for (const person of [ada, bo])
+      await until(
+        () => person.text(),
+        (text) => text === before,
+        'the document should be as it was before the restore',
+      )
+  })
+
+  test('copies a version as a new document', async () => {
+    const { ada, name } = await written()
+    const { page } = ada
+    const { versions } = (await (await fetch(`${stage.server.url}/api/docs/${name}/versions`)).json()) as {
+      versions: { seq: number }[]
+    }
+    await page.goto(`${stage.server.url}/d/${name}?history=${(versions[0]?.seq ?? 0) - 1}`)
+    await page.getByRole('button', { name: 'More for this version' }).click()
+    await page.getByRole('menuitem', { name: 'Copy as a new document' }).click()
+    await ada.editor.waitFor()
+    expect(page.url()).not.toContain(name)
+    expect(await ada.text()).toBe('The tide comes in.\nThe tide goes out')
+    expect(await ada.title.inputValue()).toMatch(/^The tide \(copy of .+\)$/)
+    await pillSays(ada, 'saved')
+    const { person: bo } = await arrive('Bo Li')
+    await bo.page.goto(page.url())
+    await bo.editor.waitFor()
+    await until(
+      () => bo.text(),
+      (text) => text === 'The tide comes in.\nThe tide goes out',
+      'the copy should be on the server',
+    )
+  })
+
+  test('tells what others wrote since the last visit', async () => {
+    const { ada, name } = await written()
+    const { page } = ada
+    await until(
+      () => page.evaluate(() => localStorage.getItem('coscribe.seen') ?? ''),
+      (seen) => seen.includes(name),
+      'the visit should be remembered',
+      15_000,
+    )
+    // The last words count as seen when they have stood there for a while.
+    const head = async () => {
+      const { versions } = (await (await fetch(`${stage.server.url}/api/docs/${name}/versions`)).json()) as {
+        versions: { seq: number }[]
+      }
+      return versions[0]?.seq ?? 0
+    }
+    const last = await head()
+    await until(
+      () =>
+        page.evaluate((name) => JSON.parse(localStorage.getItem('coscribe.seen') ?? '{}')[name]?.seq, name),
+      (seq) => seq === last,
+      'everything should be seen',
+      15_000,
+    )
+    await page.goto(stage.server.url)
+    const { person: bo } = await arrive('Bo Li')
+    await bo.open(name)
+    await bo.write(' Bo saw it.')
+    await pillSays(bo, 'saved')
+    expect(await bo.page.locator('.news').count()).toBe(0)
+
+    await ada.open(name)
+    await page.getByText('Bo Li wrote here since your last visit').waitFor()
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-news.png') })
+    await check(page, 'news')
+    await page.getByRole('button', { name: 'See what changed' }).click()
+    await page.getByText('What changed since you were last here').waitFor()
+    await page.locator('.history-prose ins').first().waitFor()
+    expect(await page.locator('.history-prose ins').allTextContents()).toEqual([
+      expect.stringContaining('Bo saw it.'),
+    ])
+    expect(new URL(page.url()).search).toBe(`?history&since=${last}`)
+    await page.reload()
+    await page.locator('.history-prose ins').first().waitFor()
+    await ada.open(name)
+    await pillSays(ada, 'saved')
+    expect(await page.locator('.news').count()).toBe(0)
+  })
+
+  test('says what is wrong and tries again', async () => {
+    const { ada, stub, name } = await written()
+    const { page } = ada
+    stub.failing = 503
+    await page.keyboard.press('Control+Alt+Shift+H')
+    await page.getByRole('heading', { name: 'This version could not be loaded' }).waitFor()
+    await page.getByText('The disk is being checked.').waitFor()
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-failed.png') })
+    await check(page, 'failed')
+    stub.failing = null
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await shows(page, 'The tide comes in. The tide goes out.')
+
+    await ada.context.route('**/versions?*', (route) => route.abort())
+    await page.goto(`${stage.server.url}/d/${name}?history`)
+    await page.getByRole('heading', { name: 'The history could not be loaded' }).waitFor()
+    await ada.context.unroute('**/versions?*')
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await shows(page, 'The tide comes in. The tide goes out.')
+
+    await page.goto(`${stage.server.url}/d/${freshName('nothing')}?history`)
+    await page.getByRole('heading', { name: 'Nothing has been written here yet' }).waitFor()
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-empty.png') })
+    await check(page, 'empty')
+    await page.keyboard.press('Escape')
+    await ada.editor.waitFor()
+  })
+
+  test('has one place for the focus in each region, and the list as a list', async () => {
+    const { ada, name } = await written()
+    const { page } = ada
+    await nameVersion(name, 'Noon')
+    await page.keyboard.press('Control+Alt+Shift+H')
+    await page.getByRole('option').first().waitFor()
+    const focused = () => page.evaluate(() => document.activeElement?.className ?? '')
+    expect(await focused()).toContain('timeline-list')
+    await page.keyboard.press('Home')
+    await page.getByRole('heading', { name: 'Noon' }).waitFor()
+    expect(await page.getByRole('listbox').getAttribute('aria-activedescendant')).toMatch(/^version-named-v/)
+    await page.keyboard.press('ArrowDown')
+    expect(await page.getByRole('option', { selected: true }).textContent()).toContain('Ada Lovelace')
+    const stops: string[] = []
+    for (let round = 0; round < 4; round++) {
+      await page.keyboard.press('F6')
+      stops.push(await focused())
+    }
+    expect(stops.map((stop) => stop.split(' ').at(-1))).toEqual([
+      'scrubber-range',
+      'history-back',
+      'history-reader',
+      'timeline-list',
+    ])
+    expect(await range(page).getAttribute('aria-valuetext')).toMatch(/Ada Lovelace, Edit \d+ of \d+$/)
+    await page.keyboard.press('ArrowLeft')
+    await page
+      .locator('.history-scrubber [role=status]', { hasText: /Edit \d+ of/ })
+      .waitFor({ state: 'attached' })
+  })
+})
+
+/** The same document as if it had been written over weeks by several people, as a test can not wait. */
+async function overWeeks(person: Person, name: string): Promise<void> {
+  const api = `${stage.server.url}/api/docs/${name}/versions`
+  const { versions } = (await (await fetch(api)).json()) as { versions: Record<string, unknown>[] }
+  const head = Number(versions[0]?.seq)
+  const people = versions.flatMap(({ authors }) => authors as Record<string, string>[])
+  const [ada, bo] = ['Ada Lovelace', 'Bo Li'].map((name) => people.find((author) => author.name === name))
+  const nobody = { id: '0123456789abcdef', name: '', color: '' }
+  const cleo = { id: 'fedcba9876543210', name: 'Cleo Sanchez-Whitfield', color: '#5b8a1f' }
+  const hour = 3_600_000
+  const noon = new Date().setHours(12, 0, 0, 0)
+  const plan: readonly (readonly [number, number, unknown[]])[] = [
+    [1, 0.8, [bo]],
+    [22, 0.4, [ada, bo]],
+    [26, 1, [ada]],
+    [31, 0.1, [nobody]],
+    [73, 0.7, [ada, bo, cleo, nobody]],
+    [200, 0.9, [ada]],
+    [203, 0.2, [cleo]],
+    [400, 0.9, [ada, nobody]],
+    [9_100, 0.5, [ada]],
+  ]
+  const end = (at: number) => Math.round(head * (1 - at / plan.length) ** 1.6)
+  const rows: Record<string, unknown>[] = plan.map(([ago, long, authors], at) => ({
+    id: String(end(at)),
+    seq: end(at),
+    at: new Date(noon - ago * hour).toISOString(),
+    kind: 'auto',
+    label: '',
+    authors,
+    from_seq: end(at + 1) + 1,
+    from_at: new Date(noon - (ago + long) * hour).toISOString(),
+  }))
+  const mark = (at: number, id: string, kind: string, label: string, authors: unknown[]) => {
+    const { seq, at: time } = rows[at] as { seq: number; at: string }
+    return { id, seq, at: time, kind, label, authors, from_seq: seq, from_at: time }
+  }
+  rows.splice(6, 0, mark(6, 'v1', 'named', 'First draft, for Bo to read', [ada]))
+  rows.splice(3, 0, mark(3, 'v2', 'restored', 'First draft, for Bo to read', [nobody]))
+  rows.splice(2, 0, mark(2, 'v3', 'named', 'Sent to the printer', [bo]))
+  await person.context.route(/\/versions\?/, (route) =>
+    route.fulfill({ json: { versions: rows, next: null } }),
+  )
+}
+
+describe.runIf(hasPast).each(['light', 'dark'] as const)('%s', (theme) => {
+  test.each([1440, 820, 390] as const)('at %i px', async (width) => {
+    const name = freshName('marsh')
+    const { person: ada } = await arrive('Ada Lovelace')
+    const { person: bo } = await arrive('Bo Li')
+    await ada.open(name)
+    await ada.title.fill('Field notes: the tidal marsh')
+    await ada.editor.focus()
+    const lines = [
+      '## What we set out to learn',
+      'The marsh floods twice a day, and what it carries in is rarely what it carries out. These notes follow one creek from October to March, with **measurements every hour** and a few opinions.',
+      '1. How much sediment stays after a spring tide?',
+      'Does the old embankment still matter?',
+      '',
+      '> Water remembers where it used to go. ',
+      '',
+      '[ ] Calibrate the second gauge',
+      'Charge the `data logger` ',
+      '',
+    ]
+    for (const line of lines) await ada.page.keyboard.type(`${line}\n`)
+    await ada.page.keyboard.type('``` level = gauge.read()')
+    await pillSays(ada, 'saved')
+    await bo.open(name)
+    await bo.editor.getByText('rarely').dblclick()
+    await bo.page.keyboard.type('never quite ')
+    await bo.editor.getByText('Does the old embankment').click()
+    await bo.page.keyboard.press('End')
+    await bo.page.keyboard.type('\nWho owns the gauge at the bridge?')
+    await bo.editor.locator('input[type=checkbox]').first().check()
+    await pillSays(bo, 'saved')
+    const { person: me, stub } = await arrive('Grace Hopper', {
+      viewport: { width, height: { 1440: 900, 820: 1100, 390: 844 }[width] },
+      colorScheme: theme,
+      reducedMotion: 'reduce',
+      hasTouch: width === 390,
+    })
+    await overWeeks(me, name)
+    const { page } = me
+    const picture = async (screen: string) => {
+      const label = `history-${screen}-${width}-${theme}`
+      await page.evaluate(() => document.fonts.ready)
+      if (SHOTS) await page.screenshot({ path: join(SHOTS, `${label}.png`) })
+      await check(page, label)
+    }
+    await page.goto(`${stage.server.url}/d/${name}?history`)
+    await page.locator('.history-prose [data-change], .history-prose ins').first().waitFor()
+    await picture('changes')
+    await page.keyboard.press('Alt+ArrowDown')
+    await picture('next')
+    if (width === 390) {
+      await page.getByRole('button', { name: 'Versions' }).click()
+      await page.getByRole('option').first().waitFor()
+      await picture('list')
+      await page.getByRole('option', { name: /^Sent to the printer/ }).click()
+    } else await page.getByRole('option', { name: /^Sent to the printer/ }).click()
+    await page.getByRole('heading', { name: 'Sent to the printer' }).waitFor()
+    await page.getByRole('switch').click()
+    await until(
+      () => page.locator('.history-prose .is-current').count(),
+      (count) => count === 0,
+      'no changes',
+    )
+    await picture('named')
+    await page.getByRole('button', { name: 'More for this version' }).click()
+    await picture('menu')
+    if (width === 390) await page.getByRole('menuitem', { name: 'Restore this version' }).click()
+    else {
+      await page.keyboard.press('Escape')
+      await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    }
+    await page.getByRole('dialog').waitFor()
+    await picture('restore')
+    await page.keyboard.press('Escape')
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+    expect(overflow).toBeLessThanOrEqual(0)
+    expect(stub.restores).toEqual([])
+  })
+})

@@ -1,0 +1,55 @@
+//! The changes that are marked in the shown document, in their order: what "next change" goes through.
+
+import { hueOf } from '../../editor/palette'
+import type { Change } from './fragment'
+
+export interface MarkedChange {
+  readonly change: Change
+  /** The author's id, or empty. */
+  readonly author: string
+  /** Its elements: a replacement is a deletion and an insertion that touch. */
+  readonly elements: readonly HTMLElement[]
+}
+
+const MARKED = 'ins, del, [data-change]'
+const INLINE: ReadonlySet<string> = new Set(['ins', 'del', 'span'])
+
+function kindOf(element: HTMLElement): Change {
+  const { change } = element.dataset
+  if (change !== undefined) return change as Change
+  return element.localName === 'ins' ? 'added' : 'removed'
+}
+
+export function changesIn(place: HTMLElement): readonly MarkedChange[] {
+  const found: { change: Change; author: string; elements: HTMLElement[] }[] = []
+  for (const element of place.querySelectorAll<HTMLElement>(MARKED)) {
+    const last = found.at(-1)
+    const previous = last?.elements.at(-1)
+    // A block that is new holds only new text, so it is one change; one that was moved may have been edited as well.
+    if (last?.elements.some((outer) => isWhole(kindOf(outer)) && outer.contains(element))) continue
+    const change = kindOf(element)
+    const author = element.dataset.author ?? ''
+    if (last && previous && last.author === author && touch(previous, element)) {
+      last.elements.push(element)
+      if (last.change !== change) last.change = 'changed'
+    } else found.push({ change, author, elements: [element] })
+  }
+  return found
+}
+
+const isWhole = (change: Change) => change === 'added' || change === 'removed'
+
+/** Runs of text; blocks that follow each other are changes of their own. */
+const touch = (first: HTMLElement, second: HTMLElement) =>
+  first.nextSibling === second && INLINE.has(first.localName) && INLINE.has(second.localName)
+
+/** Gives what somebody changed that person's colour; `claimed` is the colour they have with the server. */
+export function colourAuthors(place: HTMLElement, claimed: (author: string) => string): void {
+  for (const element of place.querySelectorAll<HTMLElement>('[data-author]')) {
+    const author = element.dataset.author ?? ''
+    const name = `hue-${hueOf(claimed(author), author)}`
+    if (element.classList.contains(name)) continue
+    element.classList.remove(...[...element.classList].filter((other) => other.startsWith('hue-')))
+    element.classList.add(name)
+  }
+}

@@ -1,0 +1,131 @@
+//! Takes a document that the server wrote as HTML into the page. The server has escaped it; still nothing enters but the
+//! elements and attributes named here, each made anew, without styles, handlers or addresses that are not allowed.
+
+import { isAllowedHref } from '../../editor/links'
+import { keptBlocks } from '../../history/kept-blocks'
+import { t } from '../../i18n/strings'
+
+/** What stands in the page for an element of the server's. */
+const ELEMENTS: ReadonlySet<string> = new Set([
+  ...['p', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'ul', 'ol', 'li', 'blockquote', 'pre', 'hr', 'br'],
+  ...['a', 'strong', 'em', 'u', 's', 'code', 'ins', 'del', 'span', 'div'],
+])
+/** Not even their text is shown. */
+const DROPPED: ReadonlySet<string> = new Set([
+  ...['script', 'style', 'template', 'iframe', 'object', 'embed', 'noscript', 'title', 'head', 'svg', 'math'],
+])
+export const CHANGES = ['added', 'removed', 'moved', 'changed', 'formatted'] as const
+export type Change = (typeof CHANGES)[number]
+
+const AUTHOR = /^[\w-]{1,64}$/
+/** Deeper than any document of the editor's; what is below is shown as text. */
+const MOST_DEPTH = 100
+
+/** A node of the page's own for an inert one; null for what may not be shown. */
+function adopt(node: Node, depth = 0): Node | null {
+  if (node.nodeType === Node.TEXT_NODE) return document.createTextNode(node.textContent ?? '')
+  if (!(node instanceof Element)) return null
+  const name = node.localName
+  if (DROPPED.has(name) || node.namespaceURI !== 'http://www.w3.org/1999/xhtml') return null
+  if (depth > MOST_DEPTH) return document.createTextNode(node.textContent ?? '')
+  const isKnown = ELEMENTS.has(name)
+  const made = isKnown ? document.createElement(name) : document.createDocumentFragment()
+  if (made instanceof HTMLElement) copyAttributes(node, made)
+  for (const child of node.childNodes) {
+    const adopted = adopt(child, depth + 1)
+    if (adopted) made.append(adopted)
+  }
+  return made
+}
+
+function copyAttributes(from: Element, to: HTMLElement): void {
+  const href = from.getAttribute('href')
+  if (to instanceof HTMLAnchorElement && href !== null && isAllowedHref(href)) {
+    to.href = href
+    to.target = '_blank'
+    to.rel = 'noopener noreferrer nofollow'
+  }
+  const start = Number(from.getAttribute('start') ?? Number.NaN)
+  if (to instanceof HTMLOListElement && Number.isInteger(start)) to.start = start
+  if (to instanceof HTMLUListElement && from.classList.contains('tasks')) to.className = 'tasks'
+  if (to instanceof HTMLLIElement && from.hasAttribute('data-checked')) markTask(from, to)
+  const author = from.getAttribute('data-author')
+  if (author !== null && AUTHOR.test(author)) to.dataset.author = author
+  const change = from.getAttribute('data-change') as Change | null
+  if (change !== null && CHANGES.includes(change)) to.dataset.change = change
+}
+
+function markTask(from: Element, to: HTMLLIElement): void {
+  const isDone = from.getAttribute('data-checked') === 'true'
+  to.dataset.checked = String(isDone)
+  const state = document.createElement('span')
+  state.className = 'visually-hidden'
+  state.textContent = `${t(isDone ? 'history.taskDone' : 'history.taskOpen')} `
+  to.append(state)
+}
+
+/**
+ * Shows the blocks `next` in `place`, which shows `before`. Blocks that stay are not touched and not even parsed, so that
+ * a step costs what changed and not what there is. Returns the first element that is new, or null.
+ */
+export function replaceBlocks(
+  place: HTMLElement,
+  before: readonly string[],
+  next: readonly string[],
+): Element | null {
+  const kept = keptBlocks(before, next)
+  const old = [...place.childNodes]
+  const parser = new DOMParser()
+  let first: Element | null = null
+  let at = 0
+  for (const [index, html] of next.entries()) {
+    const from = kept.get(index)
+    if (from === undefined) {
+      const fresh = blockOf(parser, html)
+      place.insertBefore(fresh, old[at] ?? null)
+      if (fresh instanceof Element) first ??= fresh
+    } else {
+      for (; at < from; at++) old[at]?.remove()
+      at++
+    }
+  }
+  for (; at < old.length; at++) old[at]?.remove()
+  return first
+}
+
+/** One node for one block, so that the next step finds its blocks by their number. */
+function blockOf(parser: DOMParser, html: string): Node {
+  // Inert: nothing of it runs or loads.
+  const nodes = [...parser.parseFromString(html, 'text/html').body.childNodes]
+  const adopted = nodes.map((node) => adopt(node)).filter((node) => node !== null)
+  const [only] = adopted
+  if (adopted.length === 1 && only && !(only instanceof DocumentFragment)) return only
+  if (adopted.length === 0) return document.createComment('')
+  const block = document.createElement('div')
+  block.append(...adopted)
+  return block
+}
+
+const TAG = /<(\/?)([a-z][a-z0-9-]*)[^>]*>/gi
+/** They have no end tag. */
+const VOID: ReadonlySet<string> = new Set(['br', 'hr', 'img', 'input', 'meta', 'link', 'wbr'])
+
+/**
+ * Cuts a fragment into its top-level elements by counting tags. That is enough for the server's HTML, in which `<` and
+ * `>` are escaped wherever they are text; in any other the cuts are elsewhere, and each piece is still parsed by itself.
+ */
+export function blocksOf(html: string): readonly string[] {
+  const blocks: string[] = []
+  let depth = 0
+  let start = 0
+  for (const { 0: tag, 1: isEnd, 2: name, index } of html.matchAll(TAG)) {
+    if (isEnd) depth--
+    else if (!VOID.has(name as string)) depth++
+    if (depth > 0) continue
+    depth = 0
+    blocks.push(html.slice(start, index + tag.length))
+    start = index + tag.length
+  }
+  if (start < html.length) blocks.push(html.slice(start))
+  return blocks
+}

@@ -1,0 +1,170 @@
+//! The document in the middle, as it was, with what changed. Its content comes from the server and lives outside the
+//! component tree.
+
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
+import { t } from '../../i18n/strings'
+import { announce } from '../feedback'
+import { useSlow } from '../quiet'
+import { changesIn, colourAuthors, type MarkedChange } from './changes'
+import { blocksOf, replaceBlocks } from './fragment'
+import type { HistoryModel } from './model'
+import { authorName } from './words'
+
+/** Of a change's text, as much as is read aloud. */
+const SAID = 120
+
+export function Reader({ model }: { model: HistoryModel }) {
+  const { viewer, archive } = model
+  const state = archive.state.value
+  const problem = viewer.problem.value
+  const isLoading = state.kind === 'loading' || (state.kind === 'ready' && viewer.shown.value === null)
+  const isSlow = useSlow(isLoading && !problem)
+  const isStepSlow = useSlow(viewer.isBusy.value && !isLoading)
+  const isEmpty = state.kind === 'ready' && archive.head.value === 0
+  return (
+    <main
+      class="history-reader"
+      id="history-document"
+      tabIndex={0}
+      aria-label={t('history.document')}
+      aria-busy={isLoading}
+    >
+      {isStepSlow && <div class="history-progress" aria-hidden="true" />}
+      {viewer.since.value !== null && !isEmpty && <SinceBar model={model} />}
+      {state.kind === 'failed' ? (
+        <Trouble
+          title={t('history.listFailed')}
+          reason={state.problem.detail || state.problem.message}
+          retry={() => void archive.refresh()}
+        />
+      ) : isEmpty ? (
+        <div class="history-empty">
+          <h2>{t('history.empty')}</h2>
+          <p>{t('history.emptyHint')}</p>
+        </div>
+      ) : problem ? (
+        <Trouble
+          title={t('history.contentFailed')}
+          reason={problem.detail || problem.message}
+          retry={() => viewer.retry()}
+        />
+      ) : (
+        <article class="paper history-paper">
+          {isSlow && (
+            <div class="skeleton-text" role="status" aria-label={t('history.opening')}>
+              <i />
+              <i />
+              <i />
+              <i />
+            </div>
+          )}
+          <Content model={model} />
+        </article>
+      )}
+    </main>
+  )
+}
+
+function Trouble({ title, reason, retry }: { title: string; reason: string; retry: () => void }) {
+  return (
+    <div class="history-empty" role="alert">
+      <h2>{title}</h2>
+      <p>{reason}</p>
+      <button type="button" class="button" onClick={retry}>
+        {t('app.retry')}
+      </button>
+    </div>
+  )
+}
+
+function SinceBar({ model }: { model: HistoryModel }) {
+  return (
+    <p class="history-since">
+      <span>{t('history.sinceBar')}</span>
+      <button type="button" class="button button-small" onClick={() => (model.viewer.since.value = null)}>
+        {t('history.sinceEnd')}
+      </button>
+    </p>
+  )
+}
+
+function Content({ model }: { model: HistoryModel }) {
+  const place = useRef<HTMLDivElement>(null)
+  const blocks = useRef<readonly string[]>([])
+  const { viewer, archive, player } = model
+  const shown = viewer.shown.value
+  const authors = archive.authors.value
+  const current = model.currentChange.value
+  const changes = model.changes.value
+
+  useLayoutEffect(() => {
+    const element = place.current
+    if (!element || !shown) return
+    const next = blocksOf(shown.html)
+    const fresh = replaceBlocks(element, blocks.current, next)
+    blocks.current = next
+    const marked = changesIn(element)
+    model.changes.value = marked
+    // A version that was chosen opens at its first change; the scrubber keeps its place unless the change is elsewhere.
+    const isChosen = viewer.chosen.value !== null || viewer.since.value !== null
+    model.currentChange.value = isChosen && marked.length > 0 ? 0 : -1
+    if (!isChosen) fresh?.scrollIntoView({ block: 'nearest' })
+  }, [shown])
+  useLayoutEffect(() => {
+    if (place.current) colourAuthors(place.current, (id) => authors.get(id)?.color ?? '')
+    for (const element of place.current?.querySelectorAll<HTMLElement>('ins, del, [data-change]') ?? []) {
+      element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
+    }
+  }, [shown, authors])
+  // Without the document there are no changes in it.
+  useEffect(
+    () => () => {
+      model.changes.value = []
+      model.currentChange.value = -1
+    },
+    [],
+  )
+  useEffect(() => {
+    const change = changes[current]
+    if (!change) return
+    for (const element of change.elements) element.classList.add('is-current')
+    change.elements[0]?.scrollIntoView({ block: 'center' })
+    if (!player.isPlaying.value) announce(sentence(change, current, changes.length, model))
+    return () => {
+      for (const element of change.elements) element.classList.remove('is-current')
+    }
+  }, [changes, current])
+
+  return (
+    <>
+      {shown && shown.html.trim() === '' && <p class="history-blank">{t('history.blank')}</p>}
+      <div ref={place} class="prose history-prose" />
+    </>
+  )
+}
+
+const WORDS = {
+  added: 'history.added',
+  ins: 'history.added',
+  removed: 'history.removed',
+  del: 'history.removed',
+  moved: 'history.moved',
+  changed: 'history.changed',
+  formatted: 'history.formatted',
+} as const
+
+function whatHappened(change: string, author: string | undefined, model: HistoryModel): string {
+  const word = t(WORDS[change as keyof typeof WORDS] ?? 'history.changed')
+  if (!author) return word
+  return t('history.changeBy', { change: word, name: authorName(model.archive.authors.value.get(author)) })
+}
+
+function sentence(change: MarkedChange, at: number, count: number, model: HistoryModel): string {
+  const text = change.elements.map(({ textContent }) => textContent).join(' ')
+  return t('history.changeSaid', {
+    at: at + 1,
+    count,
+    what: whatHappened(change.change, change.author, model),
+    text: text.length > SAID ? `${text.slice(0, SAID)}…` : text,
+  })
+}

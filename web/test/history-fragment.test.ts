@@ -1,0 +1,171 @@
+//! What of the server's HTML enters the page, how a step replaces blocks, and what counts as one change.
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import { keptBlocks } from '../src/history/kept-blocks'
+import { changesIn, colourAuthors } from '../src/ui/history/changes'
+import { blocksOf, replaceBlocks } from '../src/ui/history/fragment'
+
+let place: HTMLElement
+let before: readonly string[]
+
+beforeEach(() => {
+  place = document.createElement('div')
+  before = []
+})
+
+function show(html: string): Element | null {
+  const next = blocksOf(html)
+  const first = replaceBlocks(place, before, next)
+  before = next
+  return first
+}
+
+describe('adoption', () => {
+  test('keeps what the editor can show', () => {
+    const html =
+      '<h2>A</h2><p>b <strong>c</strong> <a href="https://example.org">d</a><br>e</p><ol start="3"><li><p>f</p></li></ol>' +
+      '<pre><code>g</code></pre><hr><p><ins data-author="ab12">h</ins></p><p data-author="ab12" data-change="added">i</p>'
+    show(html)
+    expect(place.innerHTML.replace(/ (target|rel)="[^"]*"/g, '')).toBe(html)
+  })
+
+  test('takes nothing that could run, load or style', () => {
+    show(
+      '<p onclick="x()" style="color:red" class="bar" id="app">a<script>x()</script><img src=x onerror="x()">' +
+        '<object data="/x"></object><svg onload="x()"><a href="javascript:x()">s</a></svg></p>' +
+        '<form action="/x"><input value="v">text</form><style>p{}</style><meta http-equiv="refresh" content="0">',
+    )
+    expect(place.innerHTML.replace(/<!---->/g, '')).toBe('<p>a</p><div>text</div><div></div>')
+  })
+
+  test('takes links only to allowed addresses', () => {
+    show(
+      '<p><a href="javascript:alert(1)">a</a><a href=" java\tscript:x">b</a><a href="data:text/html,x">c</a><a href="/d/x">d</a></p>',
+    )
+    expect([...place.querySelectorAll('a')].map((link) => link.getAttribute('href'))).toEqual([
+      null,
+      null,
+      null,
+      '/d/x',
+    ])
+    for (const link of place.querySelectorAll('a[href]'))
+      expect(link.getAttribute('rel')).toContain('noopener')
+  })
+
+  test('takes only known changes and authors that look like one', () => {
+    show(
+      '<p data-change="evil" data-author="x y" data-other="1">a</p><ul class="tasks x"><li data-checked="true">b</li></ul>',
+    )
+    expect(place.querySelector('p')?.outerHTML).toBe('<p>a</p>')
+    expect(place.querySelector('ul')?.className).toBe('tasks')
+    expect(place.querySelector('li')?.dataset.checked).toBe('true')
+    expect(place.querySelector('li')?.textContent).toBe('Done task: b')
+  })
+
+  test('does not follow a document down without end', () => {
+    const depth = 400
+    show(`${'<blockquote>'.repeat(depth)}deep${'</blockquote>'.repeat(depth)}`)
+    expect(place.textContent).toBe('deep')
+    expect(place.querySelectorAll('blockquote').length).toBeLessThan(200)
+  })
+})
+
+describe('blocks', () => {
+  test('are the elements at the top', () => {
+    const blocks = ['<p>a <b>b</b><br>c</p>', '<hr>', '<ul class="tasks"><li><p>d</p></li></ul>', '<h2></h2>']
+    expect(blocksOf(blocks.join(''))).toEqual(blocks)
+    expect(blocksOf('')).toEqual([])
+  })
+
+  test('lose nothing of what is badly formed', () => {
+    for (const html of [
+      'a<p>b',
+      '</p></p>c',
+      '<p>d</div></p>e',
+      '<p',
+      '<p>f</p> g',
+      '<<p>>h</p>',
+      '<p title=">">i</p>',
+    ])
+      expect(blocksOf(html).join('')).toBe(html)
+  })
+})
+
+describe('a step', () => {
+  test('leaves blocks that are the same in place, in every arrangement', () => {
+    const states = [
+      'abc',
+      'abxc',
+      'xc',
+      '',
+      'aaa',
+      'aaaa',
+      'ba',
+      'abcdef',
+      'bcdef',
+      'abcdef',
+      'fedcba',
+      'axb',
+      'cabx',
+      'xcaybz',
+      'a',
+    ]
+    for (const state of states) {
+      const kept = new Map([...place.children].map((block) => [block, block.textContent]))
+      show([...state].map((letter) => `<p>${letter}</p>`).join(''))
+      expect(place.textContent).toBe(state)
+      expect(place.childNodes).toHaveLength(state.length)
+      for (const block of place.children) if (kept.has(block)) expect(block.textContent).toBe(kept.get(block))
+    }
+  })
+
+  test('keeps all that can stay in order', () => {
+    const kept = (before: string, next: string) =>
+      [...keptBlocks([...before], [...next])].map(([to, from]) => `${from}>${to}`).sort()
+    expect(kept('abcdefg', 'abXcdYfg')).toEqual(['0>0', '1>1', '2>3', '3>4', '5>6', '6>7'])
+    expect(kept('aZbcdYe', 'aWbcdVe')).toEqual(['0>0', '2>2', '3>3', '4>4', '6>6'])
+    // The one that moved is made anew, the others stay.
+    expect(kept('-abcd-', '-dabc-').map((pair) => pair[0])).toEqual(['0', '1', '2', '3', '5'])
+    expect(kept('', 'ab')).toEqual([])
+    expect(kept('ab', '')).toEqual([])
+  })
+
+  test('touches only what changed, also beside what may not be shown', () => {
+    show('<p>a</p><script>x</script><custom-thing>b</custom-thing><p>c</p><p>d</p>')
+    const [a, , , d] = place.children
+    const first = show('<p>a</p><script>x</script><custom-thing>b</custom-thing><p>new</p><p>d</p>')
+    expect(first?.textContent).toBe('new')
+    expect(place.children[0]).toBe(a)
+    expect(place.children[3]).toBe(d)
+    expect(place.textContent).toBe('abnewd')
+  })
+})
+
+describe('changes', () => {
+  const kinds = () => changesIn(place).map(({ change, author }) => `${change} ${author}`)
+
+  test('a replacement is one change, what others did beside it another', () => {
+    show(
+      '<p>a <del data-author="x">b</del><ins data-author="x">c</ins><ins data-author="y">d</ins> e <ins data-author="x">f</ins></p>',
+    )
+    expect(kinds()).toEqual(['changed x', 'added y', 'added x'])
+    expect(changesIn(place)[0]?.elements).toHaveLength(2)
+  })
+
+  test('a new block is one change with all that is in it; edits in a moved one count', () => {
+    show(
+      '<ul data-change="added" data-author="x"><li><p><ins data-author="x">a</ins></p></li></ul>' +
+        '<p>b</p><p data-change="moved" data-author="y">c <ins data-author="y">d</ins></p>',
+    )
+    expect(kinds()).toEqual(['added x', 'moved y', 'added y'])
+  })
+
+  test('have the colour of their author, also when it becomes known later', () => {
+    show('<p><ins data-author="x">a</ins></p>')
+    colourAuthors(place, () => '')
+    const first = place.querySelector('ins')?.className
+    expect(first).toMatch(/^hue-\d+$/)
+    colourAuthors(place, () => '#c8553d')
+    expect(place.querySelector('ins')?.className).toBe('hue-0')
+  })
+})

@@ -1,0 +1,123 @@
+//! The versions that are loaded and the moment that is shown, against a server in memory.
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Version } from '../src/api/versions'
+import { Archive } from '../src/history/archive'
+import { Viewer } from '../src/history/viewer'
+
+const author = { id: 'a1', name: 'Ada', color: '' }
+const session = (from_seq: number, seq: number): Version => ({
+  id: String(seq),
+  kind: 'auto',
+  seq,
+  from_seq,
+  at: new Date(seq * 1_000).toISOString(),
+  from_at: new Date(from_seq * 1_000).toISOString(),
+  label: '',
+  authors: [author],
+})
+
+let sessions: Version[]
+let asked: string[]
+let failing: RegExp | null
+const realFetch = globalThis.fetch
+
+beforeEach(() => {
+  // 300 sessions of ten edits, newest first.
+  sessions = Array.from({ length: 300 }, (_, at) => session(2_991 - 10 * at, 3_000 - 10 * at))
+  asked = []
+  failing = null
+  globalThis.fetch = async (input) => {
+    const url = new URL(String(input), 'http://server')
+    const path = url.pathname.replace('/api/docs/doc', '') + url.search
+    asked.push(path)
+    if (failing?.test(path)) return new Response('{"title":"Busy"}', { status: 503 })
+    if (url.pathname !== '/api/docs/doc/versions') return new Response(`<p>${path}</p>`)
+    const from = Number(url.searchParams.get('cursor') ?? 0)
+    const to = from + Number(url.searchParams.get('limit'))
+    return Response.json({
+      versions: sessions.slice(from, to),
+      next: to < sessions.length ? String(to) : null,
+    })
+  }
+})
+afterEach(() => {
+  globalThis.fetch = realFetch
+})
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
+const contents = () => asked.filter((path) => path.includes('html'))
+
+async function open(place: Parameters<Viewer['start']>[0] = { at: null, since: null }) {
+  const archive = new Archive('doc')
+  await archive.refresh()
+  const viewer = new Viewer(archive)
+  viewer.start(place)
+  await settled()
+  return { archive, viewer }
+}
+
+test('the list comes page by page, each once', async () => {
+  const { archive } = await open()
+  expect(archive.versions.value).toHaveLength(50)
+  await Promise.all([archive.loadOlder(), archive.loadOlder()])
+  expect(archive.versions.value).toHaveLength(250)
+  await archive.loadDownTo(5)
+  expect(archive.versions.value.map(({ seq }) => seq)).toEqual(sessions.map(({ seq }) => seq))
+  expect(archive.hasOlder.value).toBe(false)
+})
+
+test('a page that fails can be asked for again', async () => {
+  const { archive } = await open()
+  failing = /cursor/
+  await archive.loadDownTo(5)
+  expect(archive.older.value).toBe('failed')
+  expect(archive.versions.value).toHaveLength(50)
+  failing = null
+  await archive.loadOlder()
+  expect(archive.older.value).toBe('idle')
+  expect(archive.versions.value).toHaveLength(250)
+})
+
+test('the present opens with the changes of its session, and grows with it', async () => {
+  const { archive, viewer } = await open()
+  expect(viewer.shown.value).toMatchObject({ seq: 3_000, base: 2_990 })
+  expect(contents()).toEqual(['/versions/2990/diff/3000?as=html'])
+  sessions[0] = session(2_991, 3_004)
+  await archive.refresh()
+  await settled()
+  expect(viewer.seq.value).toBe(3_004)
+  expect(contents().at(-1)).toBe('/versions/2990/diff/3004?as=html')
+  expect(archive.versions.value).toHaveLength(50)
+})
+
+test('an address is followed: a moment, and what it is compared with', async () => {
+  const { viewer } = await open({ at: '2983', since: null })
+  expect(viewer.shown.value).toMatchObject({ seq: 2_983, base: 2_980 })
+  const since = await open({ at: null, since: 2_700 })
+  expect(since.viewer.shown.value).toMatchObject({ seq: 3_000, base: 2_700 })
+  since.viewer.step(-1, 'edit')
+  expect(since.viewer.since.value).toBeNull()
+  const beyond = await open({ at: '99999', since: 99_999 })
+  expect(beyond.viewer.shown.value).toMatchObject({ seq: 3_000, base: 2_990 })
+})
+
+test('without changes the moment alone is asked for', async () => {
+  const { viewer } = await open()
+  viewer.showsChanges.value = false
+  viewer.moveTo(2_995)
+  await settled()
+  expect(viewer.shown.value).toMatchObject({ seq: 2_995, base: null })
+  expect(contents().at(-1)).toBe('/at?seq=2995&as=html')
+})
+
+test('a failure is shown until it works again', async () => {
+  failing = /html/
+  const { viewer } = await open()
+  expect(viewer.problem.value?.status).toBe(503)
+  failing = null
+  viewer.retry()
+  await settled()
+  expect(viewer.problem.value).toBeNull()
+  expect(viewer.shown.value?.seq).toBe(3_000)
+})
