@@ -38,16 +38,6 @@ const SECTIONS: readonly (readonly [StringKey, readonly Shortcut[]])[] = [
     ],
   ],
   [
-    'keys.inHistory',
-    [
-      ['keys.previousNextChange', 'Alt-↑', 'Alt-↓'],
-      ['keys.stepEdit', '←', '→'],
-      ['keys.stepSession', 'Shift-←', 'Shift-→'],
-      ['keys.play', 'Space'],
-      ['keys.backToDocument', 'Escape'],
-    ],
-  ],
-  [
     'keys.blocks',
     [
       ['toolbar.paragraph', 'Mod-Alt-0'],
@@ -61,6 +51,16 @@ const SECTIONS: readonly (readonly [StringKey, readonly Shortcut[]])[] = [
       ['keys.nest', 'Tab', 'Shift-Tab'],
       ['keys.moveBlock', 'Alt-↑', 'Alt-↓'],
       ['keys.duplicate', 'Mod-D'],
+    ],
+  ],
+  [
+    'keys.inHistory',
+    [
+      ['keys.previousNextChange', 'Alt-↑', 'Alt-↓'],
+      ['keys.stepEdit', '←', '→'],
+      ['keys.stepSession', 'Shift-←', 'Shift-→'],
+      ['keys.play', 'Space'],
+      ['keys.backToDocument', 'Escape'],
     ],
   ],
 ]
