@@ -1,13 +1,11 @@
 //! The forms in which a document leaves: what stands in each is decided here, once, for the present and for the past.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::{
     html, markdown,
     replica::{EMPTY_UPDATE, Replica},
-    tree::{self, Node},
+    tree,
 };
 
 /// A form that content can be had in.
@@ -19,7 +17,7 @@ pub enum Form {
     Json,
     /// The text alone, UTF-8.
     Text,
-    /// A page with the document in it.
+    /// HTML, without a page around it.
     Html,
     /// Markdown: CommonMark with task lists and strikethrough.
     Markdown,
@@ -78,27 +76,13 @@ pub fn export(replica: &Replica, form: Form) -> Bytes {
                 .collect();
             parts.join("\n").into()
         }
-        Form::Html => page(roots()).into(),
+        Form::Html => html::state(&roots()).into(),
         Form::Markdown => {
             let mut roots = roots();
             roots.remove("meta");
             markdown::state(&roots).into()
         }
     }
-}
-
-/// A page by itself, with the title that stands in `meta`.
-fn page(mut roots: BTreeMap<String, Node>) -> String {
-    let meta = roots.remove("meta");
-    let title = match &meta {
-        Some(Node::Map(entries)) => entries.get("title").map(tree::to_text),
-        _ => None,
-    };
-    let title = html::escape(&title.unwrap_or_default());
-    let body = html::state(&roots);
-    format!(
-        "<!doctype html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n</head>\n<body>\n{body}</body>\n</html>\n"
-    )
 }
 
 #[cfg(test)]
@@ -109,7 +93,7 @@ mod tests {
     use crate::document::{replica::doc_with, scan::ScanLimits};
 
     #[test]
-    fn a_page_has_the_title_and_markdown_the_text_alone() {
+    fn html_and_markdown_hold_the_text_without_the_title() {
         let doc = doc_with(7);
         let (meta, text) = (
             doc.get_or_insert_map("meta"),
@@ -125,8 +109,7 @@ mod tests {
         assert_eq!(form.content_type(), "text/html; charset=utf-8");
         assert_eq!(
             export(&replica, form),
-            "<!doctype html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>A &amp; B</title>\n</head>\n<body>\n\
-             <article data-root=\"notes\"><pre>\n1 &lt; 2</pre></article>\n</body>\n</html>\n"
+            "<article data-root=\"notes\"><pre>\n1 &lt; 2</pre></article>\n"
         );
         let form = Form::named("markdown").unwrap();
         assert_eq!(export(&replica, form), "1 \\< 2\n");

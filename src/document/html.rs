@@ -4,7 +4,7 @@
 //! written, and of addresses only those of the web and of mail become links, so the result is harmless under any policy.
 //!
 //! Of a difference, `data-change` says what became of an element (a value of [`Change`], or `left` for the place that a moved
-//! block left), `data-author` by whom it was (the caller's number), `data-move` which move it is, `data-was` which node it was,
+//! block left), `data-author` by whom it was (as the caller names them), `data-move` which move it is, `data-was` which node it was,
 //! and `data-changed` which attributes it had before (JSON). The classes `change` and `change-…` are for style sheets. Text that
 //! was added or removed is in `<ins>` or `<del>`; what was formatted has its former marks in `data-before`.
 
@@ -17,17 +17,32 @@ use super::{
     tree::Node,
 };
 
-/// A state: each root in an `<article>` that names it.
+/// The root that the editor writes to.
+const BODY: &str = "default";
+/// Where the title is, which is no part of the text.
+const META: &str = "meta";
+
+/// A state: what the editor's root holds, as it is; every other root but that of the title in an `<article>` that names it.
 pub fn state(roots: &BTreeMap<String, Node>) -> String {
-    difference(&unchanged(roots))
+    difference(&unchanged(roots), &[])
 }
 
-/// A difference, in the same form.
-pub fn difference(diff: &Diff) -> String {
-    let mut writer = Writer::default();
-    for (name, entry) in &diff.roots {
-        let name = escape(name);
-        writer.tag("article", &format!(" data-root=\"{name}\"{}", fate(entry)));
+/// A difference, in the same form. `authors` has the names for the numbers of authors.
+pub fn difference(diff: &Diff, authors: &[String]) -> String {
+    let mut writer = Writer {
+        out: String::new(),
+        authors,
+    };
+    for (name, entry) in diff.roots.iter().filter(|(name, _)| *name != META) {
+        match &entry.content {
+            Content::Fragment { children } if name == BODY => {
+                writer.all(children, Around::Flow);
+                continue;
+            }
+            _ => {}
+        }
+        let root = format!(" data-root=\"{}\"{}", escape(name), writer.fate(entry));
+        writer.tag("article", &root);
         match &entry.content {
             Content::Fragment { children } => writer.all(children, Around::Flow),
             _ => writer.entry(entry, Around::Flow),
@@ -73,12 +88,38 @@ enum Around {
     Line,
 }
 
-#[derive(Default)]
-struct Writer {
+struct Writer<'a> {
     out: String,
+    authors: &'a [String],
 }
 
-impl Writer {
+impl Writer<'_> {
+    /// The attributes that say what became of an entry.
+    fn fate(&self, entry: &Entry) -> String {
+        let mut attributes = String::new();
+        let change = match (entry.change, &entry.content) {
+            (Change::Same, _) => return attributes,
+            (_, Content::Left) => "left",
+            (Change::Added, _) => "added",
+            (Change::Removed, _) => "removed",
+            (Change::Moved, _) => "moved",
+            (Change::Changed, _) => "changed",
+            (Change::Formatted, _) => "formatted",
+        };
+        attribute(&mut attributes, "class", &format!("change change-{change}"));
+        attribute(&mut attributes, "data-change", change);
+        let author = entry
+            .author
+            .and_then(|author| self.authors.get(author as usize));
+        if let Some(author) = author {
+            attribute(&mut attributes, "data-author", author);
+        }
+        if let Some(moved) = entry.moved {
+            attribute(&mut attributes, "data-move", &moved.to_string());
+        }
+        attributes
+    }
+
     fn tag(&mut self, name: &str, attributes: &str) {
         self.out.push('<');
         self.out.push_str(name);
@@ -116,19 +157,19 @@ impl Writer {
             }
             Content::Element { .. } => self.element(entry, around),
             Content::Fragment { children } => {
-                self.tag("div", &fate(entry));
+                self.tag("div", &self.fate(entry));
                 self.all(children, Around::Flow);
                 self.end("div");
             }
             Content::Text { children } | Content::XmlText { children } => {
-                self.tag("pre", &fate(entry));
+                self.tag("pre", &self.fate(entry));
                 // A parser leaves out one line break here.
                 self.out.push('\n');
                 self.all(children, Around::Line);
                 self.end("pre");
             }
             Content::Array { children } => {
-                self.tag("ol", &fate(entry));
+                self.tag("ol", &self.fate(entry));
                 for child in children {
                     self.tag("li", "");
                     self.entry(child, Around::Flow);
@@ -137,7 +178,7 @@ impl Writer {
                 self.end("ol");
             }
             Content::Map { entries } => {
-                self.tag("dl", &fate(entry));
+                self.tag("dl", &self.fate(entry));
                 for (key, value) in entries {
                     self.tag("dt", "");
                     self.out.push_str(&escape(key));
@@ -162,7 +203,7 @@ impl Writer {
                     Around::List => "li",
                     Around::Line => "span",
                 };
-                self.tag(name, &fate(entry));
+                self.tag(name, &self.fate(entry));
                 self.end(name);
             }
         }
@@ -172,11 +213,11 @@ impl Writer {
     fn inline(&mut self, entry: &Entry, marks: &Marks, before: Option<&Marks>, html: &str) {
         let mut around = Vec::new();
         match entry.change {
-            Change::Added => around.push(("ins", fate(entry))),
-            Change::Removed => around.push(("del", fate(entry))),
+            Change::Added => around.push(("ins", self.fate(entry))),
+            Change::Removed => around.push(("del", self.fate(entry))),
             Change::Same => {}
             Change::Moved | Change::Changed | Change::Formatted => {
-                let mut attributes = fate(entry);
+                let mut attributes = self.fate(entry);
                 if let Some(before) = before {
                     let names: Vec<_> = before.keys().map(String::as_str).collect();
                     attribute(&mut attributes, "data-before", &names.join(" "));
@@ -212,7 +253,7 @@ impl Writer {
         else {
             return;
         };
-        let mut attributes = fate(entry);
+        let mut attributes = self.fate(entry);
         if let Some(was) = was {
             attribute(&mut attributes, "data-was", was);
         }
@@ -293,29 +334,6 @@ impl Writer {
     }
 }
 
-/// The attributes that say what became of an entry.
-fn fate(entry: &Entry) -> String {
-    let mut attributes = String::new();
-    let change = match (entry.change, &entry.content) {
-        (Change::Same, _) => return attributes,
-        (_, Content::Left) => "left",
-        (Change::Added, _) => "added",
-        (Change::Removed, _) => "removed",
-        (Change::Moved, _) => "moved",
-        (Change::Changed, _) => "changed",
-        (Change::Formatted, _) => "formatted",
-    };
-    attribute(&mut attributes, "class", &format!("change change-{change}"));
-    attribute(&mut attributes, "data-change", change);
-    if let Some(author) = entry.author {
-        attribute(&mut attributes, "data-author", &author.to_string());
-    }
-    if let Some(moved) = entry.moved {
-        attribute(&mut attributes, "data-move", &moved.to_string());
-    }
-    attributes
-}
-
 /// The attributes before, as JSON; null where one was not set.
 fn former(changed: &BTreeMap<String, AttrChange>) -> String {
     let former = changed.iter();
@@ -394,13 +412,6 @@ mod tests {
         BTreeMap::from([("default".into(), Node::Fragment(blocks))])
     }
 
-    fn inside(html: &str) -> &str {
-        let inner = html.split_once('>').map(|(_, rest)| rest);
-        inner
-            .and_then(|rest| rest.strip_suffix("</article>\n"))
-            .unwrap_or(html)
-    }
-
     fn link(href: &str) -> Any {
         Any::from_json(&serde_json::json!({ "href": href, "target": null }).to_string()).unwrap()
     }
@@ -444,7 +455,7 @@ mod tests {
             element("video", &[("src", Any::from("x"))], vec![p("inside")]),
         ];
         assert_eq!(
-            inside(&state(&body(blocks))),
+            (state(&body(blocks))),
             "<h2>Title</h2><ul><li><p>one</p></li></ul><ol start=\"3\"><li><p>two</p></li></ol>\
              <ul data-node=\"taskList\"><li data-node=\"taskItem\" data-checked=\"true\">\
              <input type=\"checkbox\" disabled checked><p>done</p></li></ul><blockquote><p>said</p></blockquote>\
@@ -473,7 +484,7 @@ mod tests {
             ("z", &[("link", link("javascript:alert(1)"))]),
         ]);
         assert_eq!(
-            inside(&state(&body(vec![element("paragraph", &[], vec![line])]))),
+            (state(&body(vec![element("paragraph", &[], vec![line])]))),
             "<p><a href=\"https://example.org/?a&amp;b\" rel=\"noopener noreferrer nofollow\">\
              <strong><em>x</em></strong></a>\
              <code><span data-mark=\"comment\"><s><u>y</u></s></span></code><span>z</span></p>"
@@ -533,8 +544,11 @@ mod tests {
             children[0].author = Some(4);
         }
         assert_eq!(
-            inside(&difference(&diff)),
-            "<p class=\"change change-changed\" data-change=\"changed\" data-author=\"4\">one \
+            difference(
+                &diff,
+                &["".into(), "".into(), "".into(), "".into(), "a&b".into()]
+            ),
+            "<p class=\"change change-changed\" data-change=\"changed\" data-author=\"a&amp;b\">one \
              <del class=\"change change-removed\" data-change=\"removed\">gone </del>word</p>\
              <div class=\"change change-left\" data-change=\"left\" data-move=\"0\"></div>\
              <p class=\"change change-changed\" data-change=\"changed\">\
@@ -672,9 +686,9 @@ mod tests {
             let (before, after) = (of(&words[..3], &hrefs[0]), of(&words[3..6], &hrefs[1]));
             let one = format!("{}{}", words[0], words[1]).replace('\0', "\u{fffd}");
             prop_assert!(read(&state(&before)).contains(&one));
-            read(&difference(&diff(&before, &after)));
+            read(&difference(&diff(&before, &after), &[]));
             let same_root = of(&[words[0].clone(), words[7].clone(), words[8].clone()], &hrefs[1]);
-            read(&difference(&diff(&before, &same_root)));
+            read(&difference(&diff(&before, &same_root), &[]));
         }
     }
 }

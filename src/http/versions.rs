@@ -23,6 +23,7 @@ use crate::{
         ClientId, Clock,
         diff::Diff,
         export::{FORMS, Form, export},
+        html,
         id::DocId,
         ids::Id,
     },
@@ -345,9 +346,20 @@ async fn difference(request: HttpRequest) -> Answer {
             };
             Ok(json(HttpResponse::Ok(), &changes))
         }
+        Some("html") => {
+            let authors: Vec<String> = found
+                .authors
+                .iter()
+                .map(|person| author_id(&person.author))
+                .collect();
+            Ok(HttpResponse::Ok()
+                .insert_header((header::CONTENT_TYPE, Form::Html.content_type()))
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .body(html::difference(&found.diff, &authors)))
+        }
         Some(_) => Err(Problem::bad_request(
             "bad-form",
-            "`as` names the form: `json`.",
+            "`as` names the form: `json` or `html`.",
         )),
     }
 }

@@ -47,7 +47,7 @@ function copyAttributes(from: Element, to: HTMLElement): void {
   }
   const start = Number(from.getAttribute('start') ?? Number.NaN)
   if (to instanceof HTMLOListElement && Number.isInteger(start)) to.start = start
-  if (to instanceof HTMLUListElement && from.classList.contains('tasks')) to.className = 'tasks'
+  if (to instanceof HTMLUListElement && from.getAttribute('data-node') === 'taskList') to.className = 'tasks'
   if (to instanceof HTMLLIElement && from.hasAttribute('data-checked')) markTask(from, to)
   const author = from.getAttribute('data-author')
   if (author !== null && AUTHOR.test(author)) to.dataset.author = author
