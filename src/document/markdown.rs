@@ -363,7 +363,7 @@ fn escape(text: &str, starts: bool, ends: bool, out: &mut String) {
             '\0' => out.push('\u{fffd}'),
             c if c.is_control() || c == '\u{2028}' || c == '\u{2029}' => reference(c, out),
             c if c.is_whitespace() && (first || last || next_is_control(&mut chars)) => {
-                reference(c, out)
+                reference(c, out);
             }
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '&' | '~' | '!' | '$' => {
                 out.push('\\');

@@ -54,7 +54,7 @@ describe('adoption', () => {
 
   test('takes only known changes and authors that look like one', () => {
     show(
-      '<p data-change="evil" data-author="x y" data-other="1">a</p><ul class="tasks x"><li data-checked="true">b</li></ul>',
+      '<p data-change="evil" data-author="x y" data-other="1">a</p><ul data-node="taskList" class="x"><li data-checked="true">b</li></ul>',
     )
     expect(place.querySelector('p')?.outerHTML).toBe('<p>a</p>')
     expect(place.querySelector('ul')?.className).toBe('tasks')

@@ -1,0 +1,1 @@
+import{t as e}from"./vendor-ui.js";function t({label:t,on:n,onChange:r,short:i}){return e(`button`,{type:`button`,role:`switch`,class:`switch`,"aria-checked":n,"aria-label":i===void 0?void 0:t,onClick:()=>r(!n),children:[e(`span`,{class:`switch-track`,"aria-hidden":`true`,children:e(`span`,{class:`switch-thumb`})}),i??t]})}export{t};
