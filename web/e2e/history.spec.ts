@@ -229,6 +229,8 @@ describe.runIf(hasPast)('the history', () => {
     await page.getByRole('heading', { name: 'Second draft' }).waitFor()
     await page.reload()
     await page.getByRole('heading', { name: 'Second draft' }).waitFor()
+    // The list comes later, and scrolling to what is shown closes a menu.
+    await option('Second draft').waitFor()
 
     await page.getByRole('button', { name: 'More for this version' }).click()
     await page.getByRole('menuitem', { name: 'Remove the name' }).click()

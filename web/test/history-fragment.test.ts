@@ -72,7 +72,12 @@ describe('adoption', () => {
 
 describe('blocks', () => {
   test('are the elements at the top', () => {
-    const blocks = ['<p>a <b>b</b><br>c</p>', '<hr>', '<ul data-node="taskList"><li><p>d</p></li></ul>', '<h2></h2>']
+    const blocks = [
+      '<p>a <b>b</b><br>c</p>',
+      '<hr>',
+      '<ul data-node="taskList"><li><p>d</p></li></ul>',
+      '<h2></h2>',
+    ]
     expect(blocksOf(blocks.join(''))).toEqual(blocks)
     expect(blocksOf('')).toEqual([])
   })

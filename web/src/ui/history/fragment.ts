@@ -52,8 +52,15 @@ function copyAttributes(from: Element, to: HTMLElement): void {
   const author = from.getAttribute('data-author')
   if (author !== null && AUTHOR.test(author)) to.dataset.author = author
   const change = from.getAttribute('data-change') as Change | null
-  if (change !== null && CHANGES.includes(change)) to.dataset.change = change
+  if (change !== null && CHANGES.includes(change) && !isOnlyAround(from, change)) to.dataset.change = change
 }
+
+/** Of what changed only inside of it, each change says so itself: a bar for every list around it would only be noise. */
+const isOnlyAround = (from: Element, change: Change): boolean =>
+  change === 'changed' &&
+  !from.hasAttribute('data-changed') &&
+  !from.hasAttribute('data-was') &&
+  from.querySelector('[data-change], ins, del') !== null
 
 function markTask(from: Element, to: HTMLLIElement): void {
   const isDone = from.getAttribute('data-checked') === 'true'
