@@ -11,12 +11,15 @@ mod salvage;
 mod shelf;
 mod versions;
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use self::shelf::Shelf;
 pub use self::{
     difference::Difference,
-    plan::{Part, Plan, PlannedEdit},
+    plan::{Part, Plan, PlannedEdit, Turn},
     reel::Reel,
     salvage::{Whole, salvage},
     versions::{Cursor, Kind, Page, Version, VersionId},
@@ -49,6 +52,14 @@ pub enum HistoryError {
     NotLive(DocState),
     #[error("This can not be brought back: {0}")]
     Restore(#[source] RestoreError),
+    #[error(
+        "Somebody is bringing something back in this document right now. Look at what it becomes, then try again."
+    )]
+    Restoring,
+    #[error(
+        "This document has {limit} named versions. Take the name from one that nobody needs first."
+    )]
+    TooManyNames { limit: usize },
     #[error("This document had no edit yet at that time.")]
     NothingYet,
     #[error(
@@ -90,6 +101,8 @@ pub struct History {
     store: Arc<dyn Store>,
     limits: ScanLimits,
     shelf: Shelf,
+    /// Documents in which something is being brought back.
+    restoring: Arc<Mutex<HashSet<DocId>>>,
 }
 
 impl History {
@@ -99,6 +112,7 @@ impl History {
             store,
             limits,
             shelf: Shelf::default(),
+            restoring: Arc::default(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! What brings something of the past back: an edit, planned on what is stored, that a room then makes like any other.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 
@@ -48,7 +51,43 @@ pub struct PlannedEdit {
     pub mark: NewMark,
 }
 
+/// The right to bring something back in one document, until it is dropped. Two plans for the same present would both bring the same
+/// text back.
+#[derive(Debug)]
+pub struct Turn {
+    doc: DocId,
+    restoring: Arc<Mutex<HashSet<DocId>>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut restoring = self
+            .restoring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        restoring.remove(&self.doc);
+    }
+}
+
 impl History {
+    /// Takes the turn to bring something back, from the plan until its edit is committed.
+    ///
+    /// # Errors
+    /// When somebody else has it.
+    pub fn turn(&self, doc: &DocId) -> Result<Turn, HistoryError> {
+        let mut restoring = self
+            .restoring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !restoring.insert(doc.clone()) {
+            return Err(HistoryError::Restoring);
+        }
+        Ok(Turn {
+            doc: doc.clone(),
+            restoring: self.restoring.clone(),
+        })
+    }
+
     /// Plans to bring a version back, or a part of it. What others do meanwhile is not in the plan and will not be touched:
     /// the edit merges with it.
     ///
@@ -56,12 +95,13 @@ impl History {
     /// When there is no such document or version, the document is not live, or the part can not be brought back.
     pub async fn plan(
         &self,
-        doc: &DocId,
+        turn: &Turn,
         id: VersionId,
         part: Part,
         author: Arc<str>,
         at: UnixMillis,
     ) -> Result<Plan, HistoryError> {
+        let doc = &turn.doc;
         let record = self.record(doc).await?;
         if record.state != DocState::Live {
             return Err(HistoryError::NotLive(record.state));

@@ -9,6 +9,9 @@ use crate::{
     store::{Mark, MarkId, MarkKind, NewMark, Person, Seq, sessions::Session},
 };
 
+/// Named versions of a document. All of them are read with each page of the list.
+pub const MOST_NAMED: usize = 1_000;
+
 /// How a version is asked for. Every moment has one, so also those that no list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VersionId {
@@ -341,6 +344,14 @@ impl History {
         if let Some(seq) = seq.filter(|seq| *seq > record.head_seq) {
             let head = record.head_seq;
             return Err(HistoryError::NoMoment { seq, head });
+        }
+        let marks = self.store.marks(doc).await?;
+        let named = marks
+            .iter()
+            .filter(|mark| mark.mark.kind == MarkKind::Named);
+        if named.count() >= MOST_NAMED {
+            let limit = MOST_NAMED;
+            return Err(HistoryError::TooManyNames { limit });
         }
         let mark = NewMark {
             kind: MarkKind::Named,

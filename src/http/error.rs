@@ -194,6 +194,12 @@ impl From<HistoryError> for Problem {
             }
             HistoryError::NothingYet => Self::new(StatusCode::NOT_FOUND, "nothing-yet", detail),
             HistoryError::Restore(_) => Self::new(StatusCode::CONFLICT, "not-restorable", detail),
+            HistoryError::Restoring => {
+                Self::new(StatusCode::CONFLICT, "restoring", detail).retry_after(1)
+            }
+            HistoryError::TooManyNames { limit } => {
+                Self::new(StatusCode::CONFLICT, "too-many-names", detail).limit(limit as u64)
+            }
             HistoryError::NotNamed => Self::new(StatusCode::CONFLICT, "not-named", detail),
             HistoryError::NotLive(DocState::Trashed) => LibraryError::InTrash.into(),
             HistoryError::NotLive(_) => LibraryError::Quarantined.into(),

@@ -278,7 +278,8 @@ async fn restore(request: HttpRequest, payload: web::Payload) -> Answer {
     let actor = Actor::from_headers(request.headers());
     let author: Arc<str> = actor.as_ref().map_or("api", Actor::as_str).into();
     let now = http(&request).0.clock.now();
-    let plan = history.plan(&doc, id, part, author.clone(), now).await?;
+    let turn = history.turn(&doc)?;
+    let plan = history.plan(&turn, id, part, author.clone(), now).await?;
     let Some(edit) = plan.edit else {
         let nothing = Restored {
             changed: false,
@@ -294,6 +295,7 @@ async fn restore(request: HttpRequest, payload: web::Payload) -> Answer {
         mark: Some(edit.mark),
     };
     let seq = http(&request).0.library.edit(&doc, edit).await?;
+    drop(turn);
     let version = history.restored(&doc, seq).await?;
     let before = VersionId::Moment(seq.saturating_sub(1));
     let before = history.version(&doc, before).await?;

@@ -295,3 +295,24 @@ async fn a_difference_names_what_changed_and_who_did_it() {
         problem(app.get(&path).await, status, code).await;
     }
 }
+
+#[actix_web::test]
+async fn a_document_has_a_thousand_names_at_most() {
+    let app = TestApp::start().await;
+    written(&app).await;
+    let doc = DocId::parse("plan").unwrap();
+    for _ in 0..1_000 {
+        let mark = NewMark {
+            kind: MarkKind::Named,
+            label: "again".into(),
+            author: "ben".into(),
+            at: START,
+            source_seq: None,
+            origins: Vec::new().into(),
+        };
+        app.store.mark(&doc, Some(4), mark).await.unwrap();
+    }
+    let one_more = value!({"label": "x"});
+    let answer = app.post("/api/docs/plan/versions", one_more).await;
+    problem(answer, 409, "too-many-names").await;
+}

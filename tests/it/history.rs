@@ -391,3 +391,29 @@ async fn a_restore_that_can_not_be_made_is_refused_by_name_and_changes_nothing()
     assert_eq!(back.status(), 200);
     assert_eq!(server.head("plan").await, head);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_restores_at_once_bring_the_text_back_once() {
+    let server = Server::start().await;
+    let peer = Peer::join(&server, "plan").await;
+    peer.append("one two three");
+    peer.echoed().await;
+    peer.delete(0, 13);
+    peer.echoed().await;
+    let asks = (0..8).map(|_| {
+        let path = "/api/docs/plan/versions/1/restore";
+        server.request(Method::POST, path, Some(json!({})))
+    });
+    let mut changed = 0;
+    for answer in futures_util::future::join_all(asks).await {
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.unwrap();
+        match status {
+            200 => changed += u64::from(body["changed"] == true),
+            _ => assert_eq!((status, &body["code"]), (409, &json!("restoring"))),
+        }
+    }
+    assert_eq!(changed, 1);
+    peer.expect_text("one two three").await;
+    assert_eq!(server.head("plan").await, 3);
+}
