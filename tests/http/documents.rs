@@ -208,7 +208,7 @@ async fn the_list_pages_by_last_edit_and_filters() {
 }
 
 #[actix_web::test]
-async fn content_comes_in_three_forms() {
+async fn content_comes_in_every_form() {
     let app = TestApp::start().await;
     json(app.post("/api/docs", value!({"id": "doc"})).await, 201).await;
     for (form, content_type, body) in [
@@ -219,6 +219,8 @@ async fn content_comes_in_three_forms() {
             "text/plain; charset=utf-8",
             "naïve <script>".as_bytes(),
         ),
+        ("html", "text/html; charset=utf-8", b"<!doctype html>"),
+        ("markdown", "text/markdown; charset=utf-8", b"# Title"),
     ] {
         let response = app.get(&format!("/api/docs/doc/content?as={form}")).await;
         assert_eq!(response.status(), 200);
@@ -237,7 +239,7 @@ async fn content_comes_in_three_forms() {
             body["detail"]
                 .as_str()
                 .unwrap()
-                .contains("`yjs`, `json` or `text`"),
+                .contains("`html` or `markdown`"),
             "{body}"
         );
     }
