@@ -76,7 +76,11 @@ pub fn export(replica: &Replica, form: Form) -> Bytes {
                 .collect();
             parts.join("\n").into()
         }
-        Form::Html => html::state(&roots()).into(),
+        Form::Html => {
+            let doc = replica.doc();
+            let roots = doc.map(tree::roots_with_element_ids).unwrap_or_default();
+            html::state(&roots).into()
+        }
         Form::Markdown => {
             let mut roots = roots();
             roots.remove("meta");

@@ -7,13 +7,17 @@
 //! block left), `data-author` by whom it was (as the caller names them), `data-move` which move it is, `data-was` which node it was,
 //! and `data-changed` which attributes it had before (JSON). The classes `change` and `change-…` are for style sheets. Text that
 //! was added or removed is in `<ins>` or `<del>`; what was formatted has its former marks in `data-before`.
+//!
+//! `data-id` names a block as a restore takes it, client and clock with a dot between: in a state each block; in a difference
+//! each that changed, as it was before, or, if it was added, as it is after. `data-beside` is with it where what stands
+//! here now is another element, which stays when the former one comes back.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::Value as Json;
 
 use super::{
-    diff::{AttrChange, Change, Content, Diff, Entry, Marks, unchanged},
+    diff::{AttrChange, Block, Change, Content, Diff, Entry, Marks, unchanged},
     tree::Node,
 };
 
@@ -24,33 +28,16 @@ const META: &str = "meta";
 
 /// A state: what the editor's root holds, as it is; every other root but that of the title in an `<article>` that names it.
 pub fn state(roots: &BTreeMap<String, Node>) -> String {
-    difference(&unchanged(roots), &[])
+    Writer {
+        names_same: true,
+        ..Writer::new(&[])
+    }
+    .document(&unchanged(roots))
 }
 
 /// A difference, in the same form. `authors` has the names for the numbers of authors.
 pub fn difference(diff: &Diff, authors: &[String]) -> String {
-    let mut writer = Writer {
-        out: String::new(),
-        authors,
-    };
-    for (name, entry) in diff.roots.iter().filter(|(name, _)| *name != META) {
-        match &entry.content {
-            Content::Fragment { children } if name == BODY => {
-                writer.all(children, Around::Flow);
-                continue;
-            }
-            _ => {}
-        }
-        let root = format!(" data-root=\"{}\"{}", escape(name), writer.fate(entry));
-        writer.tag("article", &root);
-        match &entry.content {
-            Content::Fragment { children } => writer.all(children, Around::Flow),
-            _ => writer.entry(entry, Around::Flow),
-        }
-        writer.end("article");
-        writer.out.push('\n');
-    }
-    writer.out
+    Writer::new(authors).document(diff)
 }
 
 /// Text as it stands in HTML, also in attributes.
@@ -91,9 +78,54 @@ enum Around {
 struct Writer<'a> {
     out: String,
     authors: &'a [String],
+    /// Whether blocks have their ids that are the same before and after.
+    names_same: bool,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(authors: &'a [String]) -> Self {
+        Self {
+            out: String::new(),
+            authors,
+            names_same: false,
+        }
+    }
+
+    fn document(mut self, diff: &Diff) -> String {
+        for (name, entry) in diff.roots.iter().filter(|(name, _)| *name != META) {
+            match &entry.content {
+                Content::Fragment { children } if name == BODY => {
+                    self.all(children, Around::Flow);
+                    continue;
+                }
+                _ => {}
+            }
+            let root = format!(" data-root=\"{}\"{}", escape(name), self.fate(entry));
+            self.tag("article", &root);
+            match &entry.content {
+                Content::Fragment { children } => self.all(children, Around::Flow),
+                _ => self.entry(entry, Around::Flow),
+            }
+            self.end("article");
+            self.out.push('\n');
+        }
+        self.out
+    }
+
+    /// The attributes that name a block for a restore.
+    fn identity(&self, entry: &Entry) -> String {
+        let mut attributes = String::new();
+        let is_named = self.names_same || entry.change != Change::Same;
+        if let Some(Block { id, beside }) = entry.block.filter(|_| is_named) {
+            let name = format!("{}.{}", id.client, id.clock);
+            attribute(&mut attributes, "data-id", &name);
+            if beside {
+                attribute(&mut attributes, "data-beside", "true");
+            }
+        }
+        attributes
+    }
+
     /// The attributes that say what became of an entry.
     fn fate(&self, entry: &Entry) -> String {
         let mut attributes = String::new();
@@ -254,6 +286,10 @@ impl Writer<'_> {
             return;
         };
         let mut attributes = self.fate(entry);
+        // A node in a line of text is no block.
+        if around != Around::Line {
+            attributes.push_str(&self.identity(entry));
+        }
         if let Some(was) = was {
             attribute(&mut attributes, "data-was", was);
         }
@@ -378,7 +414,7 @@ mod tests {
     use yrs::Any;
 
     use super::*;
-    use crate::document::{diff::diff, tree::Chunk};
+    use crate::document::{diff::diff, ids::Id, tree::Chunk};
 
     fn rich(runs: &[(&str, &[(&str, Any)])]) -> Node {
         let chunk = |(text, marks): &(&str, &[(&str, Any)])| Chunk {
@@ -562,6 +598,121 @@ mod tests {
         );
     }
 
+    fn with_id(node: Node, clock: u32) -> Node {
+        let Node::Element {
+            name,
+            attrs,
+            children,
+            ..
+        } = node
+        else {
+            return node;
+        };
+        Node::Element {
+            name,
+            attrs,
+            children,
+            id: Some(Id::new(7, clock)),
+        }
+    }
+
+    #[test]
+    fn a_state_names_every_block_that_has_an_id() {
+        let item = with_id(element("listItem", &[], vec![with_id(p("one"), 3)]), 2);
+        let line_break = with_id(element("hardBreak", &[], vec![]), 6);
+        let inline = with_id(element("mention", &[], vec![]), 8);
+        let line = element(
+            "paragraph",
+            &[],
+            vec![rich(&[("a", &[])]), line_break, inline],
+        );
+        let rule = with_id(element("horizontalRule", &[], vec![]), 9);
+        let list = with_id(element("bulletList", &[], vec![item]), 1);
+        assert_eq!(
+            state(&body(vec![list, with_id(line, 5), rule, p("b")])),
+            "<ul data-id=\"7.1\"><li data-id=\"7.2\"><p data-id=\"7.3\">one</p></li></ul>\
+             <p data-id=\"7.5\">a<br><span data-node=\"mention\"></span></p><hr data-id=\"7.9\"><p>b</p>"
+        );
+    }
+
+    /// For each block with an id in the difference: its change, the id, and whether it would come back beside another.
+    fn named(before: Vec<Node>, after: Vec<Node>) -> Vec<(String, String, bool)> {
+        let html = difference(&diff(&body(before), &body(after)), &[]);
+        read(&html);
+        let value = |tag: &str, name: &str| {
+            let from = tag.split_once(&format!(" {name}=\""))?.1;
+            Some(from.split('"').next()?.to_owned())
+        };
+        html.split('<')
+            .filter_map(|tag| {
+                let beside = value(tag, "data-beside").is_some();
+                Some((value(tag, "data-change")?, value(tag, "data-id")?, beside))
+            })
+            .collect()
+    }
+
+    fn says(change: &str, id: &str, beside: bool) -> (String, String, bool) {
+        (change.to_owned(), id.to_owned(), beside)
+    }
+
+    #[test]
+    fn a_difference_names_what_was_before_and_what_is_new() {
+        let before = vec![
+            with_id(p("the first block has many words"), 1),
+            with_id(p("kept"), 2),
+            with_id(p("gone"), 3),
+        ];
+        let after = vec![
+            with_id(p("the first block has some words"), 1),
+            with_id(p("kept"), 2),
+            with_id(p("entirely new, and elsewhere"), 4),
+        ];
+        assert_eq!(
+            named(before, after),
+            [
+                says("changed", "7.1", false),
+                says("removed", "7.3", false),
+                says("added", "7.4", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_block_that_another_element_took_the_place_of_comes_back_beside_it() {
+        // A paragraph that became a heading is another element, and so is one that was moved.
+        let heading = element(
+            "heading",
+            &[("level", Any::from(2.0))],
+            vec![rich(&[("one of two words", &[])])],
+        );
+        let kept = || with_id(p("between the two of them"), 2);
+        let before = vec![
+            with_id(p("one of two words"), 1),
+            with_id(p("goes down below"), 5),
+            kept(),
+        ];
+        let after = vec![
+            with_id(heading, 3),
+            kept(),
+            with_id(p("goes down below"), 6),
+        ];
+        assert_eq!(
+            named(before, after),
+            [says("changed", "7.1", true), says("moved", "7.5", true)]
+        );
+    }
+
+    #[test]
+    fn a_block_whose_element_holds_another_one_now_is_not_named() {
+        // An editor may write one block's text into another's element: to bring it back would overwrite that.
+        let before = vec![
+            with_id(p("all about the marsh and its tides"), 1),
+            with_id(p("nothing but gauges, read every hour"), 2),
+        ];
+        let after = vec![with_id(p("nothing but gauges, read every hour"), 1)];
+        assert_eq!(named(before, after), []);
+    }
+
     /// The text of HTML that this module wrote, after every tag was seen to be one of those that it may write.
     fn read(html: &str) -> String {
         const TAGS: &[&str] = &[
@@ -597,8 +748,10 @@ mod tests {
             "data-author",
             "data-before",
             "data-change",
+            "data-beside",
             "data-changed",
             "data-checked",
+            "data-id",
             "data-mark",
             "data-move",
             "data-node",

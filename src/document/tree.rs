@@ -57,6 +57,16 @@ pub fn roots(doc: &Doc) -> BTreeMap<String, Node> {
     Reader::new(&txn).roots()
 }
 
+/// [`roots`] with the ids of elements, which leaves the document as it is.
+pub fn roots_with_element_ids(doc: &Doc) -> BTreeMap<String, Node> {
+    let txn = doc.transact();
+    let reader = Reader {
+        names_elements: true,
+        ..Reader::new(&txn)
+    };
+    reader.roots()
+}
+
 /// [`roots`] with the ids of elements and of text, which comes in runs that were each written in one go. yrs tells the ids of
 /// text only as what a snapshot adds to an empty one, and splits what it goes over: the replica must be a scratch one.
 pub fn roots_with_ids(doc: &Doc) -> BTreeMap<String, Node> {
@@ -81,6 +91,7 @@ pub fn roots_with_ids(doc: &Doc) -> BTreeMap<String, Node> {
         .collect();
     let reader = Reader {
         texts: Some(texts),
+        names_elements: true,
         ..Reader::new(&txn)
     };
     reader.roots()
@@ -118,6 +129,7 @@ struct Reader<'t, T> {
     branches: Option<RefCell<Vec<BranchPtr>>>,
     /// Text with its ids, which was read before.
     texts: Option<HashMap<BranchID, Vec<Diff<yrs::ID>>>>,
+    names_elements: bool,
 }
 
 impl<'t, T: ReadTxn> Reader<'t, T> {
@@ -126,6 +138,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
             txn,
             branches: None,
             texts: None,
+            names_elements: false,
         }
     }
 
@@ -239,7 +252,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
                 .map(|child| self.xml(child, depth))
                 .collect(),
             id: match pointer(element).id() {
-                BranchID::Nested(id) if self.texts.is_some() => Some(id_of(&id)),
+                BranchID::Nested(id) if self.names_elements => Some(id_of(&id)),
                 _ => None,
             },
         }

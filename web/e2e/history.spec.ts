@@ -56,6 +56,47 @@ const hasAddress = (page: Page, pattern: RegExp) =>
     `the address should be like ${pattern}`,
   )
 
+/** The number of the last edit. */
+async function headOf(name: string): Promise<number> {
+  const answer = await fetch(`${stage.server.url}/api/docs/${name}/versions`)
+  const { versions } = (await answer.json()) as { versions: { seq: number }[] }
+  return versions[0]?.seq ?? 0
+}
+
+const reads = (people: readonly Person[], wanted: string) =>
+  Promise.all(
+    people.map((person) =>
+      until(
+        () => person.text(),
+        (text) => text === wanted,
+        `the document should read “${wanted}”`,
+      ),
+    ),
+  )
+const blockButton = (page: Page) => page.locator('.history-block')
+
+/** Ada changes her first paragraph and removes the second; Bo only looks. Gives the edit after which she did. */
+async function shortened(options = {}): Promise<{ bo: Person; me: Person; since: number; name: string }> {
+  const { ada, name } = await written()
+  const since = await headOf(name)
+  const { page } = ada
+  await ada.editor.click()
+  await page.keyboard.press('Control+End')
+  await page.keyboard.press('Shift+Home')
+  await page.keyboard.press('Backspace')
+  await page.keyboard.press('Backspace')
+  await page.keyboard.press('Control+Home')
+  await page.keyboard.type('Look: ')
+  await pillSays(ada, 'saved')
+  const { person: bo } = await arrive('Bo Li')
+  await bo.open(name)
+  await reads([bo], 'Look: The tide comes in.')
+  const { person: me } = await arrive('Grace Hopper', options)
+  await me.page.goto(`${stage.server.url}/d/${name}?history&since=${since}`)
+  await me.page.locator('.history-prose [data-change=removed]').first().waitFor()
+  return { bo, me, since, name }
+}
+
 /** Names a moment by the API. */
 async function nameVersion(name: string, label: string, seq?: number): Promise<void> {
   await fetch(`${stage.server.url}/api/docs/${name}/versions`, {
@@ -283,13 +324,175 @@ describe.runIf(hasPast)('the history', () => {
       )
   })
 
+  test('restores one block by the keys, and takes it back', async () => {
+    const { bo, me } = await shortened()
+    const { page } = me
+    // The first change is chosen; the last one is the paragraph that is gone.
+    await page.keyboard.press('Alt+ArrowUp')
+    await until(
+      () => page.locator('.is-offered').textContent(),
+      (text) => text === 'The tide goes out.',
+      'the removed paragraph should be offered',
+    )
+    expect(await blockButton(page).getAttribute('title')).toMatch(/^It comes back where it was/)
+    await check(page, 'block')
+    await page.keyboard.press('Alt+Enter')
+    await page.getByText('The block is restored').waitFor()
+    await reads([bo], 'Look: The tide comes in.\nThe tide goes out.')
+    expect(await page.locator('.history-frame').count()).toBe(1)
+    await page.getByRole('button', { name: 'Undo' }).last().click()
+    await page.getByText('The restore was undone').waitFor()
+    await reads([bo], 'Look: The tide comes in.')
+  })
+
+  test('restores the block under the pointer as it was before it changed', async () => {
+    const { bo, me } = await shortened()
+    const { page } = me
+    await page.getByText('Look:').hover()
+    await until(
+      () => page.locator('.is-offered').textContent(),
+      (text) => text === 'Look: The tide comes in.',
+      'the changed paragraph should be offered',
+    )
+    // From the block to its button without a gap.
+    await blockButton(page).hover()
+    await blockButton(page).click()
+    await page.getByText('The block is restored').waitFor()
+    await reads([bo], 'The tide comes in.')
+  })
+
+  test('restores a block that was tapped', async () => {
+    const { bo, me } = await shortened({ hasTouch: true, viewport: { width: 390, height: 844 } })
+    const { page } = me
+    await page.getByText('The tide goes out.').tap()
+    await until(
+      () => page.locator('.is-offered').textContent(),
+      (text) => text === 'The tide goes out.',
+      'the tapped paragraph should be offered',
+    )
+    await blockButton(page).tap()
+    await page.getByText('The block is restored').waitFor()
+    await reads([bo], 'Look: The tide comes in.\nThe tide goes out.')
+  })
+
+  test('restores a block of a moment without its changes, and offers none of the present', async () => {
+    const { bo, me, since, name } = await shortened()
+    const { page } = me
+    await toggleChanges(page, false)
+    await shows(page, 'Look: The tide comes in.')
+    await page.keyboard.press('Alt+ArrowDown')
+    expect(await blockButton(page).count()).toBe(0)
+    await page.goto(`${stage.server.url}/d/${name}?history=${since}`)
+    await page.locator('.history-prose p').first().waitFor()
+    await toggleChanges(page, false)
+    await shows(page, 'The tide comes in. The tide goes out.')
+    await page.keyboard.press('Alt+ArrowDown')
+    await page.keyboard.press('Alt+ArrowDown')
+    await page.getByText('Block 2 of 2: The tide goes out.').waitFor({ state: 'attached' })
+    await page.keyboard.press('Alt+Enter')
+    await page.getByText('The block is restored').waitFor()
+    await reads([bo], 'Look: The tide comes in.\nThe tide goes out.')
+  })
+
+  test('takes back what one of several people did', async () => {
+    const { ada, name } = await written()
+    const since = await headOf(name)
+    const { person: bo } = await arrive('Bo Li')
+    await bo.open(name)
+    await bo.write(' Bo saw it.')
+    await pillSays(bo, 'saved')
+    await reads([ada], 'The tide comes in.\nThe tide goes out. Bo saw it.')
+    await ada.write(' So did Ada.')
+    await pillSays(ada, 'saved')
+    const { person: me } = await arrive('Grace Hopper')
+    const { page } = me
+    await page.goto(`${stage.server.url}/d/${name}?history=${since}`)
+    await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByRole('radio', { name: 'Everything since then' }).waitFor()
+    await dialog.getByRole('radio', { name: 'Only what Bo Li did since then' }).check()
+    await dialog.getByText('What others did since then stays.').waitFor()
+    await check(page, 'author')
+    await dialog.getByRole('button', { name: 'Take it back' }).click()
+    await page.getByText(/^Took back what Bo Li did since/).waitFor()
+    await reads([ada, bo], 'The tide comes in.\nThe tide goes out. So did Ada.')
+    await page.getByRole('button', { name: 'Undo' }).last().click()
+    await page.getByText('The restore was undone').waitFor()
+    await reads([ada, bo], 'The tide comes in.\nThe tide goes out. Bo saw it. So did Ada.')
+  })
+
+  test('removes a named moment for good, after it was asked', async () => {
+    const { ada, name } = await written()
+    await nameVersion(name, 'Noon', 3)
+    const { page } = ada
+    await page.goto(`${stage.server.url}/d/${name}?history`)
+    const noon = page.getByRole('option', { name: /^Noon/ })
+    await noon.click()
+    await page.getByRole('button', { name: 'More for this version' }).click()
+    await page.getByRole('menuitem', { name: 'Remove for good…' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Remove “Noon” for good?' })
+    await dialog.getByText('The present document stays exactly as it is.').waitFor()
+    await check(page, 'purge')
+    await page.keyboard.press('Escape')
+    expect(await noon.count()).toBe(1)
+    await page.locator('.timeline-list').focus()
+    await page.keyboard.press('Delete')
+    await dialog.getByRole('button', { name: 'Remove for good' }).click()
+    await page.getByText('This part of the history was removed for good').waitFor()
+    expect(await noon.count()).toBe(0)
+    await until(
+      () => page.evaluate(() => document.activeElement?.className ?? ''),
+      (focused) => focused.includes('timeline-list'),
+      'the list should have the focus',
+    )
+    await until(
+      () => page.getByRole('option', { selected: true }).count(),
+      (count) => count === 1,
+      'something beside it should be chosen',
+    )
+    await toggleChanges(page, false)
+    await shows(page, 'The tide comes in. The tide goes out.')
+
+    await page.goto(`${stage.server.url}/d/${name}?history=3`)
+    await page.getByRole('heading', { name: 'This part of the history was removed for good' }).waitFor()
+    expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0)
+    expect(await page.getByRole('button', { name: 'Restore', exact: true }).count()).toBe(0)
+    await check(page, 'purged')
+    // What is left beside it can still be gone to.
+    await page.keyboard.press('ArrowRight')
+    await page.locator('.history-prose p').first().waitFor()
+  })
+
+  test('removes a session for good but for the present', async () => {
+    const { ada, name } = await written()
+    await nameVersion(name, 'Noon', 3)
+    const { page } = ada
+    const head = await headOf(name)
+    await page.goto(`${stage.server.url}/d/${name}?history`)
+    await page
+      .getByRole('option', { name: /^Ada Lovelace/ })
+      .first()
+      .click()
+    await page.keyboard.press('Delete')
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('The version “Noon” goes, too.').waitFor()
+    await dialog.getByRole('button', { name: 'Remove for good' }).click()
+    await page.getByText('This part of the history was removed for good').waitFor()
+    await toggleChanges(page, false)
+    await shows(page, 'The tide comes in. The tide goes out.')
+    expect(await seq(page)).toBe(head)
+    await page.keyboard.press('ArrowLeft')
+    await page.getByRole('heading', { name: 'This part of the history was removed for good' }).waitFor()
+    await page.keyboard.press('ArrowRight')
+    await shows(page, 'The tide comes in. The tide goes out.')
+    await ada.open(name)
+    await reads([ada], 'The tide comes in.\nThe tide goes out.')
+  })
+
   test('copies a version as a new document', async () => {
     const { ada, name } = await written()
     const { page } = ada
-    const { versions } = (await (await fetch(`${stage.server.url}/api/docs/${name}/versions`)).json()) as {
-      versions: { seq: number }[]
-    }
-    await page.goto(`${stage.server.url}/d/${name}?history=${(versions[0]?.seq ?? 0) - 1}`)
+    await page.goto(`${stage.server.url}/d/${name}?history=${(await headOf(name)) - 1}`)
     await page.getByRole('button', { name: 'More for this version' }).click()
     await page.getByRole('menuitem', { name: 'Copy as a new document' }).click()
     await ada.editor.waitFor()
@@ -317,13 +520,7 @@ describe.runIf(hasPast)('the history', () => {
       15_000,
     )
     // The last words count as seen when they have stood there for a while.
-    const head = async () => {
-      const { versions } = (await (await fetch(`${stage.server.url}/api/docs/${name}/versions`)).json()) as {
-        versions: { seq: number }[]
-      }
-      return versions[0]?.seq ?? 0
-    }
-    const last = await head()
+    const last = await headOf(name)
     await until(
       () =>
         page.evaluate((name) => JSON.parse(localStorage.getItem('coscribe.seen') ?? '{}')[name]?.seq, name),
@@ -454,6 +651,8 @@ async function overWeeks(person: Person, name: string): Promise<void> {
     label: '',
     authors,
     from_seq: end(at + 1) + 1,
+    // The older it is, the less is kept of it.
+    kept: at < 3 ? 'all' : at < 6 ? 'minutes' : 'sessions',
     from_at: new Date(noon - (ago + long) * hour).toISOString(),
   }))
   const mark = (at: number, id: string, kind: string, label: string, authors: unknown[]) => {
@@ -532,16 +731,33 @@ describe.runIf(hasPast).each(['light', 'dark'] as const)('%s', (theme) => {
       'no changes',
     )
     await picture('named')
+    await page.keyboard.press('Alt+ArrowDown')
+    await blockButton(page).waitFor()
+    await picture('block')
     await page.getByRole('button', { name: 'More for this version' }).click()
     await picture('menu')
-    if (width === 390) await page.getByRole('menuitem', { name: 'Restore this version' }).click()
-    else {
-      await page.keyboard.press('Escape')
-      await page.getByRole('button', { name: 'Restore', exact: true }).click()
-    }
+    await page.getByRole('menuitem', { name: 'Remove for good…' }).click()
     await page.getByRole('dialog').waitFor()
+    await picture('purge')
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    if (width === 390) await page.getByRole('button', { name: 'More for this version' }).click()
+    if (width === 390) await page.getByRole('menuitem', { name: 'Restore this version' }).click()
+    else await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    await page.getByRole('radio').first().waitFor()
     await picture('restore')
     await page.keyboard.press('Escape')
+    await me.context.route(/as=html/, (route) =>
+      route.fulfill({
+        status: 410,
+        contentType: 'application/problem+json',
+        body: JSON.stringify({ code: 'purged', title: 'Gone', detail: 'It was removed for good.' }),
+      }),
+    )
+    await range(page).fill('5')
+    await page.getByRole('heading', { name: 'This part of the history was removed for good' }).waitFor()
+    await page.getByText('Kept by session').waitFor()
+    await picture('purged')
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)
   })

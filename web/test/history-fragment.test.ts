@@ -24,7 +24,8 @@ describe('adoption', () => {
   test('keeps what the editor can show', () => {
     const html =
       '<h2>A</h2><p>b <strong>c</strong> <a href="https://example.org">d</a><br>e</p><ol start="3"><li><p>f</p></li></ol>' +
-      '<pre><code>g</code></pre><hr><p><ins data-author="ab12">h</ins></p><p data-author="ab12" data-change="added">i</p>'
+      '<pre><code>g</code></pre><hr><p><ins data-author="ab12">h</ins></p><p data-author="ab12" data-change="added">i</p>' +
+      '<p data-id="4294967295.12">j</p>'
     show(html)
     expect(place.innerHTML.replace(/ (target|rel)="[^"]*"/g, '')).toBe(html)
   })

@@ -2,7 +2,14 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Author, Version, VersionKind } from '../src/api/versions'
-import { mergeNewest, neighbourSession, timelineOf, timeOfEdit } from '../src/history/timeline'
+import {
+  mergeNewest,
+  neighbourSession,
+  neighbours,
+  timelineOf,
+  timeOfEdit,
+  writersSince,
+} from '../src/history/timeline'
 import { lastSeen, newsSince, remember } from '../src/session/last-seen'
 
 const ada: Author = { id: 'a1', name: 'Ada', color: '#c8553d' }
@@ -27,6 +34,7 @@ function version(
     label: '',
     authors: [ada],
     from_at: at(day, 11),
+    kept: 'all',
     ...more,
     from_seq,
   }
@@ -58,6 +66,20 @@ describe('the timeline', () => {
       [21, 20, 19].map((day) => new Date(2026, 10, day).getTime()),
     )
     expect(all).toHaveLength(7)
+  })
+
+  test('knows what stands beside an entry, and who wrote since', () => {
+    const { all } = timelineOf(HISTORY)
+    const keys = (key: string) => neighbours(all, key).map((entry) => entry.key)
+    expect(keys('session-21').slice(0, 3)).toEqual(['session-11', 'session-1', 'restore-v3'])
+    expect(keys('session-1')[0]).toBe('session-11')
+    expect(keys('session-1')).toHaveLength(6)
+    expect(keys('gone')).toEqual([])
+    const writers = (seq: number) => writersSince(HISTORY, seq).map(({ id }) => id)
+    expect(writers(0)).toEqual(['b2', 'a1', 'c3'])
+    expect(writers(20)).toEqual(['b2', 'a1'])
+    expect(writers(30)).toEqual(['b2'])
+    expect(writers(40)).toEqual([])
   })
 
   test('tells each entry against what was there before it', () => {

@@ -15,11 +15,13 @@ const session = (from_seq: number, seq: number): Version => ({
   from_at: new Date(from_seq * 1_000).toISOString(),
   label: '',
   authors: [author],
+  kept: 'all',
 })
 
 let sessions: Version[]
 let asked: string[]
 let failing: RegExp | null
+let purged: RegExp | null
 const realFetch = globalThis.fetch
 
 beforeEach(() => {
@@ -27,10 +29,12 @@ beforeEach(() => {
   sessions = Array.from({ length: 300 }, (_, at) => session(2_991 - 10 * at, 3_000 - 10 * at))
   asked = []
   failing = null
+  purged = null
   globalThis.fetch = async (input) => {
     const url = new URL(String(input), 'http://server')
     const path = url.pathname.replace('/api/docs/doc', '') + url.search
     asked.push(path)
+    if (purged?.test(path)) return Response.json({ code: 'purged', title: 'Gone' }, { status: 410 })
     if (failing?.test(path)) return new Response('{"title":"Busy"}', { status: 503 })
     if (url.pathname !== '/api/docs/doc/versions') return new Response(`<p>${path}</p>`)
     const from = Number(url.searchParams.get('cursor') ?? 0)
@@ -120,4 +124,32 @@ test('a failure is shown until it works again', async () => {
   await settled()
   expect(viewer.problem.value).toBeNull()
   expect(viewer.shown.value?.seq).toBe(3_000)
+})
+
+test('what was removed for good is told apart from what fails, and what follows it is shown alone', async () => {
+  purged = /seq=2990|2980\/diff\/2990|2990\/diff/
+  const { viewer } = await open({ at: '2990', since: null })
+  expect(viewer.problem.value).toMatchObject({ status: 410, code: 'purged' })
+  viewer.moveTo(3_000)
+  await settled()
+  expect(viewer.problem.value).toBeNull()
+  expect(viewer.shown.value).toMatchObject({
+    seq: 3_000,
+    base: 2_990,
+    isAlone: true,
+    html: '<p>/at?seq=3000&as=html</p>',
+  })
+  expect(viewer.isBusy.value).toBe(false)
+  viewer.moveTo(2_975)
+  await settled()
+  expect(viewer.shown.value).toMatchObject({ seq: 2_975, isAlone: false })
+})
+
+test('a list is loaded anew as far as it was, without what is gone', async () => {
+  const { archive } = await open()
+  await archive.loadOlder()
+  sessions.splice(100, 1)
+  await archive.reload()
+  expect(archive.versions.value).toHaveLength(250)
+  expect(archive.versions.value.map(({ seq }) => seq)).toEqual(sessions.slice(0, 250).map(({ seq }) => seq))
 })

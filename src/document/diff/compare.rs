@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    AttrChange, Change, Content, Entry,
+    AttrChange, Block, Change, Content, Entry,
     blocks::{self, Step},
     inline::{self, Inline},
     print::Prints,
@@ -127,10 +127,10 @@ impl Compare {
             Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => value(node),
         };
         let mut entry = Entry::new(change, content);
-        if let Node::Element { id, .. } = node
-            && change != Change::Same
-        {
-            entry.id = id.filter(|id| !self.kept.contains(id));
+        if let Node::Element { id, .. } = node {
+            let own = id.filter(|id| change == Change::Same || !self.kept.contains(id));
+            entry.block = own.map(|id| Block { id, beside: false });
+            entry.id = own.filter(|_| change != Change::Same);
         }
         entry
     }
@@ -148,13 +148,13 @@ impl Compare {
                 name: was,
                 attrs: old_attrs,
                 children: old,
-                ..
+                id: old_id,
             },
             Node::Element {
                 name,
                 attrs,
                 children: new,
-                ..
+                id,
             },
         ) = (before, after)
         else {
@@ -185,6 +185,10 @@ impl Compare {
         if own {
             entry.change = Change::Changed;
         }
+        let beside = old_id != id;
+        // An element that holds another block now would be overwritten.
+        let former = old_id.filter(|id| !beside || !self.kept.contains(id));
+        entry.block = former.map(|id| Block { id, beside });
         entry
     }
 

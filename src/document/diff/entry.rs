@@ -46,11 +46,22 @@ pub struct Entry {
     /// Number of the move: the same at the place where the node stands now and at the one that it left.
     #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
     pub moved: Option<u32>,
+    /// Of an element, what restoring it by itself would bring back; not in the JSON.
+    #[serde(skip)]
+    pub block: Option<Block>,
     #[serde(flatten)]
     pub content: Content,
     /// What it holds, where it may be found again at another place.
     #[serde(skip)]
     pub(super) print: Option<Print>,
+}
+
+/// An element that can be brought back by its id: as it was before, or, if it was added, as it is after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    pub id: Id,
+    /// What stands here now is another element. It stays where it is when this one comes back.
+    pub beside: bool,
 }
 
 /// What a node is. As JSON its fields with the `kind`, which is the variant's name.
@@ -136,6 +147,7 @@ impl Entry {
             row: None,
             author: None,
             moved: None,
+            block: None,
             content,
             print: None,
         }

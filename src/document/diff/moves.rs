@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Change, Content, Diff, Entry, print::Print};
+use super::{Block, Change, Content, Diff, Entry, print::Print};
 
 /// Finds moves among what was added and removed, and says so in the tree.
 pub(super) fn find(diff: &mut Diff) {
@@ -22,7 +22,8 @@ pub(super) fn find(diff: &mut Diff) {
     let mut order: Vec<usize> = (0..added.blocks.len()).collect();
     order.retain(|at| places.contains_key(&added.blocks[*at].print));
     order.sort_by_key(|at| std::cmp::Reverse(added.blocks[*at].print.weight()));
-    let mut moves = 0;
+    // What left, by the number of its move.
+    let mut former = Vec::new();
     for to in order {
         if added.taken[to] {
             continue;
@@ -33,21 +34,23 @@ pub(super) fn find(diff: &mut Diff) {
             std::iter::from_fn(|| places.pop()).find(|place| !removed.taken[*place])
         });
         if let Some(from) = from {
-            removed.take(from, moves);
-            added.take(to, moves);
-            moves += 1;
+            let number = u32::try_from(former.len()).unwrap_or(u32::MAX);
+            former.push(removed.blocks[from].block);
+            removed.take(from, number);
+            added.take(to, number);
         }
     }
-    if moves > 0 {
+    if !former.is_empty() {
         let (mut left, mut came) = (removed.moves(), added.moves());
         for entry in diff.roots.values_mut() {
-            tell(entry, &mut left, &mut came);
+            tell(entry, &mut left, &mut came, &former);
         }
     }
 }
 
-struct Block {
+struct Place {
     print: Print,
+    block: Option<Block>,
     /// The number of the first block after it that is not inside of it.
     end: usize,
     moved: Option<u32>,
@@ -56,7 +59,7 @@ struct Block {
 /// All blocks that were removed, or all that were added, in the order of the tree.
 #[derive(Default)]
 struct Side {
-    blocks: Vec<Block>,
+    blocks: Vec<Place>,
     /// Whether it, or something around it, is known to have moved.
     taken: Vec<bool>,
 }
@@ -64,8 +67,9 @@ struct Side {
 impl Side {
     fn collect(&mut self, entry: &Entry, change: Change) {
         let place = candidate(entry, change).map(|print| {
-            self.blocks.push(Block {
+            self.blocks.push(Place {
                 print,
+                block: entry.block,
                 end: 0,
                 moved: None,
             });
@@ -103,11 +107,12 @@ fn tell(
     entry: &mut Entry,
     left: &mut impl Iterator<Item = Option<u32>>,
     came: &mut impl Iterator<Item = Option<u32>>,
+    former: &[Option<Block>],
 ) {
     let was_removed = candidate(entry, Change::Removed).and_then(|_| left.next().flatten());
     let was_added = candidate(entry, Change::Added).and_then(|_| came.next().flatten());
     for part in entry.content.parts_mut() {
-        tell(part, left, came);
+        tell(part, left, came, former);
     }
     if let Some(number) = was_removed {
         *entry = Entry::new(Change::Moved, Content::Left);
@@ -118,6 +123,10 @@ fn tell(
         entry.id = id;
         entry.change = Change::Moved;
         entry.moved = Some(number);
+        entry.block = former.get(number as usize).copied().flatten();
+        if let Some(block) = &mut entry.block {
+            block.beside = true;
+        }
     }
 }
 
@@ -125,5 +134,6 @@ fn tell(
 fn stay(entry: &mut Entry) {
     entry.change = Change::Same;
     entry.id = None;
+    entry.block = None;
     entry.content.parts_mut().into_iter().for_each(stay);
 }

@@ -1,5 +1,6 @@
 //! The API of a document's past, typed: its versions, and its content at any moment. Failures are `Problem`s.
 
+import type { Problem } from './problem'
 import { documentRoute, request, send } from './request'
 
 /** Somebody who wrote. `name` and `color` are empty for who never said. */
@@ -11,6 +12,9 @@ export interface Author {
 
 /** `auto`: the end of a session of writing. `before-restore` and `restored`: the moments around a restore. */
 export type VersionKind = 'auto' | 'before-restore' | 'restored' | 'named'
+
+/** How finely a session's moments are still kept: every one, or the last of each second or minute, of the session, or named ones. */
+export type Kept = 'all' | 'seconds' | 'minutes' | 'sessions' | 'named'
 
 export interface Version {
   readonly id: string
@@ -25,7 +29,19 @@ export interface Version {
   readonly from_at: string
   /** For a restore, the moment that was brought back. */
   readonly source_seq?: number
+  /** Of a time that was thinned, a moment that is gone is shown as the one before it that is kept. */
+  readonly kept: Kept
 }
+
+/** What of a version is brought back: all of it without a part. */
+export interface Part {
+  /** Takes back what this author did since. */
+  readonly author?: string
+  /** Brings back one block: client and clock of its id. */
+  readonly block?: BlockId
+}
+
+export type BlockId = readonly [client: number, clock: number]
 
 export interface VersionPage {
   /** Newest first. */
@@ -65,12 +81,28 @@ export const getVersion = (doc: string, id: string | number, signal?: AbortSigna
 export const relabelVersion = (doc: string, id: string, label: string): Promise<Version> =>
   request('PATCH', versionRoute(doc, id), { label })
 
-/** Takes the name away; the moment stays. */
-export const unnameVersion = (doc: string, id: string): Promise<void> =>
+/** Takes the name away; the moment stays, and its version is the answer. */
+export const unnameVersion = (doc: string, id: string): Promise<Version> =>
+  request('PATCH', versionRoute(doc, id), { label: null })
+
+export interface PurgeResult {
+  /** The edits whose moments are gone; null when there was nothing but the present state, which never goes. */
+  readonly purged: { readonly from_seq: number; readonly to_seq: number } | null
+}
+
+/** Removes one moment for good, with its name. */
+export const purgeVersion = (doc: string, id: string): Promise<PurgeResult> =>
   request('DELETE', versionRoute(doc, id))
 
-export const restoreVersion = (doc: string, id: string | number): Promise<RestoreResult> =>
-  request('POST', versionRoute(doc, id, '/restore'), {})
+/** Removes the moments after these edits for good, with all names among them. */
+export const purgeRange = (doc: string, from: number, to: number): Promise<PurgeResult> =>
+  request('DELETE', documentRoute(doc, `/versions?from_seq=${from}&to_seq=${to}`))
+
+/** Whether a failure means that what was asked for has been removed for good. */
+export const isPurged = ({ status, code }: Problem): boolean => status === 410 && code === 'purged'
+
+export const restoreVersion = (doc: string, id: string | number, part: Part = {}): Promise<RestoreResult> =>
+  request('POST', versionRoute(doc, id, '/restore'), part)
 
 /** The document after edit `seq` as an HTML fragment. */
 export const momentHtml = async (doc: string, seq: number, signal?: AbortSignal): Promise<string> =>

@@ -40,6 +40,8 @@ export class Archive {
   readonly #cursor = signal<string | null>(null)
   readonly #leave = new AbortController()
   #refreshing: Promise<void> | null = null
+  /** Something in the middle of what is loaded may be gone. */
+  #isStale = false
 
   constructor(readonly doc: string) {}
 
@@ -51,12 +53,22 @@ export class Archive {
     return this.#refreshing
   }
 
+  /** Loads as far down as before, and keeps nothing of what was loaded. */
+  async reload(): Promise<void> {
+    const oldest = this.versions.value.at(-1)?.from_seq ?? 0
+    await this.#refreshing
+    this.#isStale = true
+    await this.refresh()
+    await this.loadDownTo(oldest)
+  }
+
   async #refresh(): Promise<void> {
     const isFirst = this.state.value.kind !== 'ready'
     if (isFirst) this.state.value = { kind: 'loading' }
     try {
       const page = await listVersions(this.doc, { limit: FIRST_PAGE }, this.#leave.signal)
-      const merged = mergeNewest(this.versions.value, page.versions)
+      const merged = this.#isStale ? null : mergeNewest(this.versions.value, page.versions)
+      this.#isStale = false
       if (!merged || page.next === null) this.#cursor.value = page.next
       this.versions.value = merged && page.next !== null ? merged : page.versions
       this.state.value = { kind: 'ready' }

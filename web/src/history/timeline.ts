@@ -102,6 +102,17 @@ export function authorsOf(versions: readonly Version[]): ReadonlyMap<string, Aut
 export const sessionAt = (versions: readonly Version[], seq: number): Version | undefined =>
   versions.find(({ kind, from_seq, seq: to }) => kind === 'auto' && from_seq <= seq && seq <= to)
 
+/** Everybody who wrote after edit `seq`, as far as sessions tell: who wrote in one that goes on over it counts. */
+export const writersSince = (versions: readonly Version[], seq: number): readonly Author[] => [
+  ...authorsOf(versions.filter((version) => version.kind === 'auto' && version.seq > seq)).values(),
+]
+
+/** The entries that may be chosen instead of one that is gone, the next one below it first. */
+export function neighbours(all: readonly Entry[], key: string): readonly Entry[] {
+  const at = all.findIndex((entry) => entry.key === key)
+  return at < 0 ? [] : [...all.slice(at + 1), ...all.slice(0, at).reverse()]
+}
+
 /** When edit `seq` was made, about: within a session its edits are taken as spread evenly. Null where nothing is known. */
 export function timeOfEdit(versions: readonly Version[], seq: number): Date | null {
   const session = sessionAt(versions, seq)

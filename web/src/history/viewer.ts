@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from '@preact/signals'
 import { Problem } from '../api/problem'
-import { differenceHtml, momentHtml } from '../api/versions'
+import { differenceHtml, isPurged, momentHtml } from '../api/versions'
 import type { Archive } from './archive'
 import { Latest, type LatestClock, latestClock } from './latest'
 import { type Entry, neighbourSession, sessionAt } from './timeline'
@@ -15,7 +15,11 @@ export interface Wanted {
 
 export interface Shown extends Wanted {
   readonly html: string
+  /** Whether the moment stands without differences, as what it was to be compared with has been removed for good. */
+  readonly isAlone: boolean
 }
+
+type Answer = Pick<Shown, 'html' | 'isAlone'>
 
 /** An address of the history names a version, or a moment and what it is compared with. */
 export interface Place {
@@ -41,7 +45,7 @@ export class Viewer {
   })
 
   readonly #archive: Archive
-  readonly #latest: Latest<Wanted, string>
+  readonly #latest: Latest<Wanted, Answer>
   readonly #stops: readonly (() => void)[]
   readonly #attempt = signal(0)
   readonly #base = computed(() => (this.showsChanges.value ? this.comparedWith.value : null))
@@ -49,12 +53,11 @@ export class Viewer {
   constructor(archive: Archive, clock: LatestClock = latestClock) {
     this.#archive = archive
     this.#latest = new Latest(
-      ({ seq, base }, signal) =>
-        base === null ? momentHtml(archive.doc, seq, signal) : differenceHtml(archive.doc, base, seq, signal),
-      (wanted, html) =>
+      (wanted, signal) => pageOf(archive.doc, wanted, signal),
+      (wanted, answer) =>
         batch(() => {
           this.problem.value = null
-          this.shown.value = { ...wanted, html }
+          this.shown.value = { ...wanted, ...answer }
         }),
       (_, error) => {
         if (!(error instanceof Problem)) throw error
@@ -144,4 +147,16 @@ export class Viewer {
     for (const stop of this.#stops) stop()
     this.#latest.stop()
   }
+}
+
+async function pageOf(doc: string, { seq, base }: Wanted, signal: AbortSignal): Promise<Answer> {
+  if (base !== null) {
+    try {
+      return { html: await differenceHtml(doc, base, seq, signal), isAlone: false }
+    } catch (error) {
+      // Either of the two may be gone; when it is the moment itself, that is what the next request says.
+      if (!(error instanceof Problem && isPurged(error))) throw error
+    }
+  }
+  return { html: await momentHtml(doc, seq, signal), isAlone: base !== null }
 }

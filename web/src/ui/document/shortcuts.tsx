@@ -57,9 +57,11 @@ const SECTIONS: readonly (readonly [StringKey, readonly Shortcut[]])[] = [
     'keys.inHistory',
     [
       ['keys.previousNextChange', 'Alt-↑', 'Alt-↓'],
+      ['history.restoreBlock', 'Alt-Enter'],
       ['keys.stepEdit', '←', '→'],
       ['keys.stepSession', 'Shift-←', 'Shift-→'],
       ['keys.play', 'Space'],
+      ['keys.purge', 'Delete'],
       ['keys.backToDocument', 'Escape'],
     ],
   ],

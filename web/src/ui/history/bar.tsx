@@ -32,7 +32,7 @@ export function HistoryBar({ model }: { model: HistoryModel }) {
       {!isEmpty && !isNarrow && (
         <>
           <ChangeTools model={model} />
-          <Actions model={model} />
+          {!model.isPurged.value && <Actions model={model} />}
         </>
       )}
       {!isEmpty && <More model={model} isNarrow={isNarrow} />}
@@ -111,8 +111,9 @@ function Actions({ model }: { model: HistoryModel }) {
 function More({ model, isNarrow }: { model: HistoryModel; isNarrow: boolean }) {
   const entry = model.viewer.entry.value
   const named = entry?.kind === 'named' ? entry.version : null
+  const isPurged = model.isPurged.value
   const items: MenuItem[] = [
-    ...(isNarrow && !model.isPresent.value
+    ...(isNarrow && !model.isPresent.value && !isPurged
       ? [
           {
             label: t('history.restoreThis'),
@@ -121,7 +122,7 @@ function More({ model, isNarrow }: { model: HistoryModel; isNarrow: boolean }) {
           },
         ]
       : []),
-    ...(isNarrow
+    ...(isNarrow && !isPurged
       ? [
           {
             label: t(named ? 'history.rename' : 'history.name'),
@@ -130,15 +131,28 @@ function More({ model, isNarrow }: { model: HistoryModel; isNarrow: boolean }) {
           },
         ]
       : []),
-    { label: t('history.copy'), icon: 'copies', run: () => void model.copy() },
+    ...(isPurged
+      ? []
+      : [{ label: t('history.copy'), icon: 'copies' as const, run: () => void model.copy() }]),
     { label: t('history.copyLink'), icon: 'link', run: () => void model.copyLink() },
     ...(named
       ? [
           {
             label: t('history.unname'),
-            icon: 'trash' as const,
+            icon: 'unname' as const,
             separated: true,
             run: () => void model.removeName(named),
+          },
+        ]
+      : []),
+    ...(entry
+      ? [
+          {
+            label: t('history.purge'),
+            icon: 'trash' as const,
+            danger: true,
+            separated: !named,
+            run: () => (model.dialog.value = 'purge'),
           },
         ]
       : []),

@@ -43,6 +43,11 @@ const isWhole = (change: Change) => change === 'added' || change === 'removed'
 const touch = (first: HTMLElement, second: HTMLElement) =>
   first.nextSibling === second && INLINE.has(first.localName) && INLINE.has(second.localName)
 
+/** Of a text, as much as is read aloud. */
+const SAID = 120
+
+export const excerpt = (text: string): string => (text.length > SAID ? `${text.slice(0, SAID)}…` : text)
+
 /** Gives what somebody changed that person's colour; `claimed` is the colour they have with the server. */
 export function colourAuthors(place: HTMLElement, claimed: (author: string) => string): void {
   for (const element of place.querySelectorAll<HTMLElement>('[data-author]')) {

@@ -18,6 +18,8 @@ export const CHANGES = ['added', 'removed', 'moved', 'changed', 'formatted'] as 
 export type Change = (typeof CHANGES)[number]
 
 const AUTHOR = /^[\w-]{1,64}$/
+/** Client and clock. */
+const BLOCK = /^\d{1,16}\.\d{1,16}$/
 /** Deeper than any document of the editor's; what is below is shown as text. */
 const MOST_DEPTH = 100
 
@@ -51,6 +53,11 @@ function copyAttributes(from: Element, to: HTMLElement): void {
   if (to instanceof HTMLLIElement && from.hasAttribute('data-checked')) markTask(from, to)
   const author = from.getAttribute('data-author')
   if (author !== null && AUTHOR.test(author)) to.dataset.author = author
+  const id = from.getAttribute('data-id')
+  if (id !== null && BLOCK.test(id)) {
+    to.dataset.id = id
+    if (from.hasAttribute('data-beside')) to.dataset.beside = 'true'
+  }
   const change = from.getAttribute('data-change') as Change | null
   if (change !== null && CHANGES.includes(change) && !isOnlyAround(from, change)) to.dataset.change = change
 }

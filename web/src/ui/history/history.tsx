@@ -9,6 +9,7 @@ import { ChangeTools, HistoryBar } from './bar'
 import { useHistoryKeys } from './keys'
 import { HistoryModel } from './model'
 import { useNarrow } from './narrow'
+import { PurgeDialog } from './purge-dialog'
 import { Reader } from './reader'
 import { RestoreDialog } from './restore-dialog'
 import { Scrubber } from './scrubber'
@@ -79,6 +80,8 @@ function Dialogs({ model }: { model: HistoryModel }) {
   if (dialog === 'restore') return <RestoreDialog model={model} onClose={close} />
   if (dialog === null) return null
   const entry = model.viewer.entry.value
+  if (dialog === 'purge')
+    return entry && <PurgeDialog key={entry.key} model={model} entry={entry} onClose={close} />
   return (
     <NameVersion
       doc={model.name}

@@ -43,6 +43,15 @@ function act(model: HistoryModel, event: KeyboardEvent): boolean {
     model.goToChange(event.key === 'ArrowUp' ? -1 : 1)
     return true
   }
+  if (event.altKey && event.key === 'Enter') {
+    const block = model.blocks.current.value
+    if (block) void model.blocks.restore(block)
+    return true
+  }
+  if (event.key === 'Delete' && (event.target as Element).closest('.timeline-list')) {
+    if (model.viewer.entry.value) model.dialog.value = 'purge'
+    return true
+  }
   if (!event.altKey && (event.key === 'ArrowLeft' || event.key === 'ArrowRight')) {
     model.takeOver()
     model.viewer.step(event.key === 'ArrowLeft' ? -1 : 1, event.shiftKey ? 'session' : 'edit')

@@ -3,16 +3,28 @@
 import { computed, signal } from '@preact/signals'
 import { getDocument } from '../../api/documents'
 import { Problem } from '../../api/problem'
-import { momentUpdate, restoreVersion, unnameVersion, type Version } from '../../api/versions'
+import {
+  type Author,
+  isPurged,
+  momentUpdate,
+  type PurgeResult,
+  purgeRange,
+  purgeVersion,
+  restoreVersion,
+  unnameVersion,
+  type Version,
+} from '../../api/versions'
 import { Archive } from '../../history/archive'
 import { Player } from '../../history/player'
+import { type Entry, neighbours } from '../../history/timeline'
 import { Viewer } from '../../history/viewer'
 import { t } from '../../i18n/strings'
 import { toast } from '../feedback'
 import { attempt, copyLink } from '../home/actions'
 import { documentPath, historyPath, leaveHistory, navigate } from '../router'
+import { BlockRestore } from './block-restore'
 import type { MarkedChange } from './changes'
-import { headingOf, moment } from './words'
+import { authorName, headingOf, moment } from './words'
 
 export class HistoryModel {
   readonly archive: Archive
@@ -22,7 +34,7 @@ export class HistoryModel {
   /** The changes in the shown document, and the one that was gone to last; -1 for none. */
   readonly changes = signal<readonly MarkedChange[]>([])
   readonly currentChange = signal(-1)
-  readonly dialog = signal<'name' | 'rename' | 'restore' | null>(null)
+  readonly dialog = signal<'name' | 'rename' | 'restore' | 'purge' | null>(null)
   /** Where there is no room for the list beside the document, it comes when asked for. */
   readonly isListOpen = signal(false)
   readonly heading = computed(() =>
@@ -33,6 +45,13 @@ export class HistoryModel {
   )
   readonly isPresent = computed(() => this.viewer.seq.value === this.archive.head.value)
 
+  /** What is looked at was removed for good. */
+  readonly isPurged = computed(() => {
+    const problem = this.viewer.problem.value
+    return problem !== null && isPurged(problem)
+  })
+  readonly blocks: BlockRestore
+
   constructor(readonly name: string) {
     this.archive = new Archive(name)
     this.viewer = new Viewer(this.archive)
@@ -42,6 +61,7 @@ export class HistoryModel {
       seq: () => this.viewer.seq.value,
       show: (seq) => this.viewer.moveTo(seq),
     })
+    this.blocks = new BlockRestore(this)
   }
 
   /** What the address of this view says: nothing for the present. */
@@ -78,24 +98,37 @@ export class HistoryModel {
     return this.viewer.entry.value?.version.id ?? String(this.viewer.seq.value)
   }
 
+  /** The next change or the one before; where no changes are shown, the next block that can be brought back. */
   goToChange(step: -1 | 1): void {
+    if (!this.viewer.showsChanges.value) {
+      this.blocks.step(step)
+      return
+    }
     const count = this.changes.value.length
     if (count === 0) return
+    this.blocks.picked.value = null
     const at = this.currentChange.value
     this.currentChange.value = at < 0 ? (step > 0 ? 0 : count - 1) : (at + step + count) % count
   }
 
-  /** Restores what is shown and goes back to the document; rejects with the problem. */
-  async restore(): Promise<void> {
+  /**
+   * Restores what is shown, or takes back what one author did since, and goes back to the document; rejects with the
+   * problem.
+   */
+  async restore(author: Author | null = null): Promise<void> {
     const entry = this.viewer.entry.value
-    const result = await restoreVersion(this.name, this.versionId)
+    const time = this.momentWords()
+    const result = await restoreVersion(this.name, this.versionId, author ? { author: author.id } : {})
     leaveHistory(this.name)
-    if (!result.changed) return toast(t('history.restoreSame'))
+    const name = authorName(author ?? undefined)
+    if (!result.changed) return toast(author ? t('history.authorSame', { name }) : t('history.restoreSame'))
     const before = result.before
     toast(
-      entry?.kind === 'named'
-        ? t('history.restoredNamed', { label: entry.version.label })
-        : t('history.restored', { time: this.momentWords() }),
+      author
+        ? t('history.authorUndone', { name, time })
+        : entry?.kind === 'named'
+          ? t('history.restoredNamed', { label: entry.version.label })
+          : t('history.restored', { time }),
       before ? { label: t('app.undo'), run: () => void undoRestore(this.name, before) } : undefined,
     )
   }
@@ -137,6 +170,25 @@ export class HistoryModel {
     toast(t('history.unnamed', { label: version.label }))
   }
 
+  /** Removes what is chosen for good and chooses something beside it; rejects with the problem. */
+  async purge(entry: Entry): Promise<void> {
+    this.takeOver()
+    const { purged } = await purge(this.name, entry)
+    if (!purged) return toast(t('history.purgedNothing'))
+    const others = neighbours(this.archive.timeline.value.all, entry.key).map(({ key }) => key)
+    const isEnd = entry.kind !== 'named' && entry.version.seq >= this.archive.head.value
+    await this.archive.reload()
+    const { all } = this.archive.timeline.value
+    // The present state stays, and is still the end of its session.
+    const keys = isEnd ? [entry.key, ...others] : others
+    const next = keys
+      .map((key) => all.find((other) => other.key === key))
+      .find((other) => other !== undefined)
+    if (next) this.viewer.choose(next)
+    else this.viewer.moveTo(this.archive.head.value)
+    toast(t('history.purged'))
+  }
+
   destroy(): void {
     this.player.pause()
     this.viewer.destroy()
@@ -148,3 +200,7 @@ async function undoRestore(doc: string, before: Version): Promise<void> {
   const undone = await attempt(() => restoreVersion(doc, before.id))
   if (undone) toast(t('history.restoreUndone'))
 }
+
+/** Of a session every moment that the list shows of it, also when it has grown since. */
+const purge = (doc: string, { kind, version }: Entry): Promise<PurgeResult> =>
+  kind === 'session' ? purgeRange(doc, version.from_seq, version.seq) : purgeVersion(doc, version.id)

@@ -5,13 +5,12 @@ import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { t } from '../../i18n/strings'
 import { announce } from '../feedback'
 import { useSlow } from '../quiet'
-import { changesIn, colourAuthors, type MarkedChange } from './changes'
+import { BlockButton } from './block-button'
+import { blocksToRestore } from './blocks'
+import { changesIn, colourAuthors, excerpt, type MarkedChange } from './changes'
 import { blocksOf, replaceBlocks } from './fragment'
 import type { HistoryModel } from './model'
 import { authorName } from './words'
-
-/** Of a change's text, as much as is read aloud. */
-const SAID = 120
 
 export function Reader({ model }: { model: HistoryModel }) {
   const { viewer, archive } = model
@@ -31,6 +30,7 @@ export function Reader({ model }: { model: HistoryModel }) {
     >
       {isStepSlow && <div class="history-progress" aria-hidden="true" />}
       {viewer.since.value !== null && !isEmpty && <SinceBar model={model} />}
+      {viewer.shown.value?.isAlone && !problem && <p class="history-since">{t('history.alone')}</p>}
       {state.kind === 'failed' ? (
         <Trouble
           title={t('history.listFailed')}
@@ -42,6 +42,11 @@ export function Reader({ model }: { model: HistoryModel }) {
           <h2>{t('history.empty')}</h2>
           <p>{t('history.emptyHint')}</p>
         </div>
+      ) : model.isPurged.value ? (
+        <div class="history-empty" role="status">
+          <h2>{t('history.purgedTitle')}</h2>
+          <p>{t('history.purgedHint')}</p>
+        </div>
       ) : problem ? (
         <Trouble
           title={t('history.contentFailed')}
@@ -49,7 +54,11 @@ export function Reader({ model }: { model: HistoryModel }) {
           retry={() => viewer.retry()}
         />
       ) : (
-        <article class="paper history-paper">
+        <article
+          class="paper history-paper"
+          onPointerOver={(event) => event.pointerType === 'mouse' && hover(model, event.target)}
+          onPointerLeave={() => model.blocks.hover(null)}
+        >
           {isSlow && (
             <div class="skeleton-text" role="status" aria-label={t('history.opening')}>
               <i />
@@ -59,10 +68,16 @@ export function Reader({ model }: { model: HistoryModel }) {
             </div>
           )}
           <Content model={model} />
+          <BlockButton model={model} />
         </article>
       )}
     </main>
   )
+}
+
+/** The pointer may rest on the button as long as it likes. */
+function hover(model: HistoryModel, target: EventTarget | null): void {
+  if (target instanceof Element && !target.closest('.history-block')) model.blocks.hover(target)
 }
 
 function Trouble({ title, reason, retry }: { title: string; reason: string; retry: () => void }) {
@@ -94,6 +109,7 @@ function Content({ model }: { model: HistoryModel }) {
   const { viewer, archive, player } = model
   const shown = viewer.shown.value
   const authors = archive.authors.value
+  const head = archive.head.value
   const current = model.currentChange.value
   const changes = model.changes.value
 
@@ -116,11 +132,16 @@ function Content({ model }: { model: HistoryModel }) {
       element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
     }
   }, [shown, authors])
+  useLayoutEffect(() => {
+    if (place.current && shown)
+      model.blocks.show(blocksToRestore(place.current, shown, head, model.changes.value))
+  }, [shown, changes, head])
   // Without the document there are no changes in it.
   useEffect(
     () => () => {
       model.changes.value = []
       model.currentChange.value = -1
+      model.blocks.show([])
     },
     [],
   )
@@ -138,7 +159,11 @@ function Content({ model }: { model: HistoryModel }) {
   return (
     <>
       {shown && shown.html.trim() === '' && <p class="history-blank">{t('history.blank')}</p>}
-      <div ref={place} class="prose history-prose" />
+      <div
+        ref={place}
+        class="prose history-prose"
+        onClick={(event) => model.blocks.pick(event.target as Node)}
+      />
     </>
   )
 }
@@ -160,11 +185,11 @@ function whatHappened(change: string, author: string | undefined, model: History
 }
 
 function sentence(change: MarkedChange, at: number, count: number, model: HistoryModel): string {
-  const text = change.elements.map(({ textContent }) => textContent).join(' ')
+  const text = excerpt(change.elements.map(({ textContent }) => textContent).join(' '))
   return t('history.changeSaid', {
     at: at + 1,
     count,
     what: whatHappened(change.change, change.author, model),
-    text: text.length > SAID ? `${text.slice(0, SAID)}…` : text,
+    text,
   })
 }

@@ -8,7 +8,7 @@ import { t } from '../../i18n/strings'
 import { Icon } from '../icons'
 import { Menu } from '../menu'
 import type { HistoryModel } from './model'
-import { moment, names } from './words'
+import { keptWords, moment, names } from './words'
 
 /** How often a screen reader hears the moment while it moves. */
 const SAY_MS = 1_500
@@ -62,13 +62,20 @@ export function Scrubber({ model }: { model: HistoryModel }) {
 function ScrubberTime({ model }: { model: HistoryModel }) {
   const seq = model.viewer.seq.value
   const head = model.archive.head.value
-  const at = timeOfEdit(model.archive.versions.value, seq)
+  const versions = model.archive.versions.value
+  const at = timeOfEdit(versions, seq)
+  const kept = keptWords(sessionAt(versions, seq))
   return (
     <>
       <span class="scrubber-time">{at ? moment(at) : ''}</span>
       <span class="scrubber-edit">
         {seq} / {head}
       </span>
+      {kept !== '' && (
+        <span class="scrubber-kept" title={t('history.keptHint')}>
+          {kept}
+        </span>
+      )}
     </>
   )
 }
@@ -78,10 +85,14 @@ function wordsOf({ archive, viewer }: HistoryModel): string {
   const seq = viewer.seq.value
   if (seq === 0) return t('history.beginning')
   const at = timeOfEdit(versions, seq)
-  const authors = sessionAt(versions, seq)?.authors
-  return [at && moment(at), authors && names(authors), t('history.moment', { seq, head: archive.head.value })]
-    .filter(Boolean)
-    .join(', ')
+  const session = sessionAt(versions, seq)
+  const words = [
+    at && moment(at),
+    session && names(session.authors),
+    t('history.moment', { seq, head: archive.head.value }),
+    keptWords(session),
+  ]
+  return words.filter(Boolean).join(', ')
 }
 
 /** Says where the moment is, not at every step of a drag or a replay. */

@@ -1,10 +1,10 @@
 //! How the history speaks of people, moments and versions.
 
-import type { Author, Version } from '../../api/versions'
+import type { Author, Kept, Version } from '../../api/versions'
 import { hueOf } from '../../editor/palette'
 import type { Entry } from '../../history/timeline'
 import { startOfDay, timeOfEdit } from '../../history/timeline'
-import { t } from '../../i18n/strings'
+import { type StringKey, t } from '../../i18n/strings'
 import type { AvatarPerson } from '../avatar'
 
 const DAY_MS = 86_400_000
@@ -60,6 +60,19 @@ export function range({ fromAt, at }: Entry): string {
 
 export const restoreWords = ({ label }: Version): string =>
   label === '' ? t('history.restoreEventPlain') : t('history.restoreEvent', { label })
+
+const KEPT: Partial<Record<Kept, StringKey>> = {
+  seconds: 'history.keptSeconds',
+  minutes: 'history.keptMinutes',
+  sessions: 'history.keptSessions',
+  named: 'history.keptNamed',
+}
+
+/** How finely the moments of a session are still kept; nothing where all are. */
+export function keptWords(session: Version | undefined): string {
+  const words = session && KEPT[session.kept]
+  return words ? t(words) : ''
+}
 
 export interface Heading {
   readonly title: string
