@@ -8,9 +8,11 @@ import { Icon } from '../icons'
 import type { RestorableBlock } from './blocks'
 import type { HistoryModel } from './model'
 
-/** Of the button, as much as hangs over the block's end, so that the pointer finds it without leaving the block. */
+/** Pixels: of the button without its words, and to what is beside it. */
+const SIZE = 32
+const GAP = 8
+/** As much of the button stands over the block's end. */
 const OVERLAP = 10
-const MARGIN = 8
 
 export function BlockButton({ model }: { model: HistoryModel }) {
   const block = model.blocks.offered.value
@@ -23,6 +25,9 @@ export function BlockButton({ model }: { model: HistoryModel }) {
     follow()
     const observer = new ResizeObserver(follow)
     observer.observe(paper)
+    // What is above may grow without the paper, as when a font comes late.
+    observer.observe(block.element.closest('.history-prose') ?? block.element)
+    observer.observe(block.element)
     reader.addEventListener('scroll', follow, { passive: true })
     return () => {
       observer.disconnect()
@@ -48,7 +53,7 @@ export function BlockButton({ model }: { model: HistoryModel }) {
       }}
     >
       <Icon name="restore" size={14} />
-      {t(block.isBeside ? 'history.restoreFormer' : 'history.restoreBlock')}
+      <span>{t(block.isBeside ? 'history.restoreFormer' : 'history.restoreBlock')}</span>
     </button>
   )
 }
@@ -60,15 +65,20 @@ function hint({ change, isBeside }: RestorableBlock): string {
   return t('history.blockAsBefore')
 }
 
-/** At the end of the block's last line, or of what can be seen of it. */
+/** In the margin beside the first line that can be seen; where there is no margin, over the block's end. */
 function place(button: HTMLElement, block: HTMLElement, paper: HTMLElement, reader: HTMLElement): void {
   const [of, on, seen] = [block, paper, reader].map((element) => element.getBoundingClientRect()) as [
     DOMRect,
     DOMRect,
     DOMRect,
   ]
-  const lowest = seen.bottom - button.offsetHeight - MARGIN
-  const top = Math.max(of.top, Math.min(of.bottom - OVERLAP, lowest))
+  const margin = on.right - of.right
+  const hasMargin = margin >= SIZE + GAP
+  button.classList.toggle('is-beside', hasMargin)
+  const { offsetHeight: height } = button
+  const top = hasMargin
+    ? Math.min(Math.max(of.top, seen.top + GAP), Math.max(of.top, of.bottom - height))
+    : Math.max(of.top, Math.min(of.bottom - OVERLAP, seen.bottom - height - GAP))
   button.style.setProperty('inset-block-start', `${top - on.top}px`)
-  button.style.setProperty('inset-inline-end', `${Math.max(MARGIN, on.right - of.right)}px`)
+  button.style.setProperty('inset-inline-end', `${hasMargin ? margin - SIZE - GAP : Math.max(GAP, margin)}px`)
 }

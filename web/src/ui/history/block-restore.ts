@@ -44,6 +44,12 @@ export class BlockRestore {
     if (this.hovered.value !== block) this.hovered.value = block
   }
 
+  /** Stays with the block under the pointer as long as that is beside it. */
+  hoverAt(clientY: number): void {
+    const rect = this.hovered.value?.element.getBoundingClientRect()
+    if (rect && (clientY < rect.top || clientY > rect.bottom)) this.hovered.value = null
+  }
+
   pick(node: Node): void {
     const block = blockAround(this.all.value, node)
     if (block) this.picked.value = block

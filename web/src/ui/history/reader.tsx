@@ -56,7 +56,7 @@ export function Reader({ model }: { model: HistoryModel }) {
       ) : (
         <article
           class="paper history-paper"
-          onPointerOver={(event) => event.pointerType === 'mouse' && hover(model, event.target)}
+          onPointerMove={(event) => event.pointerType === 'mouse' && hover(model, event)}
           onPointerLeave={() => model.blocks.hover(null)}
         >
           {isSlow && (
@@ -75,9 +75,11 @@ export function Reader({ model }: { model: HistoryModel }) {
   )
 }
 
-/** The pointer may rest on the button as long as it likes. */
-function hover(model: HistoryModel, target: EventTarget | null): void {
-  if (target instanceof Element && !target.closest('.history-block')) model.blocks.hover(target)
+/** Beside a block counts as well: the way to the button must not take it away. */
+function hover({ blocks }: HistoryModel, { target, clientY }: PointerEvent): void {
+  if (!(target instanceof Element) || target.closest('.history-block')) return
+  if (target.closest('.history-prose > *')) blocks.hover(target)
+  else blocks.hoverAt(clientY)
 }
 
 function Trouble({ title, reason, retry }: { title: string; reason: string; retry: () => void }) {
