@@ -91,7 +91,7 @@ pub fn export(replica: &Replica, form: Form) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use yrs::{Map as _, Text as _, Transact as _};
+    use yrs::{Map as _, Text as _, Transact as _, XmlElementPrelim, XmlFragment as _};
 
     use super::*;
     use crate::document::{replica::doc_with, scan::ScanLimits};
@@ -117,5 +117,21 @@ mod tests {
         );
         let form = Form::named("markdown").unwrap();
         assert_eq!(export(&replica, form), "1 \\< 2\n");
+    }
+
+    #[test]
+    fn html_names_the_blocks_so_that_one_can_be_brought_back() {
+        let doc = doc_with(7);
+        let body = doc.get_or_insert_xml_fragment("default");
+        let mut txn = doc.transact_mut();
+        body.insert(&mut txn, 0, XmlElementPrelim::empty("paragraph"));
+        body.insert(&mut txn, 1, XmlElementPrelim::empty("horizontalRule"));
+        let update = Bytes::from(txn.encode_update_v1());
+        drop(txn);
+        let replica = Replica::load([&update], &ScanLimits::default()).unwrap();
+        assert_eq!(
+            export(&replica, Form::Html),
+            "<p data-id=\"7.0\"></p><hr data-id=\"7.1\">"
+        );
     }
 }

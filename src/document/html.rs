@@ -663,16 +663,16 @@ mod tests {
             with_id(p("gone"), 3),
         ];
         let after = vec![
+            with_id(p("entirely new, and elsewhere"), 4),
             with_id(p("the first block has some words"), 1),
             with_id(p("kept"), 2),
-            with_id(p("entirely new, and elsewhere"), 4),
         ];
         assert_eq!(
             named(before, after),
             [
+                says("added", "7.4", false),
                 says("changed", "7.1", false),
                 says("removed", "7.3", false),
-                says("added", "7.4", false),
             ]
         );
     }

@@ -756,7 +756,7 @@ describe.runIf(hasPast).each(['light', 'dark'] as const)('%s', (theme) => {
     )
     await range(page).fill('5')
     await page.getByRole('heading', { name: 'This part of the history was removed for good' }).waitFor()
-    await page.getByText('Only ends of sessions kept').waitFor()
+    await page.getByText('Kept by session').waitFor()
     await picture('purged')
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)

@@ -391,7 +391,7 @@ const english = {
   'history.alone': 'What came before this was removed for good, so changes can not be shown here.',
   'history.keptSeconds': 'Kept to the second',
   'history.keptMinutes': 'Kept to the minute',
-  'history.keptSessions': 'Only ends of sessions kept',
+  'history.keptSessions': 'Kept by session',
   'history.keptNamed': 'Only named versions kept',
   'history.keptHint':
     'Older history is thinned out: steps in between show the moment before that is still kept.',

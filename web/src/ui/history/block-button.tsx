@@ -11,6 +11,8 @@ import type { HistoryModel } from './model'
 /** Pixels: of the button without its words, and to what is beside it. */
 const SIZE = 32
 const GAP = 8
+/** Where the outline of the block ends and the button begins. */
+const BESIDE = 12
 /** As much of the button stands over the block's end. */
 const OVERLAP = 10
 
@@ -73,12 +75,15 @@ function place(button: HTMLElement, block: HTMLElement, paper: HTMLElement, read
     DOMRect,
   ]
   const margin = on.right - of.right
-  const hasMargin = margin >= SIZE + GAP
+  const hasMargin = margin >= SIZE + BESIDE
   button.classList.toggle('is-beside', hasMargin)
   const { offsetHeight: height } = button
   const top = hasMargin
     ? Math.min(Math.max(of.top, seen.top + GAP), Math.max(of.top, of.bottom - height))
     : Math.max(of.top, Math.min(of.bottom - OVERLAP, seen.bottom - height - GAP))
   button.style.setProperty('inset-block-start', `${top - on.top}px`)
-  button.style.setProperty('inset-inline-end', `${hasMargin ? margin - SIZE - GAP : Math.max(GAP, margin)}px`)
+  button.style.setProperty(
+    'inset-inline-end',
+    `${hasMargin ? margin - SIZE - BESIDE : Math.max(GAP, margin)}px`,
+  )
 }
