@@ -178,7 +178,9 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig::with_cases(
+            std::env::var("PROPTEST_CASES").map_or(400, |cases| cases.parse().unwrap())
+        ))]
 
         #[test]
         fn kept_moments_stay_and_what_none_shows_is_in_no_byte(
