@@ -278,6 +278,7 @@ fn pack(rows: &[NewRow]) {
         .map(|(row, seq)| coscribe::store::LogRow {
             seq,
             row: row.clone(),
+            hidden: false,
         })
         .collect();
     let begin = Instant::now();

@@ -26,4 +26,5 @@ pub mod room;
 mod simulation;
 pub mod store;
 pub mod telemetry;
+pub mod timestamp;
 pub mod ws;

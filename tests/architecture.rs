@@ -11,6 +11,7 @@ use std::{fs, path::Path};
 /// hold a cycle.
 const LAYERS: &[(&str, &str)] = &[
     ("clock", ""),
+    ("timestamp", "clock"),
     ("config", ""),
     ("lifecycle", ""),
     ("health", ""),
@@ -38,7 +39,7 @@ const LAYERS: &[(&str, &str)] = &[
     // The transports do not know each other, and HTTP knows no room: it asks through its `Library` port.
     (
         "http",
-        "clock config health metrics document auth store history",
+        "clock timestamp config health metrics document auth store history",
     ),
     (
         "app",
@@ -51,7 +52,7 @@ const LAYERS: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "bench config converge dial fetch lifecycle telemetry store history document app",
+        "bench clock timestamp config converge dial fetch lifecycle telemetry store history document app",
     ),
     ("main", ""),
     ("lib", ""),

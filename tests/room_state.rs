@@ -451,7 +451,11 @@ fn while_storing_fails_answers_show_what_is_committed_and_nothing_is_acknowledge
     room.commit();
     let rows: Vec<LogRow> = (1..)
         .zip(room.log.iter().flat_map(|append| append.rows.clone()))
-        .map(|(seq, row)| LogRow { seq, row })
+        .map(|(seq, row)| LogRow {
+            seq,
+            row,
+            hidden: false,
+        })
         .collect();
     room.update(1, &author.types(" lost?"));
     room.event(Event::Storing(Err("the disk is full".into())));
@@ -605,12 +609,14 @@ fn a_log_that_somebody_else_wrote_to_is_read_again_once_and_what_came_meanwhile_
             bytes: other.types("foreign ").into(),
             ..rows[0].clone()
         },
+        hidden: false,
     };
     let tail = vec![
         foreign,
         LogRow {
             seq: 2,
             row: rows[0].clone(),
+            hidden: false,
         },
     ];
     let stored = Stored {
@@ -657,7 +663,11 @@ fn a_replica_that_holds_much_deleted_text_is_read_again_and_nobody_notices() {
     hear(&outbox);
     let tail: Vec<_> = (1..)
         .zip(rows)
-        .map(|(seq, row)| LogRow { seq, row })
+        .map(|(seq, row)| LogRow {
+            seq,
+            row,
+            hidden: false,
+        })
         .collect();
     let limits = RoomLimits::default().scan;
     let replica = Replica::load(tail.iter().map(|row| &row.row.bytes), &limits).unwrap();
@@ -682,7 +692,11 @@ fn a_replica_that_holds_much_deleted_text_is_read_again_and_nobody_notices() {
             seq,
             bytes: state.clone(),
         }),
-        tail: vec![LogRow { seq: seq + 1, row }],
+        tail: vec![LogRow {
+            seq: seq + 1,
+            row,
+            hidden: false,
+        }],
         title: String::new(),
     };
     let replica = Replica::load([&state, &stored.tail[0].row.bytes], &limits).unwrap();

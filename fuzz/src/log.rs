@@ -40,6 +40,7 @@ pub fn log(data: &[u8]) {
                 client_id: choices.below(5) as u64 * ((1 << 51) - 3),
                 at: i64::from(choices.byte()).wrapping_sub(99) << (choices.byte() % 56),
             },
+            hidden: choices.below(2) == 1,
         })
         .collect();
     match pack(&rows) {

@@ -16,7 +16,7 @@ use crate::{
     http::library::{Document, Edit, Library, LibraryError, Person},
     protocol::close::{Close, CloseCode},
     room::{
-        compaction::replay,
+        compaction::{CompactionError, compact, replay},
         event::{Command, EditError, Event, RenameError},
         registry::{Draining, Registry},
     },
@@ -274,6 +274,17 @@ impl Library for RoomLibrary {
         }
         self.evict(doc, "the document was deleted");
         Ok(())
+    }
+
+    async fn fold(&self, doc: &DocId) -> Result<(), LibraryError> {
+        self.writable(doc).await?;
+        let services = self.registry.services();
+        let folded = compact(&services.store, doc, &services.limits.scan).await;
+        match folded {
+            Ok(_) => Ok(()),
+            Err(CompactionError::Store(error)) => Err(failed(error)),
+            Err(error) => Err(LibraryError::Internal(error.into())),
+        }
     }
 
     async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError> {

@@ -5,6 +5,7 @@
 //! before the last commit would lose it; an actix worker that stopped before its sockets would end them without a code.
 
 mod library;
+mod retention;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -110,6 +111,22 @@ impl App {
         }));
         let library = Arc::new(library::RoomLibrary::new(registry.clone()));
         let history = Arc::new(History::new(store.clone(), room_limits(config).scan));
+        let ages = retention::ages(&config.retention);
+        if !ages.is_empty() {
+            let retention = retention::Retention {
+                store: store.clone(),
+                library: library.clone(),
+                history: history.clone(),
+                clock: clock.clone(),
+                ages,
+            };
+            drop(
+                lifecycle
+                    .tasks()
+                    .main()
+                    .spawn(retention.run(lifecycle.soft().clone())),
+            );
+        }
         let http = Http::new(config, library, history, clock, health.clone(), metrics);
         let sockets = Sockets::new(
             registry.clone(),

@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod converge;
 mod converge_many;
+mod diff_words;
 mod interrupt;
 mod restore;
 mod serve;

@@ -5,8 +5,9 @@
 //! document, is read from the store itself.
 
 use std::{
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -15,9 +16,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Verdict, runtime};
+use super::{Verdict, diff_words, runtime};
 use crate::{
     app::App,
+    clock::{Clock as _, SystemClock},
     config::Config,
     document::{
         export::{Form, export},
@@ -31,6 +33,7 @@ use crate::{
         Durability, Store,
         sqlite::{SqliteOptions, SqliteStore},
     },
+    timestamp::rfc3339,
 };
 
 #[derive(Debug, Args)]
@@ -77,6 +80,37 @@ enum VersionsCommand {
         /// An id of the list, or the number of an edit
         version: String,
     },
+    /// Show what changed between two versions
+    Diff {
+        doc: String,
+        /// An id of the list, or the number of an edit
+        from: String,
+        /// The later one
+        #[arg(default_value = "now")]
+        to: String,
+        /// text (a line for each block that differs), json or html
+        #[arg(long = "as", value_name = "FORM", default_value = "text", value_parser = ["text", "json", "html"])]
+        form: String,
+    },
+    /// Keep less of the past: thin the moments of old sessions of writing; the present document stays as it is
+    Thin {
+        doc: String,
+        /// What is kept: the last moment of each second or minute, the ends of sessions, or only named versions
+        #[arg(long, value_parser = ["seconds", "minutes", "sessions", "named"])]
+        to: String,
+        /// Only sessions that ended so long ago, such as `30 d`
+        #[arg(long, value_name = "AGE", value_parser = age, default_value = "0 s")]
+        older_than: Duration,
+    },
+    /// Remove moments of the past, and what only they show, for good; the present document stays as it is
+    Purge {
+        doc: String,
+        /// An id of the list (a session goes as a whole), or the numbers of the first and last edit, as 120..140
+        version: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Write the newest version whose bytes are whole, of a damaged document too; the server must not run
     Recover {
         doc: String,
@@ -100,6 +134,11 @@ fn form(name: &str) -> Result<String, String> {
         Some(_) => Ok(name.to_owned()),
         None => Err(format!("one of {}", crate::document::export::FORMS)),
     }
+}
+
+/// A time as in the configuration.
+fn age(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text)
 }
 
 pub(super) fn run(args: &VersionsArgs, config: &Config) -> anyhow::Result<Verdict> {
@@ -184,6 +223,45 @@ impl Server {
                     None => println!("nothing differs; nothing was changed"),
                 }
             }
+            VersionsCommand::Diff {
+                doc,
+                from,
+                to,
+                form,
+            } => {
+                let path = format!("versions/{}/diff/{}", encoded(from), encoded(to));
+                if form == "html" {
+                    let html = self
+                        .ask("GET", doc, &format!("{path}?as=html"), None)
+                        .await?;
+                    write(None, &html)?;
+                    return Ok(Verdict::Fine);
+                }
+                let diff = self.ask("GET", doc, &path, None).await?;
+                if form == "json" {
+                    write(None, &diff)?;
+                    return Ok(Verdict::Fine);
+                }
+                let lines = diff_words::lines(&serde_json::from_slice(&diff)?);
+                match lines.is_empty() {
+                    true => println!("nothing differs"),
+                    false => write(None, lines.join("\n").as_bytes())?,
+                }
+            }
+            VersionsCommand::Thin {
+                doc,
+                to,
+                older_than,
+            } => {
+                let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+                // A session that ended in this very millisecond is old enough, too.
+                let before = SystemClock.now().saturating_sub(age).saturating_add(1);
+                let body = json!({"to": to, "before": rfc3339(before)}).to_string();
+                let answer = self.ask("POST", doc, "versions/thin", Some(&body)).await?;
+                let answer: Value = serde_json::from_slice(&answer)?;
+                println!("{} moments are not kept any more", answer["hidden"]);
+            }
+            VersionsCommand::Purge { doc, version, yes } => self.purge(doc, version, *yes).await?,
             // Needs no server, and must not have one.
             VersionsCommand::Recover { .. } => {}
         }
@@ -227,6 +305,29 @@ impl Server {
         Ok(())
     }
 
+    async fn purge(&self, doc: &str, version: &str, yes: bool) -> anyhow::Result<()> {
+        let path = match version.split_once("..") {
+            Some((from, to)) => {
+                let (from, to): (u64, u64) = (from.parse()?, to.parse()?);
+                format!("versions?from_seq={from}&to_seq={to}")
+            }
+            None => format!("versions/{}", encoded(version)),
+        };
+        if !yes && !confirmed(doc, version)? {
+            bail!("nothing was removed");
+        }
+        let answer = self.ask("DELETE", doc, &path, None).await?;
+        let answer: Value = serde_json::from_slice(&answer)?;
+        match &answer["purged"] {
+            Value::Null => println!("nothing to remove; the present state always stays"),
+            span => println!(
+                "the states after edits {} to {} are removed",
+                span["from_seq"], span["to_seq"]
+            ),
+        }
+        Ok(())
+    }
+
     async fn ask(
         &self,
         method: &str,
@@ -247,6 +348,18 @@ impl Server {
             None => bail!("{} answered {status}", self.0),
         }
     }
+}
+
+/// Asks before what can not be taken back.
+fn confirmed(doc: &str, version: &str) -> anyhow::Result<bool> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        bail!("what is removed can not be brought back; say --yes if that is what you want");
+    }
+    eprint!("Remove {version} of the history of {doc} for good? Nobody can bring it back. [y/N] ");
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn encoded(part: &str) -> String {

@@ -44,6 +44,7 @@ pub struct Config {
     pub limits: Limits,
     pub timing: Timing,
     pub compaction: Compaction,
+    pub retention: Retention,
 }
 
 /// What an acknowledgement promises.
@@ -115,11 +116,28 @@ pub struct Timing {
     pub dead_socket_timeout: Duration,
 }
 
+/// How old a session of writing is when its moments are thinned to each grain; `None` keeps them.
+#[derive(Debug, Clone, Default)]
+pub struct Retention {
+    pub seconds_after: Option<Duration>,
+    pub minutes_after: Option<Duration>,
+    pub sessions_after: Option<Duration>,
+    pub named_after: Option<Duration>,
+}
+
 /// When the log of a document is folded into a snapshot: at whichever threshold is reached first.
 #[derive(Debug, Clone)]
 pub struct Compaction {
     pub after_rows: u64,
     pub after_bytes: u64,
+}
+
+/// A time as settings are written, such as `30 d`.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    value::millis(text.trim()).map(Duration::from_millis)
 }
 
 impl Config {
@@ -161,6 +179,12 @@ impl Config {
             compaction: Compaction {
                 after_rows: values.count("compact_after_rows") as u64,
                 after_bytes: values.count("compact_after_bytes") as u64,
+            },
+            retention: Retention {
+                seconds_after: values.optional_duration("thin_to_seconds_after"),
+                minutes_after: values.optional_duration("thin_to_minutes_after"),
+                sessions_after: values.optional_duration("thin_to_sessions_after"),
+                named_after: values.optional_duration("thin_to_named_after"),
             },
         };
         let problems = config.contradictions(values);

@@ -68,6 +68,12 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
+/// Ages at which moments are thinned: up to a hundred years.
+const THINNING: Kind = Kind::Duration {
+    min_ms: 0,
+    max_ms: 36_500 * 86_400_000,
+};
+
 /// Every setting, in the order of the reference.
 pub static SETTINGS: &[Setting] = &[
     Setting {
@@ -319,6 +325,38 @@ pub static SETTINGS: &[Setting] = &[
         },
         example: "1 MiB",
         help: "The same, by bytes of log.",
+    },
+    Setting {
+        name: "thin_to_seconds_after",
+        section: Section::Upkeep,
+        default: "",
+        kind: THINNING,
+        example: "7 d",
+        help: "Of sessions of writing that ended so long ago, keep the last of each second. Empty keeps all.",
+    },
+    Setting {
+        name: "thin_to_minutes_after",
+        section: Section::Upkeep,
+        default: "",
+        kind: THINNING,
+        example: "30 d",
+        help: "Of sessions of writing that ended so long ago, keep the last of each minute. Empty keeps all.",
+    },
+    Setting {
+        name: "thin_to_sessions_after",
+        section: Section::Upkeep,
+        default: "",
+        kind: THINNING,
+        example: "365 d",
+        help: "Of sessions of writing that ended so long ago, keep the end of each session of writing. Empty keeps all.",
+    },
+    Setting {
+        name: "thin_to_named_after",
+        section: Section::Upkeep,
+        default: "",
+        kind: THINNING,
+        example: "1825 d",
+        help: "Of sessions of writing that ended so long ago, keep only versions that somebody named, and the moments around a restore. Empty keeps all.",
     },
     Setting {
         name: "ping_interval",

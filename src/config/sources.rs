@@ -228,6 +228,14 @@ impl Values {
             ref other => unreachable!("{name} is a time in the table, not {other:?}"),
         }
     }
+
+    /// A time that need not be set.
+    pub(super) fn optional_duration(&self, name: &str) -> Option<Duration> {
+        match self.get(name).0 {
+            Value::Unset => None,
+            _ => Some(self.duration(name)),
+        }
+    }
 }
 
 fn expected(setting: &Setting) -> String {

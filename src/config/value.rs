@@ -198,16 +198,17 @@ fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "is too large".into())
 }
 
-fn millis(text: &str) -> Result<u64, String> {
+pub(super) fn millis(text: &str) -> Result<u64, String> {
     let (number, unit) = with_unit(text)?;
     let factor = match unit {
         "ms" => 1,
         "" | "s" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => {
             return Err(format!(
-                "has the unknown unit `{unit}` (ms, s, min, h; without one it is seconds)"
+                "has the unknown unit `{unit}` (ms, s, min, h, d; without one it is seconds)"
             ));
         }
     };
@@ -228,7 +229,11 @@ fn show_millis(millis: u64) -> String {
     if millis == 0 {
         return "0 s".into();
     }
-    show_scaled(millis, &[("h", 3_600_000), ("s", 1_000)], "ms")
+    show_scaled(
+        millis,
+        &[("d", 86_400_000), ("h", 3_600_000), ("s", 1_000)],
+        "ms",
+    )
 }
 
 /// The largest unit that leaves no remainder.

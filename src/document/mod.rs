@@ -24,6 +24,7 @@ pub mod scan;
 pub mod splice;
 pub mod state_vector;
 pub mod strip;
+pub mod thin;
 pub mod tree;
 pub mod varint;
 

@@ -7,6 +7,7 @@
 mod difference;
 mod plan;
 mod reel;
+mod retention;
 mod salvage;
 mod shelf;
 mod versions;
@@ -31,8 +32,9 @@ use crate::{
         replica::{Replica, ReplicaError},
         restore::RestoreError,
         scan::ScanLimits,
+        thin::ThinError,
     },
-    store::{DocRecord, DocState, Seq, Store, StoreError},
+    store::{DocRecord, DocState, Mark, MarkKind, Seq, Store, StoreError, sessions::Grain},
 };
 
 /// Why something of the past could not be had; the words go to the client.
@@ -53,13 +55,20 @@ pub enum HistoryError {
     #[error("This can not be brought back: {0}")]
     Restore(#[source] RestoreError),
     #[error(
-        "Somebody is bringing something back in this document right now. Look at what it becomes, then try again."
+        "Somebody is bringing something back or removing something in this document right now. Look at what it becomes, then try again."
     )]
     Restoring,
     #[error(
         "This document has {limit} named versions. Take the name from one that nobody needs first."
     )]
     TooManyNames { limit: usize },
+    #[error("This part of the history was removed for good.")]
+    Purged,
+    #[error("The document changed meanwhile. Try again; nothing was removed.")]
+    Changed,
+    /// Nothing was changed.
+    #[error("The history can not be thinned: {0}")]
+    Thinning(#[source] ThinError),
     #[error("This document had no edit yet at that time.")]
     NothingYet,
     #[error(
@@ -129,6 +138,14 @@ impl History {
         }
     }
 
+    /// The document can be changed.
+    async fn live(&self, doc: &DocId) -> Result<(), HistoryError> {
+        match self.record(doc).await?.state {
+            DocState::Live => Ok(()),
+            other => Err(HistoryError::NotLive(other)),
+        }
+    }
+
     /// All rows of the document, as they are now.
     ///
     /// # Errors
@@ -146,16 +163,36 @@ impl History {
         Ok(reel)
     }
 
-    /// The state after row `seq`.
+    /// The moment that stands for the one after row `seq`: itself, or, where it was thinned away, the newest before it that is
+    /// kept.
     ///
     /// # Errors
-    /// As [`Self::reel`]; and when the document has not so many rows, or they make no document.
-    pub async fn moment(&self, doc: &DocId, seq: Seq) -> Result<Moment, HistoryError> {
-        let reel = self.reel(doc).await?;
-        let head = reel.head();
+    /// When there is no such document or moment, it was removed for good, or it can not be read.
+    pub async fn kept(&self, doc: &DocId, seq: Seq) -> Result<Seq, HistoryError> {
+        let head = self.record(doc).await?.head_seq;
         if seq > head {
             return Err(HistoryError::NoMoment { seq, head });
         }
+        let marks = self.store.marks(doc).await?;
+        if is_purged(&marks, seq) {
+            return Err(HistoryError::Purged);
+        }
+        let before = seq.saturating_add(1);
+        let session = self.store.sessions(doc, before, 1).await?.pop();
+        // Only what was thinned or purged is hidden.
+        if session.is_none_or(|session| session.grain == Grain::All) {
+            return Ok(seq);
+        }
+        Ok(self.reel(doc).await?.shown(seq))
+    }
+
+    /// The state after row `seq`, or that of the moment that stands for it ([`Self::kept`]).
+    ///
+    /// # Errors
+    /// As [`Self::kept`]; and when the rows make no document.
+    pub async fn moment(&self, doc: &DocId, seq: Seq) -> Result<Moment, HistoryError> {
+        let seq = self.kept(doc, seq).await?;
+        let reel = self.reel(doc).await?;
         let at = reel.row(seq).map_or(0, |row| row.row.at);
         let limits = self.limits;
         let replica = apart(move || reel.replica(seq, &limits)).await?;
@@ -163,7 +200,7 @@ impl History {
         Ok(Moment { seq, at, replica })
     }
 
-    /// What `read` makes of the state after row `seq`.
+    /// What `read` makes of the state after row `seq`, and the moment that stands for it.
     ///
     /// # Errors
     /// As [`Self::moment`].
@@ -172,9 +209,10 @@ impl History {
         doc: &DocId,
         seq: Seq,
         read: impl FnOnce(&Replica) -> T + Send + 'static,
-    ) -> Result<T, HistoryError> {
+    ) -> Result<(Seq, T), HistoryError> {
         let moment = self.moment(doc, seq).await?;
-        apart(move || read(&moment.replica)).await
+        let seq = moment.seq;
+        apart(move || (seq, read(&moment.replica))).await
     }
 
     /// The last row that was stored at this time or before it.
@@ -185,6 +223,14 @@ impl History {
         let reel = self.reel(doc).await?;
         reel.seq_at(time).ok_or(HistoryError::NothingYet)
     }
+}
+
+/// Whether this moment was removed for good.
+fn is_purged(marks: &[Mark], seq: Seq) -> bool {
+    marks.iter().any(|mark| {
+        let from = mark.mark.source_seq.unwrap_or(mark.seq);
+        mark.mark.kind == MarkKind::Purge && (from..=mark.seq).contains(&seq)
+    })
 }
 
 /// Runs what walks a whole document away from the threads that serve sockets.

@@ -16,7 +16,7 @@ use crate::{
         replica::EMPTY_UPDATE,
         restore::{RestoreError, Wanted, restore},
     },
-    store::{DocState, MarkKind, NewMark, Seq},
+    store::{MarkKind, NewMark, Seq},
 };
 
 /// What of a version is to be brought back.
@@ -57,6 +57,13 @@ pub struct PlannedEdit {
 pub struct Turn {
     doc: DocId,
     restoring: Arc<Mutex<HashSet<DocId>>>,
+}
+
+impl Turn {
+    /// The document whose turn it is.
+    pub fn doc(&self) -> &DocId {
+        &self.doc
+    }
 }
 
 impl Drop for Turn {
@@ -102,10 +109,7 @@ impl History {
         at: UnixMillis,
     ) -> Result<Plan, HistoryError> {
         let doc = &turn.doc;
-        let record = self.record(doc).await?;
-        if record.state != DocState::Live {
-            return Err(HistoryError::NotLive(record.state));
-        }
+        self.live(doc).await?;
         let version = self.version(doc, id).await?;
         let reel = self.reel(doc).await?;
         let marks = self.store.marks(doc).await?;

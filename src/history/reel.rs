@@ -81,6 +81,13 @@ impl Reel {
             .take_while(move |row| row.seq <= to)
     }
 
+    /// The newest moment up to this one that is kept; 0, the empty document, always is.
+    pub(super) fn shown(&self, seq: Seq) -> Seq {
+        let mut upto = (1..=seq).rev();
+        let kept = upto.find(|seq| self.row(*seq).is_none_or(|row| !row.hidden));
+        kept.unwrap_or(0)
+    }
+
     /// The last row that was stored at this time or before.
     pub(super) fn seq_at(&self, time: UnixMillis) -> Option<Seq> {
         let newest = self.parts.iter().rev().flat_map(|part| part.iter().rev());
@@ -187,7 +194,11 @@ mod tests {
                     client_id: 7,
                     at: i64::from(n) * 10,
                 };
-                LogRow { seq, row }
+                LogRow {
+                    seq,
+                    row,
+                    hidden: false,
+                }
             })
             .collect();
         (rows, texts)

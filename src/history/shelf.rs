@@ -37,6 +37,11 @@ impl Shelf {
         (found.reel.epoch == epoch).then(|| found.reel.clone())
     }
 
+    /// Lets a document's reel go: its rows are other ones now.
+    pub(super) fn forget(&self, doc: &DocId) {
+        self.kept().retain(|kept| kept.doc != *doc);
+    }
+
     /// Keeps a reel, unless there is a longer one.
     pub(super) fn keep(&self, doc: &DocId, reel: &Arc<Reel>) {
         let mut kept = self.kept();

@@ -2,11 +2,14 @@
 
 use std::{cmp::Reverse, collections::HashMap, fmt, str::FromStr, sync::Arc};
 
-use super::{History, HistoryError};
+use super::{History, HistoryError, is_purged};
 use crate::{
     clock::UnixMillis,
     document::id::DocId,
-    store::{Mark, MarkId, MarkKind, NewMark, Person, Seq, sessions::Session},
+    store::{
+        Mark, MarkId, MarkKind, NewMark, Person, Seq,
+        sessions::{Grain, Session},
+    },
 };
 
 /// Named versions of a document. All of them are read with each page of the list.
@@ -87,6 +90,10 @@ pub struct Version {
     pub from_at: UnixMillis,
     /// For a restore, the moment that was brought back.
     pub source_seq: Option<Seq>,
+    /// How finely the moments of its session are kept.
+    pub kept: Grain,
+    /// It is the end of a session, which is all of what it stands for.
+    pub is_session: bool,
 }
 
 /// Where a page ends: the place of its last version.
@@ -138,6 +145,8 @@ struct Entry {
     from_seq: Seq,
     from_at: UnixMillis,
     source_seq: Option<Seq>,
+    kept: Grain,
+    is_session: bool,
 }
 
 impl Entry {
@@ -155,6 +164,8 @@ impl Entry {
             from_seq: session.from_seq,
             from_at: session.from_at,
             source_seq: None,
+            kept: session.grain,
+            is_session: true,
         }
     }
 
@@ -175,6 +186,8 @@ impl Entry {
             from_seq: seq,
             from_at: mark.at,
             source_seq: mark.source_seq,
+            kept: Grain::All,
+            is_session: false,
         }
     }
 }
@@ -187,7 +200,14 @@ fn entries_of(mark: &Mark) -> Vec<Entry> {
             Entry::of_mark(*id, *seq, Kind::Restored, mark),
             Entry::of_mark(*id, seq.saturating_sub(1), Kind::BeforeRestore, mark),
         ],
+        MarkKind::Purge => Vec::new(),
     }
+}
+
+/// What the marks say of moments that are still there.
+fn entries_of_all(marks: &[Mark]) -> impl Iterator<Item = Entry> {
+    let entries = marks.iter().flat_map(entries_of);
+    entries.filter(|entry| !is_purged(marks, entry.place.seq))
 }
 
 impl History {
@@ -203,11 +223,11 @@ impl History {
     ) -> Result<Page, HistoryError> {
         self.record(doc).await?;
         let before = after.map_or(Seq::MAX, |cursor| cursor.seq.saturating_add(1));
-        // One more tells whether there is another page; one may lie across the place where this page begins.
-        let sessions = self.store.sessions(doc, before, limit + 2).await?;
         let marks = self.store.marks(doc).await?;
+        // One more tells whether there is another page; one may lie across the place where this page begins.
+        let sessions = self.listed(doc, &marks, before, limit + 2).await?;
         let mut entries: Vec<Entry> = sessions.into_iter().map(Entry::of_session).collect();
-        entries.extend(marks.iter().flat_map(entries_of));
+        entries.extend(entries_of_all(&marks));
         entries.retain(|entry| after.is_none_or(|after| entry.place < after));
         entries.sort_by_key(|entry| Reverse(entry.place));
         let more = entries.len() > limit as usize;
@@ -219,23 +239,43 @@ impl History {
         })
     }
 
+    /// The newest sessions before a row whose ends are still moments, at least so many of them if there are.
+    async fn listed(
+        &self,
+        doc: &DocId,
+        marks: &[Mark],
+        mut before: Seq,
+        wanted: u32,
+    ) -> Result<Vec<Session>, HistoryError> {
+        let mut listed = Vec::new();
+        let mut limit = wanted;
+        loop {
+            let page = self.store.sessions(doc, before, limit).await?;
+            let is_last = page.len() < limit as usize;
+            before = page.last().map_or(before, |session| session.from_seq);
+            listed.extend(page.into_iter().filter(|session| {
+                session.grain != Grain::Named && !is_purged(marks, session.to_seq)
+            }));
+            if is_last || listed.len() >= wanted as usize {
+                return Ok(listed);
+            }
+            limit = limit.saturating_mul(2);
+        }
+    }
+
     /// One version.
     ///
     /// # Errors
     /// When there is no such document or version, or it can not be read.
     pub async fn version(&self, doc: &DocId, id: VersionId) -> Result<Version, HistoryError> {
-        let record = self.record(doc).await?;
+        self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
-        let mut of_marks = marks.iter().flat_map(entries_of);
-        let marked = of_marks.find(|entry| entry.id == id);
+        let marked = entries_of_all(&marks).find(|entry| entry.id == id);
         let entry = match (marked, id) {
             (Some(entry), _) => entry,
             (None, VersionId::Mark(_)) => return Err(HistoryError::NoVersion),
             (None, VersionId::Moment(seq)) => {
-                if seq > record.head_seq {
-                    let head = record.head_seq;
-                    return Err(HistoryError::NoMoment { seq, head });
-                }
+                let seq = self.kept(doc, seq).await?;
                 self.any_moment(doc, seq).await?
             }
         };
@@ -268,12 +308,14 @@ impl History {
                 Ok(Entry {
                     from_seq: session.as_ref().map_or(seq, |session| session.from_seq),
                     from_at: session.as_ref().map_or(at, |session| session.from_at),
+                    is_session: false,
                     ..Entry::of_session(Session {
                         from_seq: seq,
                         to_seq: seq,
                         from_at: at,
                         to_at: at,
                         authors: row.map(|row| row.author.clone()).into_iter().collect(),
+                        grain: session.as_ref().map_or(Grain::All, |session| session.grain),
                     })
                 })
             }
@@ -301,6 +343,8 @@ impl History {
                 from_seq: entry.from_seq,
                 from_at: entry.from_at,
                 source_seq: entry.source_seq,
+                kept: entry.kept,
+                is_session: entry.is_session,
             })
             .collect())
     }
@@ -340,11 +384,11 @@ impl History {
         author: Arc<str>,
         at: UnixMillis,
     ) -> Result<Version, HistoryError> {
-        let record = self.record(doc).await?;
-        if let Some(seq) = seq.filter(|seq| *seq > record.head_seq) {
-            let head = record.head_seq;
-            return Err(HistoryError::NoMoment { seq, head });
-        }
+        self.record(doc).await?;
+        let seq = match seq {
+            Some(seq) => Some(self.kept(doc, seq).await?),
+            None => None,
+        };
         let marks = self.store.marks(doc).await?;
         let named = marks
             .iter()
@@ -375,24 +419,25 @@ impl History {
         id: VersionId,
         label: &str,
     ) -> Result<Version, HistoryError> {
-        let mark = self.named(doc, id).await?;
+        let (mark, _) = self.named(doc, id).await?;
         self.store.relabel(doc, mark, label).await?;
         self.version(doc, id).await
     }
 
-    /// Takes the name from a version. The moment stays in the history.
+    /// Takes the name from a version, and answers the one without it: the moment stays in the history.
     ///
     /// # Errors
     /// When there is no such document or named version, or it can not be stored.
-    pub async fn unname(&self, doc: &DocId, id: VersionId) -> Result<(), HistoryError> {
-        let mark = self.named(doc, id).await?;
-        Ok(self.store.unmark(doc, mark).await?)
+    pub async fn unname(&self, doc: &DocId, id: VersionId) -> Result<Version, HistoryError> {
+        let (mark, seq) = self.named(doc, id).await?;
+        self.store.unmark(doc, mark).await?;
+        self.version(doc, VersionId::Moment(seq)).await
     }
 
-    async fn named(&self, doc: &DocId, id: VersionId) -> Result<MarkId, HistoryError> {
+    async fn named(&self, doc: &DocId, id: VersionId) -> Result<(MarkId, Seq), HistoryError> {
         let version = self.version(doc, id).await?;
         match version.id {
-            VersionId::Mark(mark) if version.kind == Kind::Named => Ok(mark),
+            VersionId::Mark(mark) if version.kind == Kind::Named => Ok((mark, version.seq)),
             _ => Err(HistoryError::NotNamed),
         }
     }

@@ -18,7 +18,6 @@ use super::{
     Http, MAX_BODY_BYTES, Problem,
     library::{Document, Library, Person},
     resource,
-    timestamp::rfc3339,
 };
 use crate::{
     auth::actor::Actor,
@@ -28,6 +27,7 @@ use crate::{
         id::{DocId, DocIdError, MAX_NAME_BYTES},
     },
     store::{DocState, ListQuery},
+    timestamp::rfc3339,
 };
 
 /// Longest title, in characters.

@@ -200,6 +200,10 @@ impl From<HistoryError> for Problem {
             HistoryError::TooManyNames { limit } => {
                 Self::new(StatusCode::CONFLICT, "too-many-names", detail).limit(limit as u64)
             }
+            HistoryError::Purged => Self::new(StatusCode::GONE, "purged", detail),
+            HistoryError::Changed => {
+                Self::new(StatusCode::CONFLICT, "changed", detail).retry_after(1)
+            }
             HistoryError::NotNamed => Self::new(StatusCode::CONFLICT, "not-named", detail),
             HistoryError::NotLive(DocState::Trashed) => LibraryError::InTrash.into(),
             HistoryError::NotLive(_) => LibraryError::Quarantined.into(),

@@ -51,6 +51,9 @@ pub trait Library: Send + Sync + 'static {
     /// Trash → deleted for good. `NotInTrash` when it is live.
     async fn delete(&self, doc: &DocId) -> Result<(), LibraryError>;
 
+    /// Folds all that is committed of a live document into history.
+    async fn fold(&self, doc: &DocId) -> Result<(), LibraryError>;
+
     /// The committed state of a live document in one form.
     async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError>;
 }

@@ -7,12 +7,12 @@
 mod assets;
 mod documents;
 mod error;
+mod forget;
 pub mod guard;
 mod headers;
 mod health;
 pub mod library;
 mod openapi;
-mod timestamp;
 mod unread;
 mod versions;
 
@@ -47,7 +47,11 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/api/docs", &["GET", "HEAD", "POST"]),
     ("/api/docs/{doc}", &["GET", "HEAD", "PATCH", "DELETE"]),
     ("/api/docs/{doc}/content", &["GET", "HEAD"]),
-    ("/api/docs/{doc}/versions", &["GET", "HEAD", "POST"]),
+    (
+        "/api/docs/{doc}/versions",
+        &["GET", "HEAD", "POST", "DELETE"],
+    ),
+    ("/api/docs/{doc}/versions/thin", &["POST"]),
     (
         "/api/docs/{doc}/versions/{version}",
         &["GET", "HEAD", "PATCH", "DELETE"],

@@ -13,12 +13,16 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Http, Problem,
     documents::{encoded, json, named, parsed, whole},
+    forget,
     library::Edit,
     resource,
-    timestamp::{from_rfc3339, rfc3339},
 };
 use crate::{
-    auth::actor::Actor,
+    auth::{
+        access::{Right, may},
+        actor::Actor,
+    },
+    clock::UnixMillis,
     document::{
         ClientId, Clock,
         diff::Diff,
@@ -28,7 +32,8 @@ use crate::{
         ids::Id,
     },
     history::{Cursor, History, Kind, Part, Version, VersionId},
-    store::{Person, Seq},
+    store::{Person, Seq, sessions::Grain},
+    timestamp::{from_rfc3339, rfc3339},
 };
 
 /// Longest name of a version, in characters.
@@ -36,6 +41,8 @@ const MAX_LABEL_CHARS: usize = 200;
 /// Versions per page when nothing is said, and at most.
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 200;
+/// The moment that an answer shows: another one than was asked for, where that one was thinned away.
+const SEQ_HEADER: &str = "coscribe-seq";
 /// Bytes of the hash that names an author.
 const AUTHOR_BYTES: usize = 8;
 
@@ -44,14 +51,16 @@ pub(super) fn configure(cfg: &mut ServiceConfig) {
         resource("/api/docs/{doc:[^/]*}/versions")
             .route(web::get().to(list))
             .route(web::head().to(list))
-            .route(web::post().to(name)),
+            .route(web::post().to(name))
+            .route(web::delete().to(forget::purge_range)),
     )
+    .service(resource("/api/docs/{doc:[^/]*}/versions/thin").route(web::post().to(forget::thin)))
     .service(
         resource("/api/docs/{doc:[^/]*}/versions/{version:[^/]*}")
             .route(web::get().to(get))
             .route(web::head().to(get))
             .route(web::patch().to(relabel))
-            .route(web::delete().to(unname)),
+            .route(web::delete().to(forget::purge)),
     )
     .service(
         resource("/api/docs/{doc:[^/]*}/versions/{version:[^/]*}/restore")
@@ -69,7 +78,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig) {
     );
 }
 
-type Answer = Result<HttpResponse, Problem>;
+pub(super) type Answer = Result<HttpResponse, Problem>;
 
 /// A version as the API writes it.
 #[derive(Serialize)]
@@ -84,6 +93,7 @@ struct Written {
     from_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_seq: Option<Seq>,
+    kept: Grain,
 }
 
 /// Somebody who wrote. The log knows them by a secret of their browser, so what is shown is a hash of it.
@@ -125,6 +135,7 @@ impl From<Version> for Written {
             from_seq: version.from_seq,
             from_at: rfc3339(version.from_at),
             source_seq: version.source_seq,
+            kept: version.kept,
         }
     }
 }
@@ -155,7 +166,7 @@ async fn list(request: HttpRequest) -> Answer {
         let detail = "`cursor` is not one that this server gave; start again without it.";
         Problem::bad_request("bad-cursor", detail)
     })?;
-    let page = history(&request).versions(&doc, cursor, limit).await?;
+    let page = history(&request)?.versions(&doc, cursor, limit).await?;
     let page = Page {
         versions: page.versions.into_iter().map(Written::from).collect(),
         next: page.next.map(|next| next.to_string()),
@@ -178,7 +189,7 @@ async fn name(request: HttpRequest, payload: web::Payload) -> Answer {
     let actor = Actor::from_headers(request.headers());
     let author = actor.as_ref().map_or("api", Actor::as_str).into();
     let now = http(&request).0.clock.now();
-    let version = history(&request)
+    let version = history(&request)?
         .name(&doc, new.seq, label, author, now)
         .await?;
     let mut response = HttpResponse::Created();
@@ -197,7 +208,7 @@ struct GetParameters {
 async fn get(request: HttpRequest) -> Answer {
     let (doc, id) = version_of(&request)?;
     let parameters: GetParameters = query(&request)?;
-    let version = history(&request).version(&doc, id).await?;
+    let version = history(&request)?.version(&doc, id).await?;
     match parameters.r#as {
         None => Ok(json(HttpResponse::Ok(), &Written::from(version))),
         Some(form) => content(&request, &doc, version.seq, &form).await,
@@ -207,21 +218,19 @@ async fn get(request: HttpRequest) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Relabel {
-    label: String,
+    /// Null takes the name away.
+    label: Option<String>,
 }
 
 async fn relabel(request: HttpRequest, payload: web::Payload) -> Answer {
     let (doc, id) = version_of(&request)?;
     let change: Relabel = parsed(&whole(payload).await?)?;
-    let label = valid_label(&change.label)?;
-    let version = history(&request).relabel(&doc, id, label).await?;
+    let history = history(&request)?;
+    let version = match &change.label {
+        Some(label) => history.relabel(&doc, id, valid_label(label)?).await?,
+        None => history.unname(&doc, id).await?,
+    };
     Ok(json(HttpResponse::Ok(), &Written::from(version)))
-}
-
-async fn unname(request: HttpRequest) -> Answer {
-    let (doc, id) = version_of(&request)?;
-    history(&request).unname(&doc, id).await?;
-    Ok(HttpResponse::NoContent().finish())
 }
 
 /// What of the version is brought back; all of it when nothing is said.
@@ -251,7 +260,7 @@ async fn restore(request: HttpRequest, payload: web::Payload) -> Answer {
         true => Restore::default(),
         false => parsed(&body)?,
     };
-    let history = history(&request);
+    let history = history(&request)?;
     let part = match wanted {
         Restore {
             block: Some((client, clock)),
@@ -337,7 +346,7 @@ async fn difference(request: HttpRequest) -> Answer {
         Some(other) => Some(version_id(other)?),
     };
     let parameters: GetParameters = query(&request)?;
-    let found = history(&request).difference(&doc, before, after).await?;
+    let found = history(&request)?.difference(&doc, before, after).await?;
     match parameters.r#as.as_deref() {
         None | Some("json") => {
             let changes = Changes {
@@ -381,11 +390,8 @@ async fn at(request: HttpRequest) -> Answer {
     let seq = match (parameters.seq, parameters.time.as_deref()) {
         (Some(seq), None) => seq,
         (None, Some(time)) => {
-            let time = from_rfc3339(time).ok_or_else(|| {
-                let detail = "`time` is a time such as 2026-11-21T09:30:00Z.";
-                Problem::bad_request("bad-query", detail)
-            })?;
-            history(&request).seq_at(&doc, time).await?
+            let time = valid_time("time", time)?;
+            history(&request)?.seq_at(&doc, time).await?
         }
         _ => {
             let detail = "Give either `seq`, the number of an edit, or `time`.";
@@ -399,24 +405,38 @@ async fn content(request: &HttpRequest, doc: &DocId, seq: Seq, form: &str) -> An
     let form = Form::named(form).ok_or_else(|| {
         Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."))
     })?;
-    let bytes = history(request)
+    let (seq, bytes) = history(request)?
         .content(doc, seq, move |replica| export(replica, form))
         .await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, form.content_type()))
+        .insert_header((SEQ_HEADER, seq.to_string()))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(bytes))
 }
 
-fn http(request: &HttpRequest) -> &Http {
+pub(super) fn http(request: &HttpRequest) -> &Http {
     request.app_data::<Http>().expect("application() sets it")
 }
 
-fn history(request: &HttpRequest) -> &History {
-    &http(request).0.history
+/// The past of documents, for those who may see it.
+pub(super) fn history(request: &HttpRequest) -> Result<&History, Problem> {
+    let caller = Actor::from_headers(request.headers());
+    if may(caller.as_ref(), Right::SeePast) {
+        return Ok(&http(request).0.history);
+    }
+    let detail = "Only those who may edit this document see its history.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "no-history", detail))
 }
 
-fn version_of(request: &HttpRequest) -> Result<(DocId, VersionId), Problem> {
+pub(super) fn valid_time(name: &str, time: &str) -> Result<UnixMillis, Problem> {
+    from_rfc3339(time).ok_or_else(|| {
+        let detail = format!("`{name}` is a time such as 2026-11-21T09:30:00Z.");
+        Problem::bad_request("bad-query", detail)
+    })
+}
+
+pub(super) fn version_of(request: &HttpRequest) -> Result<(DocId, VersionId), Problem> {
     let doc = named(request)?;
     let segment = request.uri().path().split('/').nth(5).unwrap_or_default();
     Ok((doc, version_id(segment)?))
@@ -429,7 +449,7 @@ fn version_id(text: &str) -> Result<VersionId, Problem> {
     })
 }
 
-fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
+pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let parameters = web::Query::<T>::from_query(request.query_string());
     let parameters = parameters.map_err(|error| {
         Problem::bad_request("bad-query", format!("The query can not be read: {error}."))

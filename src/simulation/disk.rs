@@ -25,8 +25,9 @@ use crate::{
     document::{id::DocId, replica::Replica, scan::ScanLimits},
     store::{
         Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark,
-        MarkId, NewMark, Person, Salvaged, Seq, Store, StoreError, memory::MemoryStore,
-        sessions::Session,
+        MarkId, NewMark, Person, Rewrite, Salvaged, Seq, Store, StoreError,
+        memory::MemoryStore,
+        sessions::{Grain, Session},
     },
 };
 
@@ -312,6 +313,20 @@ impl Store for DiskStore {
         let bytes = compaction.snapshot.bytes.len();
         self.0.write(What::Compact(compaction), bytes).await?;
         Ok(true)
+    }
+
+    async fn rewrite(&self, _: Rewrite) -> Result<bool, StoreError> {
+        Err(not_simulated())
+    }
+
+    async fn thinnable(
+        &self,
+        _: Grain,
+        _: UnixMillis,
+        _: Option<&DocId>,
+        _: u32,
+    ) -> Result<Vec<DocId>, StoreError> {
+        Err(not_simulated())
     }
 
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {

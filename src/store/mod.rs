@@ -12,8 +12,9 @@
 //! 6. `compact` either replaces rows up to `seq` by the snapshot and a history segment, or changes nothing.
 //! 7. What `load` shows after a start is as durable as a commit, also when the last process was killed inside of one.
 //! 8. A mark of an `append` is there when, and only when, the row that it belongs to is.
-//! 9. Sessions cover every row of the log once, and follow from its rows alone.
+//! 9. Sessions cover every row of the log once, and follow from its rows alone, but for what was thinned of them.
 //! 10. Bytes come back as they went in, or the load fails with `Damaged`; never silently different.
+//! 11. `rewrite` replaces all of its rows, or changes nothing; what it replaced is in no file afterwards.
 
 pub mod history_segment;
 pub mod memory;
@@ -25,7 +26,7 @@ use std::{str::FromStr, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::sessions::Session;
+use self::sessions::{Grain, Session};
 use crate::{
     clock::UnixMillis,
     document::{ClientId, id::DocId},
@@ -78,6 +79,9 @@ pub struct NewRow {
 pub struct LogRow {
     pub seq: Seq,
     pub row: NewRow,
+    /// The state after this row is not kept: its bytes, and those of its neighbours, are only true together with all rows up
+    /// to the next one that is not hidden.
+    pub hidden: bool,
 }
 
 /// What one room adds in one transaction.
@@ -117,6 +121,8 @@ pub enum MarkKind {
     Named,
     /// This row brought an earlier state back, or a part of one.
     Restore,
+    /// The moments from `source_seq` up to this one were removed for good.
+    Purge,
 }
 
 /// A mark that is to be made.
@@ -127,7 +133,7 @@ pub struct NewMark {
     pub label: String,
     pub author: Arc<str>,
     pub at: UnixMillis,
-    /// For a restore, the moment that was brought back.
+    /// For a restore, the moment that was brought back; for a purge, the first that was removed.
     pub source_seq: Option<Seq>,
     /// For a restore, whose text it brought back (`document::history::authorship`); else empty.
     pub origins: Bytes,
@@ -251,6 +257,19 @@ pub struct Compaction {
     pub snapshot: Snapshot,
 }
 
+/// Rows that take the place of folded ones, to be stored in one transaction.
+#[derive(Debug, Clone)]
+pub struct Rewrite {
+    pub doc: DocId,
+    pub epoch: Epoch,
+    /// Without gaps; each has the number, author and client of the one that it replaces.
+    pub rows: Vec<LogRow>,
+    /// Sessions, by their first rows, that are kept no more finely than this from now on.
+    pub grains: Vec<(Seq, Grain)>,
+    /// A mark of [`MarkKind::Purge`] and its moment: the names in its range go, too.
+    pub purge: Option<(Seq, NewMark)>,
+}
+
 /// Why the store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -308,6 +327,20 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a snapshot and moves the rows up to its `seq` to a compressed history segment. Answers `false`, having
     /// changed nothing, when the epoch is another one or a newer snapshot is there already.
     async fn compact(&self, compaction: Compaction) -> Result<bool, StoreError>;
+
+    /// Puts other bytes in the place of rows that are folded, and overwrites what was there. Answers `false`, having changed
+    /// nothing, when the epoch is another one, the document is not live, or a row is not folded.
+    async fn rewrite(&self, rewrite: Rewrite) -> Result<bool, StoreError>;
+
+    /// Live documents that have a session which ended before `before` and is kept more finely than `grain`, or rows from before
+    /// then that are not folded; at most `limit`, after the document `after` by the order of their creation.
+    async fn thinnable(
+        &self,
+        grain: Grain,
+        before: UnixMillis,
+        after: Option<&DocId>,
+        limit: u32,
+    ) -> Result<Vec<DocId>, StoreError>;
 
     /// All rows of the log and of history from `from` up to and including `to` (or the head, when that is less), in order.
     /// Also of a trashed or quarantined document; `NotFound` when there is no record or it is deleted.

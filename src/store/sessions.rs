@@ -1,7 +1,8 @@
 //! Sessions of writing: what the list of versions shows without anybody having named it.
 //!
 //! Pure, and the same for every adapter: the sessions of a log follow from its rows alone, so they can be written with
-//! the history, continued over rows that are not folded yet, or made again.
+//! the history, continued over rows that are not folded yet, or made again. Only how finely their moments are kept does
+//! not; that is remembered with them.
 
 use std::sync::Arc;
 
@@ -15,6 +16,46 @@ pub const LONGEST: UnixMillis = 60 * 60 * 1000;
 /// Authors that are remembered of a session.
 const MOST_AUTHORS: usize = 100;
 
+/// How finely the moments of a session are kept, from the finest on.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Grain {
+    /// Every moment.
+    #[default]
+    All,
+    /// The last of each second.
+    Seconds,
+    /// The last of each minute.
+    Minutes,
+    /// The end of each session.
+    Sessions,
+    /// What somebody named, and the moments around a restore.
+    Named,
+}
+
+impl Grain {
+    /// From the finest on.
+    pub const EACH: [Self; 5] = [
+        Self::All,
+        Self::Seconds,
+        Self::Minutes,
+        Self::Sessions,
+        Self::Named,
+    ];
+}
+
 /// A run of edits without a long pause. Its last state is an automatic version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -26,6 +67,8 @@ pub struct Session {
     pub to_at: UnixMillis,
     /// Who wrote in it, each once, in order of appearance; 100 at most.
     pub authors: Vec<Arc<str>>,
+    /// What was thinned of it; the one thing that does not follow from the rows.
+    pub grain: Grain,
 }
 
 impl Session {
@@ -36,12 +79,14 @@ impl Session {
             from_at: at,
             to_at: at,
             authors: vec![Arc::clone(author)],
+            grain: Grain::All,
         }
     }
 
-    /// Takes the next row into this session, or answers the session that it begins.
+    /// Takes the next row into this session, or answers the session that it begins. One that was thinned is over.
     fn next(&mut self, seq: Seq, author: &Arc<str>, at: UnixMillis) -> Option<Self> {
-        if at.abs_diff(self.to_at) > PAUSE.unsigned_abs()
+        if self.grain != Grain::All
+            || at.abs_diff(self.to_at) > PAUSE.unsigned_abs()
             || at.abs_diff(self.from_at) > LONGEST.unsigned_abs()
         {
             return Some(Self::of(seq, author, at));

@@ -189,6 +189,10 @@ impl Library for MemoryLibrary {
         deleted.map(drop)
     }
 
+    async fn fold(&self, doc: &DocId) -> Result<(), LibraryError> {
+        self.change(doc, |_| Ok(())).map(drop)
+    }
+
     async fn content(&self, doc: &DocId, form: Form) -> Result<Bytes, LibraryError> {
         self.get(doc).await?;
         Ok(match form {

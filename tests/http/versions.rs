@@ -123,8 +123,13 @@ async fn sessions_and_names_are_listed_newest_first_in_pages() {
     let patch = app.request(Method::PATCH, &path);
     let patch = patch.json(&value!({"label": "Earlier"})).send().await;
     assert_eq!(json(patch.unwrap(), 200).await["label"], "Earlier");
-    let deleted = app.act(Method::DELETE, &path).await;
-    assert_eq!(deleted.status(), 204);
+    let unnamed = app.request(Method::PATCH, &path);
+    let unnamed = unnamed.json(&value!({"label": null})).send().await;
+    let unnamed = json(unnamed.unwrap(), 200).await;
+    assert_eq!(
+        (&unnamed["id"], &unnamed["label"]),
+        (&value!("6"), &value!(""))
+    );
     problem(app.get(&path).await, 404, "no-such-version").await;
     assert_eq!(ids(&list(&app, "").await), [draft, "13", "8", "4"]);
 }
@@ -229,8 +234,17 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
     let unnamed = app.request(Method::PATCH, "/api/docs/plan/versions/4");
     let unnamed = unnamed.json(&value!({"label": "x"})).send().await.unwrap();
     problem(unnamed, 409, "not-named").await;
-    let unnamed = app.act(Method::DELETE, "/api/docs/plan/versions/4").await;
+    let unnamed = app.request(Method::PATCH, "/api/docs/plan/versions/4");
+    let unnamed = unnamed.json(&value!({"label": null})).send().await.unwrap();
     problem(unnamed, 409, "not-named").await;
+    for (body, code) in [
+        (value!({}), "bad-json"),
+        (value!({"to": "weeks"}), "bad-json"),
+        (value!({"to": "named", "before": "monday"}), "bad-query"),
+    ] {
+        let answer = app.post("/api/docs/plan/versions/thin", body).await;
+        problem(answer, 400, code).await;
+    }
 
     app.store
         .fail_writes(Some(|| StoreError::Full("no space".into())));

@@ -35,7 +35,7 @@ use crate::harness::{
 const MOMENTS: usize = 60;
 const EDITS: usize = 6_000;
 
-fn trace() -> Trace {
+pub fn trace() -> Trace {
     match std::env::var_os("COSCRIBE_TRACE") {
         Some(file) => Trace::load(Path::new(&file)).unwrap(),
         None => Trace::synthetic(EDITS).unwrap(),
@@ -63,7 +63,7 @@ fn moments(trace: &Trace, random: &mut StdRng) -> BTreeMap<usize, String> {
 }
 
 /// Puts each update of the trace into a row of its own.
-async fn fill(dir: &Path, trace: &Trace) {
+pub async fn fill(dir: &Path, trace: &Trace) {
     let store = SqliteStore::open(SqliteOptions {
         data_dir: dir.to_path_buf(),
         durability: Durability::Process,
@@ -91,7 +91,7 @@ async fn fill(dir: &Path, trace: &Trace) {
     store.close().await.unwrap();
 }
 
-async fn text(server: &Server, path: &str) -> String {
+pub async fn text(server: &Server, path: &str) -> String {
     let response = server.get(&format!("/api/docs/{path}")).await;
     assert_eq!(response.status(), 200, "{path}");
     response.text().await.unwrap()
@@ -221,7 +221,7 @@ async fn restore(server: &Server, doc: &str, version: &str) -> Value {
 }
 
 /// The tokens in a text, in order, and what is left without them.
-fn tokens(text: &str) -> (Vec<&str>, String) {
+pub fn tokens(text: &str) -> (Vec<&str>, String) {
     let (mut tokens, mut rest) = (Vec::new(), String::new());
     for (place, part) in text.split('<').enumerate() {
         match part.split_once('>') {

@@ -40,6 +40,7 @@ mod presence;
 /// Deleted text stays deleted.
 mod privacy;
 /// Stopping, and copies of the data.
+mod retention;
 mod shutdown;
 /// Somebody who does not read.
 mod slow_peer;

@@ -60,4 +60,8 @@ clauses!(
     sessions_are_the_same_before_and_after_folding,
     the_present_is_named_renamed_and_unnamed,
     a_mark_of_an_append_is_there_when_its_row_is,
+    rows_take_the_place_of_folded_ones,
+    what_does_not_fit_changes_nothing,
+    a_thinned_session_says_so_and_is_over,
+    a_purge_takes_the_names_of_its_moments,
 );

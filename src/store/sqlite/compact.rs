@@ -93,8 +93,8 @@ struct PackedFold {
 }
 
 /// How far history and snapshot reach; 0 where there is none.
-struct Reach {
-    history: Seq,
+pub(super) struct Reach {
+    pub history: Seq,
     snapshot: Seq,
 }
 
@@ -140,7 +140,10 @@ fn fits(record: &Record, compaction: &Compaction) -> bool {
         && compaction.snapshot.seq > 0
 }
 
-async fn reach(conn: &mut SqliteConnection, record: &Record) -> Result<Reach, StoreError> {
+pub(super) async fn reach(
+    conn: &mut SqliteConnection,
+    record: &Record,
+) -> Result<Reach, StoreError> {
     let row = sqlx::query(SELECT_FOLDED)
         .bind(record.key)
         .bind(row_key(record.key, 0))
@@ -193,22 +196,14 @@ fn raw_size(row: &LogRow) -> usize {
 
 impl Fold {
     fn pack(self, compaction: Compaction) -> Result<PackedFold, StoreError> {
-        let damaged = |error: history_segment::SegmentError| StoreError::Damaged(error.to_string());
         let folded = self.segments.last().map(|segment| segment.to_seq);
-        let mut rows = Vec::new();
-        for segment in &self.segments {
-            let unpacked = history_segment::unpack(segment.from_seq, segment.size, &segment.bytes);
-            rows.extend(unpacked.map_err(damaged)?);
-        }
+        let mut rows = unpacked(&self.segments)?;
         rows.extend(self.rows);
         let from = rows
             .first()
             .map_or(compaction.snapshot.seq + 1, |row| row.seq);
         load::gapless(&rows, from, from + rows.len() as u64 - 1)?;
-        let segments = in_parts(&rows)
-            .filter_map(history_segment::pack)
-            .collect::<Result<_, _>>()
-            .map_err(damaged)?;
+        let segments = packed(&rows)?;
         let snapshot = zstd::bulk::compress(&compaction.snapshot.bytes, SNAPSHOT_LEVEL)
             .map_err(|error| StoreError::Other(error.into()))?;
         Ok(PackedFold {
@@ -221,6 +216,24 @@ impl Fold {
             sessions: self.sessions,
         })
     }
+}
+
+/// Rows as segments.
+pub(super) fn packed(rows: &[LogRow]) -> Result<Vec<Segment>, StoreError> {
+    in_parts(rows)
+        .filter_map(history_segment::pack)
+        .collect::<Result<_, _>>()
+        .map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// The rows of segments.
+pub(super) fn unpacked(segments: &[Packed]) -> Result<Vec<LogRow>, StoreError> {
+    let mut rows = Vec::new();
+    for segment in segments {
+        let unpacked = history_segment::unpack(segment.from_seq, segment.size, &segment.bytes);
+        rows.extend(unpacked.map_err(|error| StoreError::Damaged(error.to_string()))?);
+    }
+    Ok(rows)
 }
 
 /// Cuts rows into parts of about `MAX_SEGMENT`.
@@ -253,12 +266,8 @@ impl PackedFold {
         let seq = compaction.snapshot.seq;
         self.write_snapshot(conn).await?;
         if !self.segments.is_empty() {
-            self.delete(conn, DELETE_SEGMENTS, self.from, Seq::MAX)
-                .await?;
-            for segment in &self.segments {
-                self.write_segment(conn, segment).await?;
-            }
-            self.delete(conn, DELETE_ROWS, self.folded + 1, seq).await?;
+            replace_segments(conn, &record, self.from, Seq::MAX, &self.segments).await?;
+            delete(conn, DELETE_ROWS, &record, self.folded + 1, seq).await?;
             sessions::write(conn, record.key, &self.sessions).await?;
         }
         sqlx::query(UPDATE_SIZE)
@@ -293,17 +302,36 @@ impl PackedFold {
             .map_err(failed)
     }
 
-    async fn write_segment(
-        &self,
-        conn: &mut SqliteConnection,
-        segment: &Segment,
-    ) -> Result<(), StoreError> {
+    /// About how many pages the transaction puts into the WAL.
+    fn pages(&self) -> u64 {
+        pages_of(&self.segments) + (self.snapshot.len() / 4096) as u64
+    }
+}
+
+/// About how many pages it puts into the WAL to write these segments, and to delete what they hold.
+pub(super) fn pages_of(segments: &[Segment]) -> u64 {
+    let bytes = segments
+        .iter()
+        .map(|segment| segment.bytes.len() + segment.raw_len);
+    (bytes.sum::<usize>() / 4096 + 4) as u64
+}
+
+/// Puts these segments in the place of those that begin with a row from `from` to `to`.
+pub(super) async fn replace_segments(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    from: Seq,
+    to: Seq,
+    segments: &[Segment],
+) -> Result<(), StoreError> {
+    delete(conn, DELETE_SEGMENTS, record, from, to).await?;
+    for segment in segments {
         let authors: Vec<&str> = segment.authors.iter().map(Arc::as_ref).collect();
         let authors =
             serde_json::to_string(&authors).map_err(|error| StoreError::Other(error.into()))?;
-        let crc = load::segment_crc(&self.record, segment, &authors);
+        let crc = load::segment_crc(record, segment, &authors);
         sqlx::query(INSERT_SEGMENT)
-            .bind(row_key(self.record.key, segment.from_seq))
+            .bind(row_key(record.key, segment.from_seq))
             .bind(segment.to_seq.cast_signed())
             .bind(segment.from_at)
             .bind(segment.to_at)
@@ -311,35 +339,25 @@ impl PackedFold {
             .bind(segment.raw_len as i64)
             .bind(crc)
             .bind(segment.bytes.clone())
-            .execute(conn)
+            .execute(&mut *conn)
             .await
-            .map(drop)
-            .map_err(failed)
+            .map_err(failed)?;
     }
+    Ok(())
+}
 
-    async fn delete(
-        &self,
-        conn: &mut SqliteConnection,
-        sql: &'static str,
-        from: Seq,
-        to: Seq,
-    ) -> Result<(), StoreError> {
-        sqlx::query(sql)
-            .bind(row_key(self.record.key, from))
-            .bind(row_key(self.record.key, to))
-            .execute(conn)
-            .await
-            .map(drop)
-            .map_err(failed)
-    }
-
-    /// About how many pages the transaction puts into the WAL.
-    fn pages(&self) -> u64 {
-        let bytes: usize = self
-            .segments
-            .iter()
-            .map(|segment| segment.bytes.len() + segment.raw_len)
-            .sum();
-        ((bytes + self.snapshot.len()) / 4096 + 4) as u64
-    }
+async fn delete(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+    record: &Record,
+    from: Seq,
+    to: Seq,
+) -> Result<(), StoreError> {
+    sqlx::query(sql)
+        .bind(row_key(record.key, from))
+        .bind(row_key(record.key, to))
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(failed)
 }

@@ -67,6 +67,8 @@ struct Signs {
     pages: AtomicU64,
     /// Something was written since the last tidying up.
     dirty: AtomicBool,
+    /// Something was removed for good: the files are to be rid of it, however busy it is.
+    scrub: AtomicBool,
     /// A checkpoint ended.
     relieved: Notify,
 }
@@ -106,6 +108,13 @@ impl Keeper {
         if full || !self.signs.dirty.swap(true, Ordering::Relaxed) {
             self.wake();
         }
+    }
+
+    /// Rids the files of what a transaction removed, as soon as it can be.
+    pub(super) fn scrub(&self) {
+        self.signs.dirty.store(true, Ordering::Relaxed);
+        self.signs.scrub.store(true, Ordering::Relaxed);
+        self.wake();
     }
 
     /// Waits while the WAL has no room for more.
@@ -152,7 +161,7 @@ enum Event {
     Woken,
     /// The WAL is full.
     Pressure,
-    /// Nothing was written for a while.
+    /// Nothing was written for a while, or something is to be scrubbed.
     Quiet,
     /// The store closes, or is gone.
     Stop,
@@ -171,7 +180,9 @@ impl House {
         let mut failed = false;
         loop {
             let seen = self.signs.pages();
-            let event = if seen >= CHECKPOINT_PAGES && !failed {
+            let event = if self.signs.scrub.load(Ordering::Relaxed) && !failed {
+                Event::Quiet
+            } else if seen >= CHECKPOINT_PAGES && !failed {
                 Event::Pressure
             } else if self.signs.dirty.load(Ordering::Relaxed) {
                 match timeout(QUIET, woken.recv()).await {
@@ -247,9 +258,11 @@ impl House {
     /// Gives all free space back. What fails is tried again at the next quiet moment.
     async fn tidy_up(&mut self, shared: &Shared) -> Result<(), StoreError> {
         self.signs.dirty.store(false, Ordering::Relaxed);
+        let scrub = self.signs.scrub.swap(false, Ordering::Relaxed);
         let done = self.shrink(shared).await;
         if done.is_err() {
             self.signs.dirty.store(true, Ordering::Relaxed);
+            self.signs.scrub.fetch_or(scrub, Ordering::Relaxed);
         }
         done
     }

@@ -384,7 +384,11 @@ fn log_row(record: &Record, row: &SqliteRow, authors: &mut Authors) -> Result<Lo
             "row {seq} does not match its checksum"
         )));
     }
-    Ok(LogRow { seq, row: new })
+    Ok(LogRow {
+        seq,
+        row: new,
+        hidden: false,
+    })
 }
 
 /// One allocation for an author who wrote many rows in a row.

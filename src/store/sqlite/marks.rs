@@ -25,6 +25,8 @@ const INSERT_MARK: &str = "
     INSERT INTO marks (doc, seq, kind, label, author, at, source_seq, origins, crc)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
 const UPDATE_LABEL: &str = "UPDATE marks SET label = ?, crc = ? WHERE id = ? AND doc = ?";
+const DELETE_NAMES: &str =
+    "DELETE FROM marks WHERE doc = ? AND kind = 'named' AND seq BETWEEN ? AND ?";
 const DELETE_MARK: &str = "DELETE FROM marks WHERE id = ? AND doc = ?";
 
 /// See `Store::marks`.
@@ -53,6 +55,7 @@ fn of_row(row: &SqliteRow) -> Result<Mark, StoreError> {
     let kind = match row.column(2)? {
         "named" => MarkKind::Named,
         "restore" => MarkKind::Restore,
+        "purge" => MarkKind::Purge,
         other => return Err(damaged(&format!("its kind is {other}"))),
     };
     let mark = Mark {
@@ -78,6 +81,7 @@ fn kind_of(mark: &NewMark) -> &'static str {
     match mark.kind {
         MarkKind::Named => "named",
         MarkKind::Restore => "restore",
+        MarkKind::Purge => "purge",
     }
 }
 
@@ -115,6 +119,23 @@ pub(super) async fn insert(
         .await
         .map_err(failed)?;
     unsigned(id)
+}
+
+/// Takes the names of these moments away.
+pub(super) async fn unname(
+    conn: &mut SqliteConnection,
+    key: DocKey,
+    from: Seq,
+    to: Seq,
+) -> Result<(), StoreError> {
+    sqlx::query(DELETE_NAMES)
+        .bind(key)
+        .bind(from.cast_signed())
+        .bind(to.cast_signed())
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(failed)
 }
 
 /// See `Store::mark`.

@@ -16,6 +16,7 @@ mod marks;
 mod names;
 mod open;
 mod people;
+mod rewrite;
 mod row_key;
 mod sessions;
 mod watch;
@@ -38,7 +39,8 @@ pub use self::open::{DATABASE_FILE, LOCK_FILE, OpenError};
 use self::{keeper::Keeper, names::Names, writer::Writer};
 use super::{
     Append, Appended, Compaction, DocRecord, Durability, ListQuery, Loaded, LogRow, Mark, MarkId,
-    NewMark, Person, Salvaged, Seq, Store, StoreError, sessions::Session,
+    NewMark, Person, Rewrite, Salvaged, Seq, Store, StoreError,
+    sessions::{Grain, Session},
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -167,6 +169,21 @@ impl Store for SqliteStore {
         self.noted(outcome)
     }
 
+    async fn rewrite(&self, rewrite: Rewrite) -> Result<bool, StoreError> {
+        let outcome = rewrite::rewrite(self, rewrite).await;
+        self.noted(outcome)
+    }
+
+    async fn thinnable(
+        &self,
+        grain: Grain,
+        before: UnixMillis,
+        after: Option<&DocId>,
+        limit: u32,
+    ) -> Result<Vec<DocId>, StoreError> {
+        self.noted(rewrite::thinnable(&self.readers, grain, before, after, limit).await)
+    }
+
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
         self.noted(load::rows(&self.readers, doc, from, to).await)
     }
@@ -249,6 +266,7 @@ impl Store for SqliteStore {
         drop(writer);
         let pages = self.noted(outcome)?;
         self.keeper.wrote(pages);
+        self.keeper.scrub();
         Ok(())
     }
 

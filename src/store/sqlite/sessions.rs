@@ -1,6 +1,6 @@
 //! Sessions as they are stored: written when their rows are folded, continued over the rows that are not.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
@@ -13,18 +13,17 @@ use crate::{
     document::id::DocId,
     store::{
         DocState, LogRow, Seq, StoreError,
-        sessions::{Session, sessions_of},
+        sessions::{Grain, Session, sessions_of},
     },
 };
 
 const SELECT_PAGE: &str = "
-    SELECT key, to_seq, from_at, to_at, authors, crc FROM sessions
+    SELECT key, to_seq, from_at, to_at, authors, crc, grain FROM sessions
     WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?";
 /// Rows that no session covers yet, without their bytes.
 const SELECT_TAIL: &str = "
     SELECT key, author, at FROM updates WHERE key BETWEEN ? AND ? ORDER BY key";
-const REPLACE_SESSION: &str =
-    "REPLACE INTO sessions (key, to_seq, from_at, to_at, authors, crc) VALUES (?, ?, ?, ?, ?, ?)";
+const REPLACE_SESSION: &str = "REPLACE INTO sessions (key, to_seq, from_at, to_at, authors, crc, grain) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 /// See `Store::sessions`.
 pub(super) async fn sessions(
@@ -77,7 +76,7 @@ async fn unfolded(
     Ok(sessions_of(last, tail))
 }
 
-fn moment(LogRow { seq, row }: &LogRow) -> (Seq, &Arc<str>, i64) {
+fn moment(LogRow { seq, row, .. }: &LogRow) -> (Seq, &Arc<str>, i64) {
     (*seq, &row.author, row.at)
 }
 
@@ -93,6 +92,26 @@ pub(super) async fn continued(
     let reach = last.as_ref().map_or(0, |session| session.to_seq);
     let older = load::all_rows(conn, record, reach + 1, history).await?;
     Ok(sessions_of(last, older.iter().chain(rows).map(moment)))
+}
+
+/// Notes how finely these sessions, by their first rows, are kept.
+pub(super) async fn thinned(
+    conn: &mut SqliteConnection,
+    key: DocKey,
+    grains: &[(Seq, Grain)],
+) -> Result<(), StoreError> {
+    if grains.is_empty() {
+        return Ok(());
+    }
+    let grains: HashMap<Seq, Grain> = grains.iter().copied().collect();
+    let mut sessions = page(conn, key, Seq::MAX, u32::MAX).await?;
+    sessions.retain_mut(|session| {
+        let grain = grains.get(&session.from_seq);
+        let coarser = grain.is_some_and(|grain| session.grain < *grain);
+        session.grain = session.grain.max(grain.copied().unwrap_or_default());
+        coarser
+    });
+    write(conn, key, &sessions).await
 }
 
 /// Writes sessions, in the place of those that begin with the same row.
@@ -112,6 +131,7 @@ pub(super) async fn write(
             .bind(session.to_at)
             .bind(&authors)
             .bind(crc(key, session, &authors))
+            .bind(session.grain as i64)
             .execute(&mut *conn)
             .await
             .map_err(failed)?;
@@ -166,6 +186,10 @@ fn of_row(row: &SqliteRow) -> Result<Session, StoreError> {
         from_at: row.column(2)?,
         to_at: row.column(3)?,
         authors: names.into_iter().map(Arc::from).collect(),
+        grain: usize::try_from(row.column::<i64>(6)?)
+            .ok()
+            .and_then(|grain| Grain::EACH.get(grain).copied())
+            .ok_or_else(|| damaged("how it is kept is not known".to_owned()))?,
     };
     if crc(doc_of(key), &session, authors) == row.column::<i64>(5)? {
         Ok(session)
@@ -175,11 +199,15 @@ fn of_row(row: &SqliteRow) -> Result<Session, StoreError> {
 }
 
 fn crc(key: DocKey, session: &Session, authors: &str) -> i64 {
-    let columns = [
+    let mut columns = vec![
         session.from_seq.cast_signed(),
         session.to_seq.cast_signed(),
         session.from_at,
         session.to_at,
     ];
+    // As it was before there was this column.
+    if session.grain != Grain::All {
+        columns.push(session.grain as i64);
+    }
     blob_crc(key, 0, &columns, authors, &[])
 }

@@ -72,7 +72,7 @@ const ORPHANS: [(&str, &str); 4] = [
     ),
 ];
 
-/// The same of tables that came with the second migration.
+/// The same of tables that came with later migrations.
 const ORPHANED_VERSIONS: [(&str, &str); 2] = [
     (
         "sessions without a document",
@@ -88,12 +88,13 @@ const ORPHANED_VERSIONS: [(&str, &str); 2] = [
 
 /// Whether the database has versions: a directory that an older server left is checked as it is.
 async fn has_versions(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE name IN ('sessions', 'marks')";
-    let tables: i64 = sqlx::query_scalar(TABLES)
+    // What the last migration brought.
+    const COLUMN: &str = "SELECT count(*) FROM pragma_table_info('sessions') WHERE name = 'grain'";
+    let columns: i64 = sqlx::query_scalar(COLUMN)
         .fetch_one(conn)
         .await
         .map_err(failed)?;
-    Ok(tables == 2)
+    Ok(columns == 1)
 }
 
 /// Checks the database of a data directory: its pages, and for each document that the rows are complete, match their

@@ -1,5 +1,7 @@
 //! The store in memory: the same contract without durability, for tests and simulations.
 
+mod document;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,11 +9,11 @@ use std::{
 
 use async_trait::async_trait;
 
+use self::document::Document;
 use super::{
-    Append, Appended, Compaction, DocRecord, DocState, Epoch, FIRST_EPOCH, ListQuery, Loaded,
-    LogRow, Mark, MarkId, NewMark, NewRow, NotWritable, Person, Salvaged, Seq, Snapshot, Store,
-    StoreError, Stored,
-    sessions::{Session, sessions_of},
+    Append, Appended, Compaction, DocRecord, DocState, FIRST_EPOCH, ListQuery, Loaded, LogRow,
+    Mark, MarkId, NewMark, NotWritable, Person, Rewrite, Salvaged, Seq, Store, StoreError, Stored,
+    sessions::{Grain, Session},
 };
 use crate::{clock::UnixMillis, document::id::DocId};
 
@@ -29,22 +31,6 @@ struct Contents {
     last_mark: MarkId,
     people: BTreeMap<Arc<str>, Person>,
     failure: Option<Failure>,
-}
-
-#[derive(Debug)]
-struct Document {
-    epoch: Epoch,
-    title: String,
-    /// All rows since the first; row `n` is at `n - 1`.
-    rows: Vec<NewRow>,
-    snapshot: Option<Snapshot>,
-    /// By moment.
-    marks: Vec<Mark>,
-    created_at: UnixMillis,
-    edited_at: UnixMillis,
-    trashed_at: Option<UnixMillis>,
-    deleted: bool,
-    quarantine: Option<String>,
 }
 
 impl MemoryStore {
@@ -83,92 +69,6 @@ impl MemoryStore {
         }
         change(document);
         Ok(document.record(doc))
-    }
-}
-
-impl Document {
-    fn new(epoch: Epoch, now: UnixMillis) -> Self {
-        Self {
-            epoch,
-            title: String::new(),
-            rows: Vec::new(),
-            snapshot: None,
-            marks: Vec::new(),
-            created_at: now,
-            edited_at: now,
-            trashed_at: None,
-            deleted: false,
-            quarantine: None,
-        }
-    }
-
-    fn state(&self) -> DocState {
-        match (self.deleted, &self.quarantine, self.trashed_at) {
-            (true, ..) => DocState::Deleted,
-            (_, Some(_), _) => DocState::Quarantined,
-            (_, _, Some(_)) => DocState::Trashed,
-            _ => DocState::Live,
-        }
-    }
-
-    fn head_seq(&self) -> Seq {
-        self.rows.len() as Seq
-    }
-
-    fn tail(&self) -> Vec<LogRow> {
-        self.rows_between(
-            self.snapshot
-                .as_ref()
-                .map_or(1, |snapshot| snapshot.seq + 1),
-            self.head_seq(),
-        )
-    }
-
-    fn rows_between(&self, from: Seq, to: Seq) -> Vec<LogRow> {
-        let numbered = self.rows.iter().zip(1..);
-        numbered
-            .filter(|(_, seq)| (from..=to).contains(seq))
-            .map(|(row, seq)| LogRow {
-                seq,
-                row: row.clone(),
-            })
-            .collect()
-    }
-
-    fn marked(&mut self, id: MarkId, seq: Seq, mark: NewMark) -> Mark {
-        let mark = Mark { id, seq, mark };
-        let place = self.marks.partition_point(|before| before.seq <= seq);
-        self.marks.insert(place, mark.clone());
-        mark
-    }
-
-    fn record(&self, doc: &DocId) -> DocRecord {
-        let tail: usize = self.tail().iter().map(|row| row.row.bytes.len()).sum();
-        let snapshot = self
-            .snapshot
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.bytes.len());
-        DocRecord {
-            doc: doc.clone(),
-            epoch: self.epoch,
-            title: self.title.clone(),
-            state: self.state(),
-            head_seq: self.head_seq(),
-            size: (tail + snapshot) as u64,
-            created_at: self.created_at,
-            edited_at: self.edited_at,
-            trashed_at: self.trashed_at,
-        }
-    }
-
-    fn refusal(&self, epoch: Option<Epoch>) -> Option<NotWritable> {
-        match self.state() {
-            DocState::Deleted => Some(NotWritable::Deleted),
-            _ if epoch.unwrap_or(FIRST_EPOCH) != self.epoch => Some(NotWritable::OtherEpoch),
-            DocState::Trashed => Some(NotWritable::Trashed),
-            DocState::Quarantined => Some(NotWritable::Quarantined),
-            DocState::Live => None,
-        }
     }
 }
 
@@ -271,6 +171,41 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
+    async fn rewrite(&self, new: Rewrite) -> Result<bool, StoreError> {
+        let mut contents = self.writable()?;
+        let id = contents.last_mark + 1;
+        let Some(document) = contents.docs.get_mut(&new.doc) else {
+            return Ok(false);
+        };
+        let done = document.rewrite(new, id)?;
+        if done {
+            contents.last_mark = id;
+        }
+        Ok(done)
+    }
+
+    async fn thinnable(
+        &self,
+        grain: Grain,
+        before: UnixMillis,
+        after: Option<&DocId>,
+        limit: u32,
+    ) -> Result<Vec<DocId>, StoreError> {
+        let contents = self.contents();
+        let live = contents.docs.iter().filter(|(doc, document)| {
+            document.state() == DocState::Live && after.is_none_or(|after| *doc > after)
+        });
+        let thinnable = live.filter(|(_, document)| {
+            let old = |session: &Session| session.to_at < before && session.grain < grain;
+            let unfolded = document.edited_at < before && !document.tail().is_empty();
+            unfolded || document.sessions().iter().any(old)
+        });
+        Ok(thinnable
+            .map(|(doc, _)| doc.clone())
+            .take(limit as usize)
+            .collect())
+    }
+
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
         let contents = self.contents();
         match contents.docs.get(doc) {
@@ -288,9 +223,7 @@ impl Store for MemoryStore {
         let contents = self.contents();
         let document = contents.docs.get(doc).filter(|document| !document.deleted);
         let document = document.ok_or(StoreError::NotFound)?;
-        let rows = document.rows.iter().zip(1..);
-        let sessions = sessions_of(None, rows.map(|(row, seq)| (seq, &row.author, row.at)));
-        let newest = sessions.into_iter().rev();
+        let newest = document.sessions().into_iter().rev();
         Ok(newest
             .filter(|session| session.from_seq < before)
             .take(limit as usize)

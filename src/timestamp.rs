@@ -1,10 +1,11 @@
-//! Times as the API writes them: RFC 3339 in UTC, to the millisecond.
+//! Times as people and programs write them: RFC 3339 in UTC, to the millisecond.
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::clock::UnixMillis;
 
-pub(super) fn rfc3339(at: UnixMillis) -> String {
+/// A time in UTC.
+pub fn rfc3339(at: UnixMillis) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000)
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
@@ -13,7 +14,7 @@ pub(super) fn rfc3339(at: UnixMillis) -> String {
 }
 
 /// A time as [`rfc3339`] writes it, in any offset.
-pub(super) fn from_rfc3339(text: &str) -> Option<UnixMillis> {
+pub fn from_rfc3339(text: &str) -> Option<UnixMillis> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     UnixMillis::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
