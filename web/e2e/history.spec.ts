@@ -354,8 +354,9 @@ describe.runIf(hasPast)('the history', () => {
       (text) => text === 'Look: The tide comes in.',
       'the changed paragraph should be offered',
     )
-    // From the block to its button without a gap.
+    // The way from the block to its button does not take it away.
     await blockButton(page).hover()
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-block-hover.png') })
     await blockButton(page).click()
     await page.getByText('The block is restored').waitFor()
     await reads([bo], 'The tide comes in.')
