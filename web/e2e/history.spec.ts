@@ -365,6 +365,8 @@ describe.runIf(hasPast)('the history', () => {
   test('restores a block that was tapped', async () => {
     const { bo, me } = await shortened({ hasTouch: true, viewport: { width: 390, height: 844 } })
     const { page } = me
+    // It stands over text there, so it comes only when it is asked for.
+    expect(await blockButton(page).count()).toBe(0)
     await page.getByText('The tide goes out.').tap()
     await until(
       () => page.locator('.is-offered').textContent(),
@@ -462,6 +464,12 @@ describe.runIf(hasPast)('the history', () => {
     // What is left beside it can still be gone to.
     await page.keyboard.press('ArrowRight')
     await page.locator('.history-prose p').first().waitFor()
+    // What was to be compared with it stands alone.
+    await page.goto(`${stage.server.url}/d/${name}?history&since=3`)
+    await page.getByText('What came before this was removed for good').waitFor()
+    await shows(page, 'The tide comes in. The tide goes out.')
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-alone.png') })
+    await check(page, 'alone')
   })
 
   test('removes a session for good but for the present', async () => {

@@ -7,6 +7,7 @@ import { keyLabel } from '../document/keys'
 import { Icon } from '../icons'
 import type { RestorableBlock } from './blocks'
 import type { HistoryModel } from './model'
+import { useNarrow } from './narrow'
 
 /** Pixels: of the button without its words, and to what is beside it. */
 const SIZE = 32
@@ -17,7 +18,10 @@ const BESIDE = 12
 const OVERLAP = 10
 
 export function BlockButton({ model }: { model: HistoryModel }) {
-  const block = model.blocks.offered.value
+  const isNarrow = useNarrow()
+  // On a phone it stands over text, so it waits until somebody chose a block or went to a change.
+  const isWanted = !isNarrow || model.blocks.picked.value !== null || model.wentToChange.value
+  const block = isWanted ? model.blocks.offered.value : null
   const button = useRef<HTMLButtonElement>(null)
   useLayoutEffect(() => {
     const paper = button.current?.parentElement

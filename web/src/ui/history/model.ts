@@ -34,6 +34,8 @@ export class HistoryModel {
   /** The changes in the shown document, and the one that was gone to last; -1 for none. */
   readonly changes = signal<readonly MarkedChange[]>([])
   readonly currentChange = signal(-1)
+  /** Somebody went to that change; it is not only the one at which the version opened. */
+  readonly wentToChange = signal(false)
   readonly dialog = signal<'name' | 'rename' | 'restore' | 'purge' | null>(null)
   /** Where there is no room for the list beside the document, it comes when asked for. */
   readonly isListOpen = signal(false)
@@ -107,6 +109,7 @@ export class HistoryModel {
     const count = this.changes.value.length
     if (count === 0) return
     this.blocks.picked.value = null
+    this.wentToChange.value = true
     const at = this.currentChange.value
     this.currentChange.value = at < 0 ? (step > 0 ? 0 : count - 1) : (at + step + count) % count
   }

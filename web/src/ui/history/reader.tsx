@@ -126,6 +126,7 @@ function Content({ model }: { model: HistoryModel }) {
     // A version that was chosen opens at its first change; the scrubber keeps its place unless the change is elsewhere.
     const isChosen = viewer.chosen.value !== null || viewer.since.value !== null
     model.currentChange.value = isChosen && marked.length > 0 ? 0 : -1
+    model.wentToChange.value = false
     if (!isChosen) fresh?.scrollIntoView({ block: 'nearest' })
   }, [shown])
   useLayoutEffect(() => {
