@@ -16,6 +16,7 @@ export function Reader({ model }: { model: HistoryModel }) {
   const { viewer, archive } = model
   const state = archive.state.value
   const problem = viewer.problem.value
+  const isAlone = problem === null && viewer.shown.value?.isAlone === true
   const isLoading = state.kind === 'loading' || (state.kind === 'ready' && viewer.shown.value === null)
   const isSlow = useSlow(isLoading && !problem)
   const isStepSlow = useSlow(viewer.isBusy.value && !isLoading)
@@ -29,8 +30,8 @@ export function Reader({ model }: { model: HistoryModel }) {
       aria-busy={isLoading}
     >
       {isStepSlow && <div class="history-progress" aria-hidden="true" />}
-      {viewer.since.value !== null && !isEmpty && <SinceBar model={model} />}
-      {viewer.shown.value?.isAlone && !problem && <p class="history-since">{t('history.alone')}</p>}
+      {viewer.since.value !== null && !isEmpty && <SinceBar model={model} isAlone={isAlone} />}
+      {viewer.since.value === null && isAlone && <p class="history-since">{t('history.alone')}</p>}
       {state.kind === 'failed' ? (
         <Trouble
           title={t('history.listFailed')}
@@ -94,10 +95,10 @@ function Trouble({ title, reason, retry }: { title: string; reason: string; retr
   )
 }
 
-function SinceBar({ model }: { model: HistoryModel }) {
+function SinceBar({ model, isAlone }: { model: HistoryModel; isAlone: boolean }) {
   return (
     <p class="history-since">
-      <span>{t('history.sinceBar')}</span>
+      <span>{t(isAlone ? 'history.alone' : 'history.sinceBar')}</span>
       <button type="button" class="button button-small" onClick={() => (model.viewer.since.value = null)}>
         {t('history.sinceEnd')}
       </button>
