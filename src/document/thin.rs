@@ -171,6 +171,12 @@ mod tests {
         made
     }
 
+    /// Logs in a test run.
+    #[expect(clippy::disallowed_methods, reason = "the long version is asked for")]
+    fn logs() -> u32 {
+        std::env::var("COSCRIBE_LOGS").map_or(400, |logs| logs.parse().unwrap())
+    }
+
     fn holds(bytes: &Bytes, word: &str) -> bool {
         bytes
             .windows(word.len())
@@ -179,7 +185,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(
-            std::env::var("PROPTEST_CASES").map_or(400, |cases| cases.parse().unwrap())
+            logs()
         ))]
 
         #[test]

@@ -116,6 +116,10 @@ impl History {
         let (seq, limits) = (version.seq, self.limits);
         // Any 32-bit id but 0, as Yjs clients draw theirs.
         let client = rand::random::<u32>().max(1);
+        let kind = match part {
+            Part::All => MarkKind::Restore,
+            Part::Since { .. } | Part::Block(_) => MarkKind::RestorePart,
+        };
         let restored = apart(move || {
             let rows: Vec<&[u8]> = reel
                 .rows(1, reel.head())
@@ -146,7 +150,7 @@ impl History {
         let edit = (restored.update.as_ref() != EMPTY_UPDATE).then(|| PlannedEdit {
             client,
             mark: NewMark {
-                kind: MarkKind::Restore,
+                kind,
                 label: match version.kind {
                     Kind::Named => version.label.clone(),
                     _ => String::new(),

@@ -169,7 +169,9 @@ fn wanted_moments(marks: &[Mark]) -> BTreeSet<Seq> {
     for mark in marks {
         match mark.mark.kind {
             MarkKind::Named => wanted.extend([mark.seq]),
-            MarkKind::Restore => wanted.extend([mark.seq, mark.seq.saturating_sub(1)]),
+            MarkKind::Restore | MarkKind::RestorePart => {
+                wanted.extend([mark.seq, mark.seq.saturating_sub(1)]);
+            }
             MarkKind::Purge => {}
         }
     }

@@ -90,6 +90,8 @@ pub struct Version {
     pub from_at: UnixMillis,
     /// For a restore, the moment that was brought back.
     pub source_seq: Option<Seq>,
+    /// For a restore, whether it brought back no more than a part of that moment.
+    pub is_part: bool,
     /// How finely the moments of its session are kept.
     pub kept: Grain,
     /// It is the end of a session, which is all of what it stands for.
@@ -145,6 +147,7 @@ struct Entry {
     from_seq: Seq,
     from_at: UnixMillis,
     source_seq: Option<Seq>,
+    is_part: bool,
     kept: Grain,
     is_session: bool,
 }
@@ -164,6 +167,7 @@ impl Entry {
             from_seq: session.from_seq,
             from_at: session.from_at,
             source_seq: None,
+            is_part: false,
             kept: session.grain,
             is_session: true,
         }
@@ -186,17 +190,22 @@ impl Entry {
             from_seq: seq,
             from_at: mark.at,
             source_seq: mark.source_seq,
+            is_part: mark.kind == MarkKind::RestorePart,
             kept: Grain::All,
             is_session: false,
         }
     }
 }
 
+fn is_restore(kind: MarkKind) -> bool {
+    matches!(kind, MarkKind::Restore | MarkKind::RestorePart)
+}
+
 fn entries_of(mark: &Mark) -> Vec<Entry> {
     let Mark { id, seq, mark } = mark;
     match mark.kind {
         MarkKind::Named => vec![Entry::of_mark(*id, *seq, Kind::Named, mark)],
-        MarkKind::Restore => vec![
+        MarkKind::Restore | MarkKind::RestorePart => vec![
             Entry::of_mark(*id, *seq, Kind::Restored, mark),
             Entry::of_mark(*id, seq.saturating_sub(1), Kind::BeforeRestore, mark),
         ],
@@ -291,7 +300,7 @@ impl History {
         let marks = self.store.marks(doc).await?;
         let mark = marks
             .iter()
-            .find(|mark| mark.seq == seq && mark.mark.kind == MarkKind::Restore);
+            .find(|mark| mark.seq == seq && is_restore(mark.mark.kind));
         let id = mark.map_or(VersionId::Moment(seq), |mark| VersionId::Mark(mark.id));
         self.version(doc, id).await
     }
@@ -343,6 +352,7 @@ impl History {
                 from_seq: entry.from_seq,
                 from_at: entry.from_at,
                 source_seq: entry.source_seq,
+                is_part: entry.is_part,
                 kept: entry.kept,
                 is_session: entry.is_session,
             })

@@ -93,6 +93,8 @@ struct Written {
     from_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_seq: Option<Seq>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    part: bool,
     kept: Grain,
 }
 
@@ -135,6 +137,7 @@ impl From<Version> for Written {
             from_seq: version.from_seq,
             from_at: rfc3339(version.from_at),
             source_seq: version.source_seq,
+            part: version.is_part,
             kept: version.kept,
         }
     }

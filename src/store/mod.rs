@@ -119,8 +119,10 @@ pub type MarkId = u64;
 pub enum MarkKind {
     /// Somebody named this state.
     Named,
-    /// This row brought an earlier state back, or a part of one.
+    /// This row brought an earlier state back.
     Restore,
+    /// This row brought a part of one back: a block, or what it was before somebody's changes.
+    RestorePart,
     /// The moments from `source_seq` up to this one were removed for good.
     Purge,
 }

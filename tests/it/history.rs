@@ -417,3 +417,22 @@ async fn two_restores_at_once_bring_the_text_back_once() {
     peer.expect_text("one two three").await;
     assert_eq!(server.head("plan").await, 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_was_brought_back_is_told_as_one() {
+    let server = Server::start().await;
+    let peer = Peer::join(&server, "plan").await;
+    for text in ["one", " two", " three"] {
+        peer.append(text);
+        peer.echoed().await;
+    }
+    let path = "/api/docs/plan/versions/1/restore";
+    let answer = server.request(Method::POST, path, Some(json!({"to_seq": 2})));
+    let answer: Value = answer.await.json().await.unwrap();
+    assert_eq!(answer["version"]["part"], true, "{answer}");
+    peer.expect_text("one three").await;
+    let before = answer["before"]["id"].as_str().unwrap();
+    let whole = restore(&server, "plan", before).await;
+    assert_eq!(whole["version"]["part"], Value::Null, "{whole}");
+    peer.expect_text("one two three").await;
+}

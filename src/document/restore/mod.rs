@@ -222,7 +222,7 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
     Ok(doc)
 }
 
-/// Changes one block that is still there, or puts it back after what it came after. Tells which it is now, and what
+/// Changes one block that is still there, or puts it back after what it came after, unless the same is there already. Tells which it is now, and what
 /// it is to be like.
 fn block(
     patch: &mut Patch<'_, '_>,
@@ -253,6 +253,14 @@ fn block(
         .position(is_block)
         .ok_or(RestoreError::NoPlace)?;
     let pairs = align::pairs(present, siblings);
+    // An earlier restore brought it back already, under another id.
+    let again = pairs.iter().find(|(_, of)| *of == at);
+    if let Some(Value::Shared(back)) = again.and_then(|(at, _)| present.get(*at))
+        && let Some(back_id) = back.id
+        && back.same(&wanted)
+    {
+        return Ok((back_id, wanted));
+    }
     let before = pairs.iter().take_while(|(_, of)| *of < at).last();
     let at = before.map_or(0, |(at, _)| at + 1);
     let made = patch.insert(place.branch, u32::try_from(at).unwrap_or(u32::MAX), &wanted);

@@ -55,6 +55,7 @@ fn of_row(row: &SqliteRow) -> Result<Mark, StoreError> {
     let kind = match row.column(2)? {
         "named" => MarkKind::Named,
         "restore" => MarkKind::Restore,
+        "restore-part" => MarkKind::RestorePart,
         "purge" => MarkKind::Purge,
         other => return Err(damaged(&format!("its kind is {other}"))),
     };
@@ -81,6 +82,7 @@ fn kind_of(mark: &NewMark) -> &'static str {
     match mark.kind {
         MarkKind::Named => "named",
         MarkKind::Restore => "restore",
+        MarkKind::RestorePart => "restore-part",
         MarkKind::Purge => "purge",
     }
 }

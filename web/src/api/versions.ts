@@ -29,6 +29,8 @@ export interface Version {
   readonly from_at: string
   /** For a restore, the moment that was brought back. */
   readonly source_seq?: number
+  /** For a restore, whether only a part of that moment was brought back. */
+  readonly part?: boolean
   /** Of a time that was thinned, a moment that is gone is shown as the one before it that is kept. */
   readonly kept: Kept
 }

@@ -294,6 +294,7 @@ const english = {
   'history.edits': '{count} edit|{count} edits',
   'history.restoreEvent': 'Restored “{label}”',
   'history.restoreEventPlain': 'An earlier version was restored',
+  'history.restoreEventPart': 'A part of an earlier version was restored',
   'history.present': 'Present version',
   'history.moment': 'Edit {seq} of {head}',
   'history.beginning': 'Before the first edit',

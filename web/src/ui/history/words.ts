@@ -58,8 +58,10 @@ export function range({ fromAt, at }: Entry): string {
   return from === to ? to : `${from} – ${to}`
 }
 
-export const restoreWords = ({ label }: Version): string =>
-  label === '' ? t('history.restoreEventPlain') : t('history.restoreEvent', { label })
+export function restoreWords({ label, part }: Version): string {
+  if (part) return t('history.restoreEventPart')
+  return label === '' ? t('history.restoreEventPlain') : t('history.restoreEvent', { label })
+}
 
 const KEPT: Partial<Record<Kept, StringKey>> = {
   seconds: 'history.keptSeconds',
