@@ -1,5 +1,7 @@
 //! A document as it was: the state after a row of its log.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     scan::ScanLimits,
     splice::splice,
     strip::strip,
+    tree::{Node, roots_with_ids},
 };
 
 /// The state after these updates, which are all rows of a log up to the wanted moment, in order. What was deleted by then
@@ -21,11 +24,7 @@ pub fn replay(updates: &[&[u8]], limits: &ScanLimits) -> Result<Replica, Replica
     if updates.is_empty() {
         return Ok(Replica::default());
     }
-    let whole = splice(updates)
-        .ok()
-        .and_then(|joined| strip(&joined).ok())
-        .map(Bytes::from);
-    match whole {
+    match whole(updates) {
         Some(whole) => Replica::load([&whole], limits),
         // Rows that can not be joined can be replayed.
         None => {
@@ -36,6 +35,29 @@ pub fn replay(updates: &[&[u8]], limits: &ScanLimits) -> Result<Replica, Replica
             Replica::load(&updates, limits)
         }
     }
+}
+
+/// The updates as one, without the content of what they delete. `None` where they can not be joined.
+fn whole(updates: &[&[u8]]) -> Option<Bytes> {
+    let joined = splice(updates).ok()?;
+    strip(&joined).ok().map(Bytes::from)
+}
+
+/// Everything in that state, with the ids of elements and of text.
+///
+/// # Errors
+/// As [`replay`].
+pub fn tree(
+    updates: &[&[u8]],
+    limits: &ScanLimits,
+) -> Result<BTreeMap<String, Node>, ReplicaError> {
+    let whole = match whole(updates) {
+        Some(whole) => Some(whole),
+        // One update after another leaves the text of what was deleted in the document, its state does not have it.
+        None => replay(updates, limits)?.full_state(),
+    };
+    let replica = Replica::load(&whole, limits)?;
+    Ok(replica.doc().map(roots_with_ids).unwrap_or_default())
 }
 
 /// A later moment: the state in `replica`, and after it the updates of more rows.

@@ -8,9 +8,8 @@ use crate::{
         diff::{Diff, diff},
         id::DocId,
         replica::ReplicaError,
-        tree::roots_with_ids,
     },
-    store::{Person, Seq},
+    store::Person,
 };
 
 /// The difference of two versions.
@@ -42,11 +41,8 @@ impl History {
         let reel = self.reel(doc).await?;
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {
-            let roots = |seq: Seq| {
-                let replica = reel.replica(seq, &limits)?;
-                Ok::<_, ReplicaError>(replica.doc().map(roots_with_ids).unwrap_or_default())
-            };
-            let mut diff = diff(&roots(from)?, &roots(to)?);
+            let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
+            let mut diff = diff(&before, &after);
             let mut numbers: HashMap<Arc<str>, u32> = HashMap::new();
             let mut authors: Vec<Arc<str>> = Vec::new();
             reel.with_provenance(&marks, |provenance| {

@@ -95,16 +95,6 @@ impl From<StoreError> for HistoryError {
     }
 }
 
-/// A moment of a document.
-#[derive(Debug)]
-pub struct Moment {
-    /// The state is the one after this row; 0 is the empty document before the first.
-    pub seq: Seq,
-    /// When that row was stored.
-    pub at: UnixMillis,
-    pub replica: Replica,
-}
-
 /// The past of all documents.
 pub struct History {
     store: Arc<dyn Store>,
@@ -186,33 +176,20 @@ impl History {
         Ok(self.reel(doc).await?.shown(seq))
     }
 
-    /// The state after row `seq`, or that of the moment that stands for it ([`Self::kept`]).
-    ///
-    /// # Errors
-    /// As [`Self::kept`]; and when the rows make no document.
-    pub async fn moment(&self, doc: &DocId, seq: Seq) -> Result<Moment, HistoryError> {
-        let seq = self.kept(doc, seq).await?;
-        let reel = self.reel(doc).await?;
-        let at = reel.row(seq).map_or(0, |row| row.row.at);
-        let limits = self.limits;
-        let replica = apart(move || reel.replica(seq, &limits)).await?;
-        let replica = replica.map_err(HistoryError::Broken)?;
-        Ok(Moment { seq, at, replica })
-    }
-
     /// What `read` makes of the state after row `seq`, and the moment that stands for it.
     ///
     /// # Errors
-    /// As [`Self::moment`].
+    /// As [`Self::kept`]; and when the rows make no document.
     pub async fn content<T: Send + 'static>(
         &self,
         doc: &DocId,
         seq: Seq,
         read: impl FnOnce(&Replica) -> T + Send + 'static,
     ) -> Result<(Seq, T), HistoryError> {
-        let moment = self.moment(doc, seq).await?;
-        let seq = moment.seq;
-        apart(move || (seq, read(&moment.replica))).await
+        let seq = self.kept(doc, seq).await?;
+        let (reel, limits) = (self.reel(doc).await?, self.limits);
+        let made = apart(move || reel.read(seq, &limits, read)).await?;
+        Ok((seq, made.map_err(HistoryError::Broken)?))
     }
 
     /// The last row that was stored at this time or before it.

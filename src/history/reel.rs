@@ -1,7 +1,7 @@
 //! All rows of one document, and the states at some of them: what makes going from moment to moment fast.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,10 +10,11 @@ use bytes::Bytes;
 use crate::{
     clock::UnixMillis,
     document::{
-        moment::{advance, replay},
+        moment::{self, advance, replay},
         provenance::{Origins, Provenance},
         replica::{EMPTY_UPDATE, Replica, ReplicaError},
         scan::ScanLimits,
+        tree::Node,
     },
     store::{Epoch, LogRow, Mark, Seq},
 };
@@ -25,6 +26,12 @@ const MOST_KEYS: usize = 32;
 /// What a row takes in memory beside its bytes, about.
 const ROW_BYTES: usize = 96;
 
+/// Trees that are kept of a document.
+const MOST_TREES: usize = 3;
+
+/// Everything in a document, with ids.
+pub(super) type Tree = BTreeMap<String, Node>;
+
 /// The rows of a document up to some head, in order and complete.
 #[derive(Debug, Clone)]
 pub struct Reel {
@@ -33,6 +40,10 @@ pub struct Reel {
     parts: Vec<Arc<Vec<LogRow>>>,
     /// States by row.
     keys: Arc<Mutex<BTreeMap<Seq, Bytes>>>,
+    /// Whoever goes through a document compares with the same moment again and again.
+    trees: Arc<Mutex<Trees>>,
+    /// Where somebody went through the document last.
+    cursor: Arc<Mutex<Option<(Seq, Replica)>>>,
     /// Who wrote what, up to a row.
     provenance: Arc<Mutex<(Seq, Provenance)>>,
 }
@@ -43,6 +54,8 @@ impl Reel {
             epoch,
             parts: Vec::new(),
             keys: Arc::default(),
+            trees: Arc::default(),
+            cursor: Arc::default(),
             provenance: Arc::default(),
         }
     }
@@ -100,19 +113,61 @@ impl Reel {
     /// The state after row `seq`.
     pub fn replica(&self, seq: Seq, limits: &ScanLimits) -> Result<Replica, ReplicaError> {
         let key = seq - seq % KEY_EVERY;
-        let mut replica = match self.keys().get(&key).cloned() {
+        let mut replica = match self.key(key, limits)? {
             Some(state) => Replica::load([&state], limits)?,
-            None => replay(&self.updates(1, key), limits)?,
+            None => Replica::default(),
         };
-        if key > 0 && !self.keys().contains_key(&key) {
-            let state = replica.full_state();
-            let state = state.unwrap_or(Bytes::from_static(EMPTY_UPDATE));
-            // As it will be found here the next time, so that a moment does not depend on who came by.
-            replica = Replica::load([&state], limits)?;
-            self.keep_key(key, state);
-        }
         advance(&mut replica, &self.updates(key + 1, seq), limits)?;
         Ok(replica)
+    }
+
+    /// What `read` makes of the state after row `seq`. From one moment to the next few edits are applied.
+    pub fn read<T>(
+        &self,
+        seq: Seq,
+        limits: &ScanLimits,
+        read: impl FnOnce(&Replica) -> T,
+    ) -> Result<T, ReplicaError> {
+        let key = seq - seq % KEY_EVERY;
+        let cursor = lock(&self.cursor).take();
+        let replica = match cursor.filter(|(at, _)| (key..=seq).contains(at)) {
+            Some((at, mut replica)) => {
+                advance(&mut replica, &self.updates(at + 1, seq), limits)?;
+                replica
+            }
+            None => self.replica(seq, limits)?,
+        };
+        let made = read(&replica);
+        *lock(&self.cursor) = Some((seq, replica));
+        Ok(made)
+    }
+
+    /// Everything in the state after row `seq`, with ids.
+    pub(super) fn tree(&self, seq: Seq, limits: &ScanLimits) -> Result<Arc<Tree>, ReplicaError> {
+        if let Some(tree) = lock(&self.trees).get(seq) {
+            return Ok(tree);
+        }
+        let key = seq - seq % KEY_EVERY;
+        let state = self.key(key, limits)?;
+        let state = state.iter().map(AsRef::as_ref);
+        let updates: Vec<&[u8]> = state.chain(self.updates(key + 1, seq)).collect();
+        let tree = Arc::new(moment::tree(&updates, limits)?);
+        lock(&self.trees).keep(seq, tree.clone());
+        Ok(tree)
+    }
+
+    /// The state after a row at which one is kept; nothing before the first.
+    fn key(&self, key: Seq, limits: &ScanLimits) -> Result<Option<Bytes>, ReplicaError> {
+        if key == 0 {
+            return Ok(None);
+        }
+        if let Some(state) = self.keys().get(&key) {
+            return Ok(Some(state.clone()));
+        }
+        let state = replay(&self.updates(1, key), limits)?.full_state();
+        let state = state.unwrap_or(Bytes::from_static(EMPTY_UPDATE));
+        self.keep_key(key, state.clone());
+        Ok(Some(state))
     }
 
     fn updates(&self, from: Seq, to: Seq) -> Vec<&[u8]> {
@@ -131,15 +186,12 @@ impl Reel {
     }
 
     fn keys(&self) -> MutexGuard<'_, BTreeMap<Seq, Bytes>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.keys)
     }
 
     /// Lets `ask` look at who wrote what, in rows up to the head. `marks` are all marks of the document.
     pub fn with_provenance<T>(&self, marks: &[Mark], ask: impl FnOnce(&Provenance) -> T) -> T {
-        let mut known = self
-            .provenance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.provenance);
         let (reach, provenance) = &mut *known;
         let from = *reach + 1;
         for row in self.rows(from, self.head()) {
@@ -164,6 +216,28 @@ impl Reel {
         let keys: usize = self.keys().values().map(Bytes::len).sum();
         rows + keys
     }
+}
+
+/// The trees that were read last, the newest first.
+#[derive(Debug, Default)]
+struct Trees(VecDeque<(Seq, Arc<Tree>)>);
+
+impl Trees {
+    fn get(&mut self, seq: Seq) -> Option<Arc<Tree>> {
+        let place = self.0.iter().position(|(of, _)| *of == seq)?;
+        let known = self.0.remove(place)?;
+        self.0.push_front(known);
+        self.0.front().map(|(_, tree)| tree.clone())
+    }
+
+    fn keep(&mut self, seq: Seq, tree: Arc<Tree>) {
+        self.0.push_front((seq, tree));
+        self.0.truncate(MOST_TREES);
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -12,24 +12,24 @@ mod people;
 mod view;
 mod yjs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coscribe::document::{
     ids::Id,
+    moment,
     moment::replay,
     provenance::Provenance,
-    replica::EMPTY_UPDATE,
-    replica::{MAX_TYPE_DEPTH, doc_with},
+    replica::{EMPTY_UPDATE, MAX_TYPE_DEPTH, doc_with},
     restore::{RestoreError, Restored, Wanted, restore},
     scan::{ScanLimits, scan},
-    tree::{self, Node},
+    tree::Node,
 };
 use people::{History, apply};
 use view::view;
 use yrs::{
-    Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, Text as _, TextPrelim, TextRef,
-    Transact as _, TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _, XmlOut,
-    XmlTextPrelim, XmlTextRef,
+    Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, ReadTxn as _, Text as _, TextPrelim,
+    TextRef, Transact as _, TransactionMut, WriteTxn as _, XmlElementPrelim, XmlFragment as _,
+    XmlOut, XmlTextPrelim, XmlTextRef,
     branch::{Branch, BranchID},
 };
 
@@ -214,10 +214,16 @@ fn documents_read_from_stripped_snapshots_are_restored_too() {
 /// Every letter of every text, with the row that wrote it first.
 fn writers(doc: &Doc, provenance: &Provenance) -> Vec<(char, Option<u64>)> {
     let mut found = Vec::new();
-    for root in tree::roots_with_ids(doc).values() {
+    for root in with_ids(doc).values() {
         gather_writers(root, provenance, &mut found);
     }
     found
+}
+
+fn with_ids(doc: &Doc) -> BTreeMap<String, Node> {
+    let none = yrs::StateVector::default();
+    let state = doc.transact().encode_state_as_update_v1(&none);
+    moment::tree(&[&state], &ScanLimits::default()).unwrap()
 }
 
 fn gather_writers(node: &Node, provenance: &Provenance, found: &mut Vec<(char, Option<u64>)>) {
@@ -439,7 +445,7 @@ fn one_block_comes_back_and_nothing_else_changes() {
 
 /// The blocks directly in the body.
 fn blocks(doc: &Doc) -> Vec<(Id, String)> {
-    let Some(Node::Fragment(blocks)) = tree::roots_with_ids(doc).remove("prosemirror") else {
+    let Some(Node::Fragment(blocks)) = with_ids(doc).remove("prosemirror") else {
         return Vec::new();
     };
     let blocks = blocks.into_iter().map(|block| match block {

@@ -16,22 +16,21 @@ use super::{
 };
 use crate::document::{
     ids::Id,
+    moment,
     provenance::Provenance,
     replica::doc_with,
-    tree::{Chunk, roots_with_ids, to_json},
+    scan::ScanLimits,
+    tree::{Chunk, to_json},
 };
 
 type Roots = BTreeMap<String, Node>;
 
 /// The tree of a document, read from a copy of it.
 fn tree(doc: &Doc) -> Roots {
-    let copy = doc_with(1);
     let state = doc
         .transact()
         .encode_state_as_update_v1(&StateVector::default());
-    let update = yrs::Update::decode_v1(&state).unwrap();
-    copy.transact_mut().apply_update(update).unwrap();
-    roots_with_ids(&copy)
+    moment::tree(&[&state], &ScanLimits::default()).unwrap()
 }
 
 fn wanted(roots: &Roots) -> BTreeMap<String, Json> {
