@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{
+    id_set::{IdRange, IdSet},
     replica::{Replica, ReplicaError},
     scan::ScanLimits,
     splice::splice,
@@ -51,13 +52,70 @@ pub fn tree(
     updates: &[&[u8]],
     limits: &ScanLimits,
 ) -> Result<BTreeMap<String, Node>, ReplicaError> {
-    let whole = match whole(updates) {
-        Some(whole) => Some(whole),
-        // One update after another leaves the text of what was deleted in the document, its state does not have it.
-        None => replay(updates, limits)?.full_state(),
-    };
-    let replica = Replica::load(&whole, limits)?;
-    Ok(replica.doc().map(roots_with_ids).unwrap_or_default())
+    Cursor::at(updates, limits)?.tree(limits)
+}
+
+/// Deletions since a cursor was loaded beyond which it is loaded again: reading goes over all of them for each text.
+const MOST_DELETED: usize = 500;
+
+/// A document that goes from moment to moment: later ones cost what happened in between.
+#[derive(Debug)]
+pub struct Cursor {
+    replica: Replica,
+    /// What is deleted and has no content in the replica.
+    stripped: IdSet,
+}
+
+impl Cursor {
+    /// The state after these updates.
+    ///
+    /// # Errors
+    /// As [`replay`].
+    pub fn at(updates: &[&[u8]], limits: &ScanLimits) -> Result<Self, ReplicaError> {
+        let whole = match whole(updates) {
+            Some(whole) => Some(whole),
+            // One update after another leaves the text of what was deleted in the document, its state does not have it.
+            None => replay(updates, limits)?.full_state(),
+        };
+        Self::of(whole, limits)
+    }
+
+    fn of(state: Option<Bytes>, limits: &ScanLimits) -> Result<Self, ReplicaError> {
+        let replica = Replica::load(&state, limits)?;
+        let stripped = replica.deleted().clone();
+        Ok(Self { replica, stripped })
+    }
+
+    /// Goes on over the next updates.
+    ///
+    /// # Errors
+    /// As [`replay`]. The cursor is then of no use.
+    pub fn advance(&mut self, updates: &[&[u8]], limits: &ScanLimits) -> Result<(), ReplicaError> {
+        advance(&mut self.replica, updates, limits)
+    }
+
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Everything in the document, with the ids of elements and of text.
+    ///
+    /// # Errors
+    /// As [`replay`].
+    pub fn tree(&mut self, limits: &ScanLimits) -> Result<BTreeMap<String, Node>, ReplicaError> {
+        let all = self.replica.deleted().iter();
+        let mut since: Vec<IdRange> = all
+            .flat_map(|range| self.stripped.missing_from(range))
+            .collect();
+        if since.len() > MOST_DELETED {
+            *self = Self::of(self.replica.full_state(), limits)?;
+            since.clear();
+        }
+        let doc = self.replica.doc();
+        Ok(doc
+            .map(|doc| roots_with_ids(doc, &since))
+            .unwrap_or_default())
+    }
 }
 
 /// A later moment: the state in `replica`, and after it the updates of more rows.
@@ -126,6 +184,23 @@ mod tests {
             let later = (seq + 5).min(updates.len());
             advance(&mut replica, &updates[seq..later], &limits).unwrap();
             assert_eq!(text(&replica), texts[later - 1], "{seq} to {later}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_reads_what_is_read_from_the_beginning() {
+        let limits = ScanLimits::default();
+        let (updates, _) = log();
+        let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+        let mut cursor = Cursor::at(&[], &limits).unwrap();
+        for seq in 0..=updates.len() {
+            assert_eq!(
+                cursor.tree(&limits).unwrap(),
+                tree(&updates[..seq], &limits).unwrap(),
+                "{seq}"
+            );
+            let next = updates.get(seq..=seq).unwrap_or_default();
+            cursor.advance(next, &limits).unwrap();
         }
     }
 

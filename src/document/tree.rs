@@ -14,11 +14,12 @@ use serde_json::{Map as JsonMap, Value as Json};
 use yrs::{
     Any, Array, ArrayRef, Doc, IdSet, Map, MapRef, Out, ReadTxn, Snapshot, Text, TextRef, Transact,
     Xml, XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut, XmlTextRef,
+    block::ClientID,
     branch::{Branch, BranchID, BranchPtr},
     types::{Attrs, text::Diff},
 };
 
-use super::ids::Id;
+use super::{id_set::IdRange, ids::Id};
 
 /// One value in the tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,11 +68,11 @@ pub fn roots_with_element_ids(doc: &Doc) -> BTreeMap<String, Node> {
     reader.roots()
 }
 
-/// [`roots`] with the ids of elements and of text, which comes in runs that were each written in one go. The document must not hold
-/// the text of what is deleted (`moment::tree` sees to that): yrs tells the ids of text only as what a snapshot adds to an
-/// empty one. A snapshot that knew what is deleted would be gone over for each text, which takes minutes for thousands of
-/// paragraphs; so this one shows everything that has content.
-pub(super) fn roots_with_ids(doc: &Doc) -> BTreeMap<String, Node> {
+/// [`roots`] with the ids of elements and of text, which comes in runs that were each written in one go. `deleted` are the ids
+/// whose text the document holds although they are deleted: few, as all of them are gone over for each text
+/// ([`super::moment::Cursor`] sees to that). yrs tells the ids of text only as what a snapshot adds to an empty one, and splits what
+/// it goes over: the replica must be a scratch one.
+pub(super) fn roots_with_ids(doc: &Doc, deleted: &[IdRange]) -> BTreeMap<String, Node> {
     let branches = {
         let txn = doc.transact();
         let reader = Reader {
@@ -82,7 +83,12 @@ pub(super) fn roots_with_ids(doc: &Doc) -> BTreeMap<String, Node> {
         reader.branches.map(RefCell::into_inner).unwrap_or_default()
     };
     let mut txn = doc.transact_mut();
-    let all = Snapshot::new(txn.state_vector(), IdSet::default());
+    let mut hidden = IdSet::default();
+    for range in deleted {
+        let first = yrs::ID::new(ClientID::new(range.client), range.start);
+        hidden.insert(first, range.end - range.start);
+    }
+    let all = Snapshot::new(txn.state_vector(), hidden);
     let nothing = Snapshot::default();
     let texts = branches
         .into_iter()
@@ -477,7 +483,7 @@ mod tests {
         text.format(&mut txn, 0, 3, Attrs::from([("bold".into(), true.into())]));
         drop(txn);
         let without = roots(&doc);
-        let with = roots_with_ids(&doc);
+        let with = roots_with_ids(&doc, &[]);
         let Some(Node::Fragment(blocks)) = with.get("default") else {
             panic!("{with:?}");
         };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::{
     clock::UnixMillis,
     document::{
-        moment::{self, advance, replay},
+        moment::{Cursor, advance, replay},
         provenance::{Origins, Provenance},
         replica::{EMPTY_UPDATE, Replica, ReplicaError},
         scan::ScanLimits,
@@ -21,6 +21,8 @@ use crate::{
 
 /// A state is kept at every so many rows that somebody came by. Applying as many one by one takes some ten milliseconds.
 const KEY_EVERY: Seq = 4_096;
+/// Rows that are rather applied one by one than together with a state that is loaded anew.
+const MOST_STEPS: Seq = 512;
 /// States that are kept of a document.
 const MOST_KEYS: usize = 32;
 /// What a row takes in memory beside its bytes, about.
@@ -42,8 +44,8 @@ pub struct Reel {
     keys: Arc<Mutex<BTreeMap<Seq, Bytes>>>,
     /// Whoever goes through a document compares with the same moment again and again.
     trees: Arc<Mutex<Trees>>,
-    /// Where somebody went through the document last.
-    cursor: Arc<Mutex<Option<(Seq, Replica)>>>,
+    /// Where somebody looked last; nothing while somebody looks.
+    cursor: Arc<Mutex<Option<(Seq, Cursor)>>>,
     /// Who wrote what, up to a row.
     provenance: Arc<Mutex<(Seq, Provenance)>>,
 }
@@ -121,25 +123,14 @@ impl Reel {
         Ok(replica)
     }
 
-    /// What `read` makes of the state after row `seq`. From one moment to the next few edits are applied.
+    /// What `read` makes of the state after row `seq`.
     pub fn read<T>(
         &self,
         seq: Seq,
         limits: &ScanLimits,
         read: impl FnOnce(&Replica) -> T,
     ) -> Result<T, ReplicaError> {
-        let key = seq - seq % KEY_EVERY;
-        let cursor = lock(&self.cursor).take();
-        let replica = match cursor.filter(|(at, _)| (key..=seq).contains(at)) {
-            Some((at, mut replica)) => {
-                advance(&mut replica, &self.updates(at + 1, seq), limits)?;
-                replica
-            }
-            None => self.replica(seq, limits)?,
-        };
-        let made = read(&replica);
-        *lock(&self.cursor) = Some((seq, replica));
-        Ok(made)
+        self.at(seq, limits, |cursor| Ok(read(cursor.replica())))
     }
 
     /// Everything in the state after row `seq`, with ids.
@@ -147,13 +138,36 @@ impl Reel {
         if let Some(tree) = lock(&self.trees).get(seq) {
             return Ok(tree);
         }
-        let key = seq - seq % KEY_EVERY;
-        let state = self.key(key, limits)?;
-        let state = state.iter().map(AsRef::as_ref);
-        let updates: Vec<&[u8]> = state.chain(self.updates(key + 1, seq)).collect();
-        let tree = Arc::new(moment::tree(&updates, limits)?);
+        let tree = Arc::new(self.at(seq, limits, |cursor| cursor.tree(limits))?);
         lock(&self.trees).keep(seq, tree.clone());
         Ok(tree)
+    }
+
+    /// Goes to a moment: from where somebody looked last, if that is not far before it, else from the next state that is kept.
+    fn at<T>(
+        &self,
+        seq: Seq,
+        limits: &ScanLimits,
+        look: impl FnOnce(&mut Cursor) -> Result<T, ReplicaError>,
+    ) -> Result<T, ReplicaError> {
+        let last = lock(&self.cursor).take();
+        let near = last.filter(|(at, _)| (*at..=*at + MOST_STEPS).contains(&seq));
+        let mut cursor = match near {
+            Some((at, mut cursor)) => {
+                cursor.advance(&self.updates(at + 1, seq), limits)?;
+                cursor
+            }
+            None => {
+                let key = seq - seq % KEY_EVERY;
+                let state = self.key(key, limits)?;
+                let state = state.iter().map(AsRef::as_ref);
+                let updates: Vec<&[u8]> = state.chain(self.updates(key + 1, seq)).collect();
+                Cursor::at(&updates, limits)?
+            }
+        };
+        let made = look(&mut cursor)?;
+        *lock(&self.cursor) = Some((seq, cursor));
+        Ok(made)
     }
 
     /// The state after a row at which one is kept; nothing before the first.
