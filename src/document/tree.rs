@@ -483,7 +483,13 @@ mod tests {
         text.format(&mut txn, 0, 3, Attrs::from([("bold".into(), true.into())]));
         drop(txn);
         let without = roots(&doc);
-        let with = roots_with_ids(&doc, &[]);
+        // The document holds the "h" still.
+        let h = IdRange {
+            client: 7,
+            start: 2,
+            end: 3,
+        };
+        let with = roots_with_ids(&doc, &[h]);
         let Some(Node::Fragment(blocks)) = with.get("default") else {
             panic!("{with:?}");
         };
