@@ -252,17 +252,29 @@ fn block(
         .iter()
         .position(is_block)
         .ok_or(RestoreError::NoPlace)?;
-    let pairs = align::pairs(present, siblings);
-    // An earlier restore brought it back already, under another id.
-    let again = pairs.iter().find(|(_, of)| *of == at);
-    if let Some(Value::Shared(back)) = again.and_then(|(at, _)| present.get(*at))
-        && let Some(back_id) = back.id
-        && back.same(&wanted)
-    {
-        return Ok((back_id, wanted));
-    }
+    let id_of = |value: Option<&Value>| match value {
+        Some(Value::Shared(shared)) => shared.id,
+        _ => None,
+    };
+    let mut pairs = align::pairs(present, siblings);
+    // Neighbours that only look alike are no anchors: one of them may be the block itself, brought back before.
+    pairs.retain(|(at, of)| {
+        let id = id_of(present.get(*at));
+        id.is_none() || id == id_of(siblings.get(*of))
+    });
     let before = pairs.iter().take_while(|(_, of)| *of < at).last();
-    let at = before.map_or(0, |(at, _)| at + 1);
+    let after = pairs.iter().find(|(_, of)| *of > at);
+    let gap = before.map_or(0, |(at, _)| at + 1)..after.map_or(present.len(), |(at, _)| *at);
+    // An earlier restore brought it back already, under another id.
+    for value in present.get(gap.clone()).unwrap_or_default() {
+        if let Value::Shared(back) = value
+            && let Some(back_id) = back.id
+            && back.same(&wanted)
+        {
+            return Ok((back_id, wanted));
+        }
+    }
+    let at = gap.start;
     let made = patch.insert(place.branch, u32::try_from(at).unwrap_or(u32::MAX), &wanted);
     Ok((made.ok_or(RestoreError::NoPlace)?, wanted))
 }
