@@ -142,14 +142,14 @@ impl History {
     /// When there is no such document, or its rows can not be read.
     pub async fn reel(&self, doc: &DocId) -> Result<Arc<Reel>, HistoryError> {
         let record = self.record(doc).await?;
-        let known = self.shelf.get(doc, record.epoch);
+        let (known, rewrites) = self.shelf.get(doc, record.epoch);
         let known = known.unwrap_or_else(|| Arc::new(Reel::new(record.epoch)));
         if known.head() >= record.head_seq {
             return Ok(known);
         }
         let rows = self.store.rows(doc, known.head() + 1, record.head_seq);
         let reel = Arc::new(known.grown(rows.await?));
-        self.shelf.keep(doc, &reel);
+        self.shelf.keep(doc, &reel, rewrites);
         Ok(reel)
     }
 

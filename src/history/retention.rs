@@ -61,7 +61,7 @@ impl History {
         if from > to {
             return Ok(None);
         }
-        let reel = self.reel(doc).await?;
+        let reel = self.stored_reel(doc).await?;
         let sessions = self.store.sessions(doc, Seq::MAX, u32::MAX).await?;
         let mut hidden = HashSet::new();
         let shown = reel.rows(from, to).filter(|row| !row.hidden);
@@ -113,7 +113,7 @@ impl History {
             return Ok(0);
         };
         let span = oldest.from_seq..=newest.to_seq;
-        let reel = self.reel(doc).await?;
+        let reel = self.stored_reel(doc).await?;
         let marks = self.store.marks(doc).await?;
         let wanted = wanted_moments(&marks);
         let mut hidden = HashSet::new();
@@ -126,6 +126,13 @@ impl History {
         let grains = grains.collect();
         self.rewrite(turn, reel, cut, grains, None).await?;
         Ok(count)
+    }
+
+    /// All rows as the store has them: what is written anew must not come from what was read before an earlier rewrite.
+    async fn stored_reel(&self, doc: &DocId) -> Result<Arc<Reel>, HistoryError> {
+        let record = self.record(doc).await?;
+        let rows = self.store.rows(doc, 1, record.head_seq).await?;
+        Ok(Arc::new(Reel::new(record.epoch).grown(rows)))
     }
 
     /// How far the log of a live document is folded.

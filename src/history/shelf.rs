@@ -16,7 +16,14 @@ const MOST_BYTES: usize = 64 << 20;
 const KEPT_FOR: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Default)]
-pub(super) struct Shelf(Mutex<Vec<Kept>>);
+pub(super) struct Shelf(Mutex<Contents>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    kept: Vec<Kept>,
+    /// How often rows were changed: what was read before is not kept after.
+    rewrites: u64,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -27,24 +34,34 @@ struct Kept {
 }
 
 impl Shelf {
-    /// The document's reel, as long as it was when it was last asked for.
-    pub(super) fn get(&self, doc: &DocId, epoch: Epoch) -> Option<Arc<Reel>> {
-        let mut kept = self.kept();
+    /// The document's reel, as long as it was when it was last asked for; and how often rows were changed until now.
+    pub(super) fn get(&self, doc: &DocId, epoch: Epoch) -> (Option<Arc<Reel>>, u64) {
+        let mut contents = self.contents();
         let now = Instant::now();
-        kept.retain(|kept| now - kept.used < KEPT_FOR);
-        let found = kept.iter_mut().find(|kept| kept.doc == *doc)?;
-        found.used = now;
-        (found.reel.epoch == epoch).then(|| found.reel.clone())
+        contents.kept.retain(|kept| now - kept.used < KEPT_FOR);
+        let rewrites = contents.rewrites;
+        let of_doc = |kept: &&mut Kept| kept.doc == *doc && kept.reel.epoch == epoch;
+        let found = contents.kept.iter_mut().find(of_doc).map(|kept| {
+            kept.used = now;
+            kept.reel.clone()
+        });
+        (found, rewrites)
     }
 
     /// Lets a document's reel go: its rows are other ones now.
     pub(super) fn forget(&self, doc: &DocId) {
-        self.kept().retain(|kept| kept.doc != *doc);
+        let mut contents = self.contents();
+        contents.kept.retain(|kept| kept.doc != *doc);
+        contents.rewrites += 1;
     }
 
-    /// Keeps a reel, unless there is a longer one.
-    pub(super) fn keep(&self, doc: &DocId, reel: &Arc<Reel>) {
-        let mut kept = self.kept();
+    /// Keeps a reel, unless there is a longer one, or rows were changed since it was begun.
+    pub(super) fn keep(&self, doc: &DocId, reel: &Arc<Reel>, rewrites: u64) {
+        let mut contents = self.contents();
+        if contents.rewrites != rewrites {
+            return;
+        }
+        let kept = &mut contents.kept;
         let place = kept.iter().position(|kept| kept.doc == *doc);
         if let Some(place) = place {
             let other = &kept[place].reel;
@@ -69,7 +86,7 @@ impl Shelf {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
