@@ -251,3 +251,10 @@ export const pillSays = (person: Person, state: string, ms?: number) =>
     `the pill should say ${state}`,
     ms,
   )
+
+/** Presses "Try now". The page may try by itself in the same moment, and then the button is gone, and soon all is saved. */
+export const tryNow = (person: Person) =>
+  person.page
+    .getByRole('button', { name: 'Try now' })
+    .click({ timeout: 2_000 })
+    .catch(() => pillSays(person, 'saved'))

@@ -5,7 +5,17 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { check } from './axe'
-import { freshName, knobs, Person, pillSays, type Server, setStage, startServer, until } from './harness'
+import {
+  freshName,
+  knobs,
+  Person,
+  pillSays,
+  type Server,
+  setStage,
+  startServer,
+  tryNow,
+  until,
+} from './harness'
 
 const SHOTS = process.env.COSCRIBE_SHOTS
 const WIDTHS = [1440, 820, 390] as const
@@ -211,7 +221,7 @@ describe.each(THEMES)('trouble, %s', (theme) => {
     await me.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 20_000 })
     await picture('offline')
     await knobs(standIn, { refuseSockets: false, refuseOver: 400 })
-    await me.page.getByRole('button', { name: 'Try now' }).click()
+    await tryNow(me)
     await until(
       () => me.pill.getAttribute('data-state'),
       (state) => state === 'back' || state === 'saved',
