@@ -300,10 +300,16 @@ impl Run<'_> {
                 _ => out.push_str(&format!("<{tag}>")),
             }
         }
-        if code {
-            code_span(core, out);
-        } else {
-            escape(core, false, false, out);
+        // At the start of a paragraph such a span would be read as the definition of a reference.
+        let defines = link.is_some() && core.contains("]:");
+        match code {
+            false => escape(core, false, false, out),
+            true if defines => {
+                out.push_str("<code>");
+                escape(core, false, false, out);
+                out.push_str("</code>");
+            }
+            true => code_span(core, out),
         }
         for (_, sign, tag) in signs.iter().rev() {
             match sign {
@@ -536,6 +542,10 @@ mod tests {
             line(&[("x]", &["link"])]),
             "[x\\]](<https://example.org/a_b?c&amp;d>)"
         );
+        assert_eq!(
+            line(&[("]:", &["code", "link"])]),
+            "[<code>\\]:</code>](<https://example.org/a_b?c&amp;d>)"
+        );
     }
 
     /// Each character with its marks, as a reader of Markdown sees it, and how many blocks there are.
@@ -571,7 +581,8 @@ mod tests {
                     "<em>" => marks.push("italic".into()),
                     "<del>" => marks.push("strike".into()),
                     "<u>" => marks.push("underline".into()),
-                    "</strong>" | "</em>" | "</del>" | "</u>" => drop(marks.pop()),
+                    "<code>" => marks.push("code".into()),
+                    "</strong>" | "</em>" | "</del>" | "</u>" | "</code>" => drop(marks.pop()),
                     other => panic!("{other} in {markdown:?}"),
                 },
                 other => panic!("{other:?} in {markdown:?}"),
