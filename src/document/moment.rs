@@ -91,7 +91,11 @@ impl Cursor {
     /// # Errors
     /// As [`replay`]. The cursor is then of no use.
     pub fn advance(&mut self, updates: &[&[u8]], limits: &ScanLimits) -> Result<(), ReplicaError> {
-        advance(&mut self.replica, updates, limits)
+        for update in updates {
+            self.replica
+                .append(&Bytes::copy_from_slice(update), limits)?;
+        }
+        Ok(())
     }
 
     pub fn replica(&self) -> &Replica {
@@ -116,21 +120,6 @@ impl Cursor {
             .map(|doc| roots_with_ids(doc, &since))
             .unwrap_or_default())
     }
-}
-
-/// A later moment: the state in `replica`, and after it the updates of more rows.
-///
-/// # Errors
-/// As [`replay`]. The replica is then of no use.
-pub fn advance(
-    replica: &mut Replica,
-    updates: &[&[u8]],
-    limits: &ScanLimits,
-) -> Result<(), ReplicaError> {
-    for update in updates {
-        replica.append(&Bytes::copy_from_slice(update), limits)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -179,11 +168,13 @@ mod tests {
         let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
         assert!(replay(&[], &limits).unwrap().is_empty());
         for seq in 1..=updates.len() {
-            let mut replica = replay(&updates[..seq], &limits).unwrap();
+            let replica = replay(&updates[..seq], &limits).unwrap();
             assert_eq!(text(&replica), texts[seq - 1], "{seq}");
+            let mut cursor = Cursor::at(&updates[..seq], &limits).unwrap();
+            assert_eq!(text(cursor.replica()), texts[seq - 1], "{seq}");
             let later = (seq + 5).min(updates.len());
-            advance(&mut replica, &updates[seq..later], &limits).unwrap();
-            assert_eq!(text(&replica), texts[later - 1], "{seq} to {later}");
+            cursor.advance(&updates[seq..later], &limits).unwrap();
+            assert_eq!(text(cursor.replica()), texts[later - 1], "{seq} to {later}");
         }
     }
 

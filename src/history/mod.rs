@@ -160,11 +160,22 @@ impl History {
     /// When there is no such document or moment, it was removed for good, or it can not be read.
     pub async fn kept(&self, doc: &DocId, seq: Seq) -> Result<Seq, HistoryError> {
         let head = self.record(doc).await?.head_seq;
+        let marks = self.store.marks(doc).await?;
+        self.kept_of(doc, head, &marks, seq).await
+    }
+
+    /// [`Self::kept`] of a document whose head and marks are known.
+    async fn kept_of(
+        &self,
+        doc: &DocId,
+        head: Seq,
+        marks: &[Mark],
+        seq: Seq,
+    ) -> Result<Seq, HistoryError> {
         if seq > head {
             return Err(HistoryError::NoMoment { seq, head });
         }
-        let marks = self.store.marks(doc).await?;
-        if is_purged(&marks, seq) {
+        if is_purged(marks, seq) {
             return Err(HistoryError::Purged);
         }
         let before = seq.saturating_add(1);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::{
     clock::UnixMillis,
     document::{
-        moment::{Cursor, advance, replay},
+        moment::{Cursor, replay},
         provenance::{Origins, Provenance},
         replica::{EMPTY_UPDATE, Replica, ReplicaError},
         scan::ScanLimits,
@@ -110,17 +110,6 @@ impl Reel {
             .filter(|row| row.row.at <= time)
             .map(|row| row.seq)
             .next()
-    }
-
-    /// The state after row `seq`.
-    pub fn replica(&self, seq: Seq, limits: &ScanLimits) -> Result<Replica, ReplicaError> {
-        let key = seq - seq % KEY_EVERY;
-        let mut replica = match self.key(key, limits)? {
-            Some(state) => Replica::load([&state], limits)?,
-            None => Replica::default(),
-        };
-        advance(&mut replica, &self.updates(key + 1, seq), limits)?;
-        Ok(replica)
     }
 
     /// What `read` makes of the state after row `seq`.
@@ -307,18 +296,12 @@ mod tests {
         let later = rows.split_off(5_000);
         let small = Reel::new(1).grown(rows);
         for seq in [0, 1, 4_095, 4_096, 4_097, 5_000, 2] {
-            assert_eq!(
-                text(&small.replica(seq, &limits).unwrap()),
-                texts[seq as usize]
-            );
+            assert_eq!(small.read(seq, &limits, text).unwrap(), texts[seq as usize]);
         }
         let reel = small.grown(later);
         assert_eq!((small.head(), reel.head()), (5_000, 9_000));
         for seq in [9_000, 8_191, 8_192, 8_193, 4_097, 4_096, 7, 8_999] {
-            assert_eq!(
-                text(&reel.replica(seq, &limits).unwrap()),
-                texts[seq as usize]
-            );
+            assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[seq as usize]);
         }
         assert_eq!(reel.keys().len(), 2);
         assert_eq!(reel.row(5_001).unwrap().seq, 5_001);

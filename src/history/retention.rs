@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Moments at which what was thinned is compared with what it was made of, about, beside the last.
+/// Moments at which what was thinned is compared with what it was made of, at most, beside the last.
 const COMPARED: usize = 16;
 
 /// What is to be hidden of a log.
@@ -193,22 +193,26 @@ fn hide(
     wanted: &BTreeSet<Seq>,
     hidden: &mut HashSet<Seq>,
 ) {
-    let span = |millis: i64| move |at: UnixMillis| at.div_euclid(millis);
-    let same: Box<dyn Fn(UnixMillis, UnixMillis) -> bool> = match grain {
+    // Of moments in the same of these spans, in milliseconds, the last one stays.
+    let span = match grain {
         Grain::All => return,
-        Grain::Seconds => Box::new(move |a, b| span(1_000)(a) == span(1_000)(b)),
-        Grain::Minutes => Box::new(move |a, b| span(60_000)(a) == span(60_000)(b)),
-        Grain::Sessions | Grain::Named => Box::new(|_, _| true),
+        Grain::Seconds => Some(1_000),
+        Grain::Minutes => Some(60_000),
+        Grain::Sessions | Grain::Named => None,
+    };
+    let same = |a: &LogRow, b: &LogRow| {
+        span.is_none_or(|span| a.row.at.div_euclid(span) == b.row.at.div_euclid(span))
     };
     let rows = reel.rows(session.from_seq, session.to_seq);
-    let shown: Vec<&LogRow> = rows.filter(|row| !row.hidden).collect();
-    for (row, next) in shown.iter().zip(shown.iter().skip(1)) {
-        if same(row.row.at, next.row.at) && !wanted.contains(&row.seq) {
+    let mut shown = rows.filter(|row| !row.hidden).peekable();
+    while let Some(row) = shown.next() {
+        let goes = match shown.peek() {
+            Some(next) => same(row, next),
+            None => grain == Grain::Named,
+        };
+        if goes && !wanted.contains(&row.seq) {
             hidden.insert(row.seq);
         }
-    }
-    if grain == Grain::Named && !wanted.contains(&session.to_seq) {
-        hidden.extend(shown.last().map(|row| row.seq));
     }
 }
 
@@ -248,7 +252,7 @@ fn rewritten(reel: &Reel, cut: &Cut, limits: &ScanLimits) -> Result<Vec<LogRow>,
         row.hidden |= cut.hidden.contains(&row.seq);
     }
     space_out(&mut rows, cut);
-    let base = reel.replica(cut.rows.start() - 1, limits)?.full_state();
+    let base = reel.read(cut.rows.start() - 1, limits, Replica::full_state)?;
     let start = || match &base {
         None => Ok::<_, ReplicaError>(Replica::default()),
         Some(state) => Replica::load([state], limits),
@@ -256,7 +260,7 @@ fn rewritten(reel: &Reel, cut: &Cut, limits: &ScanLimits) -> Result<Vec<LogRow>,
     // What was, row by row, and beside it what the new rows make.
     let (mut old, mut new) = (start()?, start()?);
     let groups = rows.chunk_by(|row, _| row.hidden).count();
-    let every = (groups / COMPARED).max(1);
+    let every = groups.div_ceil(COMPARED).max(1);
     let mut from = 0;
     let mut count = 0;
     while from < rows.len() {

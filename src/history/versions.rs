@@ -277,14 +277,14 @@ impl History {
     /// # Errors
     /// When there is no such document or version, or it can not be read.
     pub async fn version(&self, doc: &DocId, id: VersionId) -> Result<Version, HistoryError> {
-        self.record(doc).await?;
+        let head = self.record(doc).await?.head_seq;
         let marks = self.store.marks(doc).await?;
         let marked = entries_of_all(&marks).find(|entry| entry.id == id);
         let entry = match (marked, id) {
             (Some(entry), _) => entry,
             (None, VersionId::Mark(_)) => return Err(HistoryError::NoVersion),
             (None, VersionId::Moment(seq)) => {
-                let seq = self.kept(doc, seq).await?;
+                let seq = self.kept_of(doc, head, &marks, seq).await?;
                 self.any_moment(doc, seq).await?
             }
         };
@@ -394,12 +394,12 @@ impl History {
         author: Arc<str>,
         at: UnixMillis,
     ) -> Result<Version, HistoryError> {
-        self.record(doc).await?;
+        let head = self.record(doc).await?.head_seq;
+        let marks = self.store.marks(doc).await?;
         let seq = match seq {
-            Some(seq) => Some(self.kept(doc, seq).await?),
+            Some(seq) => Some(self.kept_of(doc, head, &marks, seq).await?),
             None => None,
         };
-        let marks = self.store.marks(doc).await?;
         let named = marks
             .iter()
             .filter(|mark| mark.mark.kind == MarkKind::Named);

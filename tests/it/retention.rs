@@ -249,10 +249,31 @@ async fn shown(server: &Server, seq: u64) -> (u64, String) {
     (shown.parse().unwrap(), answer.text().await.unwrap())
 }
 
-/// A running server whose document is the trace, 256 edits a minute, all of it in history.
-async fn with_history(dir: &Path, trace: &Trace) -> Server {
-    fill(dir, trace).await;
-    Server::in_dir(dir, &[], &[]).await
+/// A running server whose document is the trace, 256 edits a minute.
+struct Paper {
+    dir: tempfile::TempDir,
+    trace: Trace,
+    /// Number of the last edit.
+    last: u64,
+    server: Server,
+    random: StdRng,
+}
+
+impl Paper {
+    async fn start() -> Self {
+        let seed = rand::random::<u64>();
+        println!("seed {seed}");
+        let dir = tempfile::tempdir().unwrap();
+        let trace = trace();
+        fill(dir.path(), &trace).await;
+        Self {
+            last: trace.updates().count() as u64,
+            server: Server::in_dir(dir.path(), &[], &[]).await,
+            random: StdRng::seed_from_u64(seed),
+            dir,
+            trace,
+        }
+    }
 }
 
 async fn history_bytes(dir: &Path) -> i64 {
@@ -266,13 +287,13 @@ async fn history_bytes(dir: &Path) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thinned_history_shows_the_moments_that_it_kept() {
-    let seed = rand::random::<u64>();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
-    let dir = tempfile::tempdir().unwrap();
-    let trace = trace();
-    let last = trace.updates().count() as u64;
-    let mut server = with_history(dir.path(), &trace).await;
+    let Paper {
+        dir,
+        trace,
+        last,
+        mut server,
+        mut random,
+    } = Paper::start().await;
     let some: Vec<u64> = (0..40).map(|_| random.random_range(0..=last)).collect();
     let minute = |seq: u64| match seq {
         _ if seq == last => last,
@@ -343,14 +364,42 @@ async fn thinned_history_shows_the_moments_that_it_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_named_stays_when_the_end_of_its_session_was_removed() {
+    let server = Server::start().await;
+    let peer = Peer::join(&server, "plan").await;
+    for text in ["one", " two", " three", " four", " five"] {
+        peer.append(text);
+        peer.echoed().await;
+    }
+    let draft = json!({"label": "Draft", "seq": 3});
+    let draft = ask(&server, Method::POST, "plan/versions", Some(draft)).await;
+    assert_eq!(draft.status(), 201);
+    // A session that was thinned is over, so the next edit begins another.
+    assert_eq!(thin(&server, "plan", "sessions").await, 3);
+    peer.append(" six");
+    peer.echoed().await;
+    let purged = delete(&server, "plan/versions?from_seq=5&to_seq=5").await;
+    assert_eq!(purged, json!({"purged": {"from_seq": 5, "to_seq": 5}}));
+    thin(&server, "plan", "named").await;
+    assert_eq!(
+        text(&server, "plan/at?seq=3&as=text").await,
+        "one two three"
+    );
+    let left = versions(&server, "plan").await;
+    let left: Vec<_> = left.iter().map(|of| (&of["seq"], &of["label"])).collect();
+    let (present, draft) = (json!(6), json!(3));
+    assert_eq!(left, [(&present, &json!("")), (&draft, &json!("Draft"))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_history_is_rewritten_leaves_all_of_it_or_none() {
-    let seed = rand::random::<u64>();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
-    let dir = tempfile::tempdir().unwrap();
-    let trace = trace();
-    let last = trace.updates().count() as u64;
-    let mut server = with_history(dir.path(), &trace).await;
+    let Paper {
+        dir,
+        trace,
+        last,
+        mut server,
+        mut random,
+    } = Paper::start().await;
     let mut outcomes = [0, 0];
     for (round, to) in ["seconds", "minutes", "sessions", "named"]
         .into_iter()

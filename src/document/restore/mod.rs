@@ -22,6 +22,7 @@ use yrs::{
 };
 
 use self::{
+    align::Part,
     patch::{Brought, Patch, Way},
     read::Reader,
     shared::{List, Roots, Shared, Value},
@@ -222,8 +223,8 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
     Ok(doc)
 }
 
-/// Changes one block that is still there, or puts it back after what it came after, unless the same is there already. Tells which it is now, and what
-/// it is to be like.
+/// Changes one block that is still there, or puts it back after what it came after, unless the same is there already.
+/// Tells which it is now, and what it is to be like.
 fn block(
     patch: &mut Patch<'_, '_>,
     now: &Roots,
@@ -252,15 +253,11 @@ fn block(
         .iter()
         .position(is_block)
         .ok_or(RestoreError::NoPlace)?;
-    let id_of = |value: Option<&Value>| match value {
-        Some(Value::Shared(shared)) => shared.id,
-        _ => None,
-    };
     let mut pairs = align::pairs(present, siblings);
     // Neighbours that only look alike are no anchors: one of them may be the block itself, brought back before.
     pairs.retain(|(at, of)| {
-        let id = id_of(present.get(*at));
-        id.is_none() || id == id_of(siblings.get(*of))
+        let id = present.get(*at).and_then(Part::id);
+        id.is_none() || id == siblings.get(*of).and_then(Part::id)
     });
     let before = pairs.iter().take_while(|(_, of)| *of < at).last();
     let after = pairs.iter().find(|(_, of)| *of > at);

@@ -1,6 +1,6 @@
 //! The list of documents, and what happens to a document as a whole.
 
-use sqlx::{Executor, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     append::search_key,
@@ -208,11 +208,7 @@ pub(super) async fn delete(
     doc: &DocId,
     now: UnixMillis,
 ) -> Result<u64, StoreError> {
-    writer
-        .conn
-        .execute("PRAGMA secure_delete = ON")
-        .await
-        .map_err(failed)?;
+    writer.overwrites(true).await?;
     let deleted = changed(writer, doc, async |conn, found| {
         let key = in_state(found, &[DocState::Trashed])?;
         let (first, last) = (row_key(key, 0), row_key(key, Seq::MAX));
@@ -225,11 +221,7 @@ pub(super) async fn delete(
         run(conn, sqlx::query(BURY).bind(now).bind(key)).await
     })
     .await;
-    writer
-        .conn
-        .execute("PRAGMA secure_delete = FAST")
-        .await
-        .map_err(failed)?;
+    writer.overwrites(false).await?;
     deleted.map(|record| record.size / 4096 + 4)
 }
 

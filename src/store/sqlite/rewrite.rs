@@ -3,7 +3,7 @@
 //! What is replaced is overwritten with zeros in the database, and the WAL that held it is cut to nothing soon after
 //! (`keeper`), so that no file of the data directory has it.
 
-use sqlx::{Executor as _, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
     SqliteStore,
@@ -46,14 +46,11 @@ pub(super) async fn rewrite(store: &SqliteStore, rewrite: Rewrite) -> Result<boo
         return Ok(false);
     };
     let mut writer = store.writer().await?;
-    let secure = async |conn: &mut SqliteConnection, sql: &'static str| {
-        conn.execute(sql).await.map(drop).map_err(failed)
-    };
-    secure(&mut writer.conn, "PRAGMA secure_delete = ON").await?;
+    writer.overwrites(true).await?;
     writer.begin().await?;
     let outcome = write(&mut writer.conn, &rewrite, &rewritten).await;
     let stored = writer.end(outcome).await;
-    secure(&mut writer.conn, "PRAGMA secure_delete = FAST").await?;
+    writer.overwrites(false).await?;
     drop(writer);
     if stored? {
         store.keeper.wrote(pages_of(&rewritten.segments));

@@ -69,6 +69,15 @@ impl Writer {
         }
     }
 
+    /// Whether what is deleted is overwritten with zeros everywhere, or only where that costs no further writing.
+    pub(super) async fn overwrites(&mut self, everywhere: bool) -> Result<(), StoreError> {
+        let sql = match everywhere {
+            true => "PRAGMA secure_delete = ON",
+            false => "PRAGMA secure_delete = FAST",
+        };
+        self.conn.execute(sql).await.map(drop).map_err(failed)
+    }
+
     /// Marks that a statement that begins and commits by itself is on its way.
     pub(super) fn begin_alone(&mut self) {
         self.unsettled = true;
