@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, Environment, Flags},
+    document::replica::STACK_BYTES,
     store::sqlite::inspect::{Progress, Step},
 };
 
@@ -124,8 +125,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .worker_threads((cores / 2).max(1))
         .enable_all()
         .thread_name("coscribe")
-        // Walking a deeply nested document takes stack: the usual 2 MiB are too few for what clients may send.
-        .thread_stack_size(8 << 20)
+        .thread_stack_size(STACK_BYTES)
         .build()?;
     Ok(runtime)
 }

@@ -29,6 +29,9 @@ use super::{
 /// deletes the outermost of them.
 pub const MAX_TYPE_DEPTH: u32 = 1_000;
 
+/// Stack in bytes of a thread that walks documents: one that nests so deep takes more than the usual 2 MiB.
+pub const STACK_BYTES: usize = 16 << 20;
+
 /// The replica of one document.
 pub struct Replica {
     /// Made with the first struct, so that an empty document costs next to nothing.

@@ -12,14 +12,17 @@ mod people;
 mod view;
 mod yjs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
 
 use coscribe::document::{
     ids::Id,
     moment,
     moment::replay,
     provenance::Provenance,
-    replica::{MAX_TYPE_DEPTH, doc_with},
+    replica::{MAX_TYPE_DEPTH, STACK_BYTES, doc_with},
     restore::{RestoreError, Restored, Wanted, restore},
     scan::{ScanLimits, scan},
     tree::Node,
@@ -503,6 +506,12 @@ fn one_changed_word_of_a_hundred_thousand_costs_less_than_a_kilobyte() {
 
 #[test]
 fn what_nests_as_deep_as_a_document_may_is_restored() {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES);
+    let restoring = thread.spawn(restores_what_nests_deep).unwrap();
+    restoring.join().unwrap();
+}
+
+fn restores_what_nests_deep() {
     let mut history = History::new(0, 1);
     let doc = doc_with(5);
     let mut map = doc.get_or_insert_map("map");

@@ -329,8 +329,9 @@ mod tests {
             let after: Vec<u32> = (0..100_000).map(|_| next(kinds)).collect();
             let start = std::time::Instant::now();
             let found = check(&before, &after);
+            // Minutes where work grows with the square.
             assert!(
-                start.elapsed().as_secs() < 5,
+                start.elapsed().as_secs() < 30,
                 "{kinds}: {:?}",
                 start.elapsed()
             );

@@ -11,8 +11,8 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool,
-    migrate::MigrateError,
+    ConnectOptions, Connection, Executor, SqlSafeStr as _, SqliteConnection, SqlitePool,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Mutex;
@@ -44,7 +44,25 @@ const SMALL_CACHE: &str = "-512";
 /// Page cache of the writer in KiB: the hot pages of some thousand open documents. Given back when nobody writes.
 const WRITER_CACHE: &str = "-16384";
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+/// Number, name and text of each file in `migrations/sqlite`. Listed by hand: the macro that reads the folder would have
+/// SQLite compiled a second time, for the compiler's own use.
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (
+        1,
+        "initial",
+        include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    ),
+    (
+        2,
+        "versions",
+        include_str!("../../../migrations/sqlite/0002_versions.sql"),
+    ),
+    (
+        3,
+        "retention",
+        include_str!("../../../migrations/sqlite/0003_retention.sql"),
+    ),
+];
 
 /// Why the store cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -334,12 +352,20 @@ fn sync_wal(path: &Path) -> io::Result<()> {
     fs::File::open(wal)?.sync_data()
 }
 
+fn migrator() -> Migrator {
+    let migration = |(number, name, sql): (i64, &'static str, &'static str)| {
+        let sql = sql.into_sql_str();
+        Migration::new(number, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(MIGRATIONS.map(migration).into())
+}
+
 /// Switches to WAL, runs the migrations that are missing and gives a new database its id.
 async fn prepare(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     conn.execute("PRAGMA journal_mode = WAL")
         .await
         .map_err(|error| at(path, error))?;
-    MIGRATIONS
+    migrator()
         .run_direct(None, &mut *conn, false)
         .await
         .map_err(|error| match error {
@@ -363,6 +389,8 @@ async fn prepare(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenErr
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     #[test]
@@ -373,5 +401,15 @@ mod tests {
         assert!(!is_recent("3.51.2"));
         assert!(!is_recent("3.9.99"));
         assert!(!is_recent(""));
+    }
+    #[test]
+    fn every_migration_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let files = fs::read_dir(folder).unwrap();
+        let mut files: Vec<OsString> = files.map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        let name = |(number, name, _)| OsString::from(format!("{number:04}_{name}.sql"));
+        let listed = MIGRATIONS.map(name);
+        assert_eq!(files, listed);
     }
 }

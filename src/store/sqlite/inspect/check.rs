@@ -7,7 +7,7 @@ use yrs::{Doc, Options, ReadTxn, StateVector, Transact, Update, updates::decoder
 
 use super::{InspectError, Progress, Step, file_problems, open_read_only};
 use crate::{
-    document::id::DocId,
+    document::{id::DocId, replica::STACK_BYTES},
     store::{
         DocState, LogRow, StoreError,
         sqlite::{
@@ -19,9 +19,6 @@ use crate::{
         },
     },
 };
-
-/// Stack of the thread that replays documents: deeply nested ones need more than the usual 2 MiB.
-const STACK_BYTES: usize = 16 << 20;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
