@@ -150,10 +150,9 @@ describe('the pill', () => {
 
   test('remembers the count over a reload', async () => {
     const ada = await arrive('Ada', freshName('count'))
-    await ada.write('a')
     await pillSays(ada, 'saved')
     await knobs(stage.server, { refuseSockets: true })
-    await ada.page.keyboard.type('bcd')
+    await ada.write('abc')
     await until(
       () => ada.pill.textContent(),
       (text) => text?.includes('3 edits kept') ?? false,
@@ -161,7 +160,7 @@ describe('the pill', () => {
     )
     await ada.page.reload()
     await ada.editor.waitFor()
-    expect(await ada.text()).toBe('abcd')
+    expect(await ada.text()).toBe('abc')
     await until(
       () => ada.pill.textContent(),
       (text) => text?.includes('3 edits kept') ?? false,
@@ -173,6 +172,31 @@ describe('the pill', () => {
       (state) => state === 'back' || state === 'saved',
       'saved',
     )
+  })
+
+  test('keeps what was typed right before the page went', async () => {
+    const ada = await arrive('Ada', freshName('hurry'))
+    await pillSays(ada, 'saved')
+    await knobs(stage.server, { refuseSockets: true })
+    await pillSays(ada, 'reconnecting')
+    const typed = 'abcdefghijklmnopqrstuvwxyz'
+    await ada.editor.focus()
+    await Promise.all([
+      ada.page.waitForEvent('load'),
+      ada.page.evaluate(async (typed) => {
+        for (const letter of typed) {
+          document.execCommand('insertText', false, letter)
+          await null
+        }
+        location.reload()
+      }, typed),
+    ])
+    await until(
+      () => ada.pill.textContent(),
+      (text) => text?.includes('26 edits kept') ?? false,
+      'the count after the reload',
+    )
+    expect(await ada.text()).toBe(typed)
   })
 
   test('does not claim to keep edits where the browser can not', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { SyncState } from '../src/sync/provider'
-import { pill } from '../src/sync/status'
+import { pill, type Surroundings } from '../src/sync/status'
 
 const live: SyncState = {
   phase: 'live',
@@ -14,12 +14,12 @@ const live: SyncState = {
   refusal: null,
   halt: null,
 }
-const around = { now: 1_000_000, browserOnline: true, kept: true }
+const around: Surroundings = { now: 1_000_000, browserOnline: true, kept: 9 }
 const at = around.now
 const waiting = { ...live, phase: 'waiting', downSince: at - 1_000, retryAt: at + 3_000 } as const
 
 describe('the pill', () => {
-  test.each<[string, Partial<SyncState>, Partial<typeof around>, object]>([
+  test.each<[string, Partial<SyncState>, Partial<Surroundings>, object]>([
     ['says Saved when all is acknowledged', {}, {}, { kind: 'saved', at: 500 }],
     ['has no word for a fast save', { unsaved: 1, oldestUnsavedAt: at - 399 }, {}, { kind: 'saved' }],
     ['says Saving after 400 ms', { unsaved: 2, oldestUnsavedAt: at - 400 }, {}, { kind: 'saving', edits: 2 }],
@@ -44,8 +44,14 @@ describe('the pill', () => {
     [
       'does not claim that it is kept when it is not',
       { ...waiting, unsaved: 3 },
-      { kept: false },
-      { kind: 'offline', kept: false },
+      { kept: null },
+      { kind: 'offline', edits: 3, kept: false },
+    ],
+    [
+      'counts no edit that is still on its way to this device',
+      { ...waiting, unsaved: 3 },
+      { kept: 2 },
+      { kind: 'offline', edits: 2, kept: true },
     ],
     ['says Offline when the browser is', waiting, { browserOnline: false }, { kind: 'offline', edits: 0 }],
     ['says Reconnecting when nothing waits', waiting, {}, { kind: 'reconnecting', retryIn: null }],

@@ -39,8 +39,8 @@ export class DocumentSession {
   readonly title = new Title(this.doc)
   readonly view = signal<View>({ kind: 'opening' })
   readonly sync = signal<SyncState | null>(null)
-  /** The store on this device works. */
-  readonly kept = signal(true)
+  /** Unsaved edits that are in the store on this device; `null` where that does not work. */
+  readonly kept = signal<number | null>(0)
   /** Unsaved edits of a document that had this address before. */
   readonly oldCopy = signal<LocalCopy | null>(null)
   readonly recordTitle = signal('')
@@ -69,11 +69,10 @@ export class DocumentSession {
     if (this.#stopped || record === 'halted') return
     this.#epoch = record?.epoch ?? (record === null ? NO_RECORD : (epochs[0] ?? NO_RECORD))
     this.recordTitle.value = record?.title ?? ''
-    this.#store = await LocalStore.open(this.name, this.#epoch, this.doc, () => {
-      this.kept.value = false
+    this.#store = await LocalStore.open(this.name, this.#epoch, this.doc, (unsaved) => {
+      this.kept.value = unsaved
     })
     if (this.#stopped) return void this.#store.close()
-    this.kept.value = !this.#store.failed
     if (this.#carried) Y.applyUpdate(this.doc, this.#carried, 'carried')
     const adopted = (await this.#adoptFromBeforeTheRecord(epochs)) + (this.#carried ? 1 : 0)
     await this.#findOldCopy(epochs)
@@ -199,11 +198,14 @@ export class DocumentSession {
     this.#cleanups.push(provider.subscribe((state) => this.#onSync(state, store)))
     const onOnline = () => provider.retryNow()
     const onOffline = () => provider.networkLost()
+    const onHide = () => store.hurry()
     addEventListener('online', onOnline)
     addEventListener('offline', onOffline)
+    addEventListener('pagehide', onHide)
     this.#cleanups.push(() => {
       removeEventListener('online', onOnline)
       removeEventListener('offline', onOffline)
+      removeEventListener('pagehide', onHide)
     })
     provider.start()
     if (store.hadContent) this.view.value = { kind: 'ready' }

@@ -63,7 +63,7 @@ const sumOf = (counts: Map<string, number>) => [...counts.values()].reduce((sum,
 export class LocalStore {
   readonly #doc: Y.Doc
   readonly #countKey = UNSAVED + crypto.randomUUID()
-  readonly #onFailure: () => void
+  readonly #onKept: (unsaved: number | null) => void
   #db: IDBDatabase | null = null
   #failed = false
   #rows = 0
@@ -72,21 +72,29 @@ export class LocalStore {
   #writtenUnsaved = 0
   /** Counts that earlier sessions left; they are cleared once everything they counted is saved. */
   #inherited: string[] = []
-  #scheduled: Promise<void> | null = null
+  readonly #writes = new Set<Promise<void>>()
 
   /** Edits that were on this device only when it was opened. */
   initialUnsaved = 0
   /** It held something when it was opened. */
   hadContent = false
 
-  private constructor(doc: Y.Doc, onFailure: () => void) {
+  private constructor(doc: Y.Doc, onKept: (unsaved: number | null) => void) {
     this.#doc = doc
-    this.#onFailure = onFailure
+    this.#onKept = onKept
   }
 
-  /** Reads what this device has into `doc`, then keeps what changes. Updates from here have the store as origin. */
-  static async open(name: string, epoch: number, doc: Y.Doc, onFailure: () => void): Promise<LocalStore> {
-    const store = new LocalStore(doc, onFailure)
+  /**
+   * Reads what this device has into `doc`, then keeps what changes. Updates from here have the store as origin. `onKept`
+   * hears how many of the unsaved edits are on this device by now; `null` once the store has failed.
+   */
+  static async open(
+    name: string,
+    epoch: number,
+    doc: Y.Doc,
+    onKept: (unsaved: number | null) => void,
+  ): Promise<LocalStore> {
+    const store = new LocalStore(doc, onKept)
     try {
       store.#db = await openDatabase(databaseName(name, epoch))
       await store.#load(store.#db)
@@ -94,6 +102,7 @@ export class LocalStore {
       store.#fail()
     }
     doc.on('update', store.#onUpdate)
+    if (!store.#failed) onKept(store.#writtenUnsaved)
     return store
   }
 
@@ -106,9 +115,14 @@ export class LocalStore {
     if (count !== this.#writtenUnsaved) this.#schedule()
   }
 
+  /** The page may be gone in a moment: what waits for a write that is under way is handed over now. */
+  hurry(): void {
+    if (!this.#failed && this.#pending) this.#begin()
+  }
+
   /** Resolves once everything so far is on this device (or the store has failed). */
   async flushed(): Promise<void> {
-    while (this.#scheduled) await this.#scheduled
+    while (this.#writes.size > 0) await Promise.all(this.#writes)
   }
 
   /** Writes what is left, then lets the database go. */
@@ -143,16 +157,25 @@ export class LocalStore {
     this.#schedule()
   }
 
-  /** One write at a time, begun after the current task, so that one change and its count share a transaction. */
+  /** One write at a time, as long as there is no hurry. */
   #schedule(): void {
-    if (this.#failed || this.#scheduled) return
-    this.#scheduled = Promise.resolve()
+    if (!this.#failed && this.#writes.size === 0) this.#begin()
+  }
+
+  /** Begun after the current task, so that one change and its count share a transaction. */
+  #begin(): void {
+    const write = Promise.resolve()
       .then(() => this.#write())
       .catch(() => this.#fail())
       .finally(() => {
-        this.#scheduled = null
-        if (this.#queue.length > 0 || this.#unsaved !== this.#writtenUnsaved) this.#schedule()
+        this.#writes.delete(write)
+        if (this.#pending) this.#schedule()
       })
+    this.#writes.add(write)
+  }
+
+  get #pending(): boolean {
+    return this.#queue.length > 0 || this.#unsaved !== this.#writtenUnsaved
   }
 
   async #write(): Promise<void> {
@@ -170,13 +193,16 @@ export class LocalStore {
     this.#inherited = []
     if (unsaved === 0) meta.delete(this.#countKey)
     else meta.put(unsaved, this.#countKey)
+    // A transaction that is told to commit is finished by the browser, also when the page goes away before it hears of it.
     if (this.#rows > FOLD_ROWS) this.#fold(rows)
+    else transaction.commit()
     await new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve()
       transaction.onerror = () => reject(transaction.error)
       transaction.onabort = () => reject(transaction.error)
     })
     this.#writtenUnsaved = unsaved
+    this.#onKept(unsaved)
   }
 
   /** Replaces all rows by one, after taking in those that other tabs have written. */
@@ -194,6 +220,7 @@ export class LocalStore {
       rows.clear()
       rows.add(Y.encodeStateAsUpdate(this.#doc))
       this.#rows = 1
+      rows.transaction.commit()
     }
   }
 
@@ -203,7 +230,7 @@ export class LocalStore {
     this.#queue = []
     this.#db?.close()
     this.#db = null
-    this.#onFailure()
+    this.#onKept(null)
   }
 }
 

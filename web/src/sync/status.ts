@@ -21,8 +21,8 @@ export type Pill =
 export interface Surroundings {
   readonly now: number
   readonly browserOnline: boolean
-  /** The store on this device works. */
-  readonly kept: boolean
+  /** Unsaved edits that are in the store on this device; `null` where that does not work. */
+  readonly kept: number | null
 }
 
 /** A save that is faster than this needs no word. */
@@ -51,6 +51,9 @@ function downPill(state: SyncState, { now, browserOnline, kept }: Surroundings):
   }
   const counting = down >= COUNTDOWN_AFTER_MS && state.retryAt !== null
   const retryIn = counting ? Math.max(0, Math.ceil(((state.retryAt ?? now) - now) / 1000)) : null
-  if (state.unsaved > 0 || !browserOnline) return { kind: 'offline', edits: state.unsaved, kept, retryIn }
+  if (state.unsaved > 0 || !browserOnline) {
+    const edits = kept === null ? state.unsaved : Math.min(kept, state.unsaved)
+    return { kind: 'offline', edits, kept: kept !== null, retryIn }
+  }
   return { kind: 'reconnecting', retryIn }
 }

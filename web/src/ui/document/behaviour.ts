@@ -14,7 +14,7 @@ import { focusToolbar, type SurfaceState } from './surface'
 export function useLeaveGuard(session: DocumentSession): void {
   useEffect(() => {
     const onBeforeUnload = (event: BeforeUnloadEvent) => {
-      if (!session.kept.value && (session.sync.value?.unsaved ?? 0) > 0) event.preventDefault()
+      if (session.kept.value === null && (session.sync.value?.unsaved ?? 0) > 0) event.preventDefault()
     }
     addEventListener('beforeunload', onBeforeUnload)
     return () => removeEventListener('beforeunload', onBeforeUnload)

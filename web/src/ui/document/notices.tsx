@@ -38,7 +38,7 @@ export function Notices({ session, surface, reopen }: NoticesProps) {
           <NoticeButton label="refused.copy" run={() => void copyText(session)} />
         </Notice>
       )}
-      {!session.kept.value && <Notice tone="danger" text={t('notice.noStore')} />}
+      {session.kept.value === null && <Notice tone="danger" text={t('notice.noStore')} />}
       {unreadable.size > 0 && (
         <Notice tone="warn" text={t('notice.readOnly', { names: [...unreadable].slice(0, 5).join(', ') })}>
           <NoticeButton label="notice.reload" run={() => location.reload()} />
