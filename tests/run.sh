@@ -131,7 +131,7 @@ ulimit -Sn "$(ulimit -Hn)" 2>/dev/null || true
 # Settings of whoever runs this must not reach the servers under test.
 for variable in $(compgen -e | grep '^COSCRIBE_' || true); do
   case $variable in
-    COSCRIBE_SEEDS | COSCRIBE_FIRST_SEED | COSCRIBE_KILLS | COSCRIBE_FRAMES | COSCRIBE_DOCUMENTS | COSCRIBE_HISTORIES | COSCRIBE_CUTS | COSCRIBE_POINTS | COSCRIBE_PEOPLE) ;; # how thorough the tests are
+    COSCRIBE_SEEDS | COSCRIBE_FIRST_SEED | COSCRIBE_KILLS | COSCRIBE_FRAMES | COSCRIBE_DOCUMENTS | COSCRIBE_HISTORIES | COSCRIBE_CUTS | COSCRIBE_POINTS | COSCRIBE_PEOPLE | COSCRIBE_MOMENTS | COSCRIBE_RESTORES | COSCRIBE_LOGS) ;; # how thorough the tests are
     *) unset "$variable" ;;
   esac
 done
@@ -160,6 +160,8 @@ cargo clippy --locked --all-targets -- -D warnings
 end
 
 begin 'rust tests'
+# Most of them wait for a server, a disk or a timer most of the time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 cargo test --locked
 end
 

@@ -1,12 +1,9 @@
 //! The history: what was written, by whom, and bringing it back.
 
-import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterEach, describe, expect, test } from 'vitest'
-import { check } from './axe'
 import { binary, freshName, Person, pillSays, setStage, until } from './harness'
-
-const SHOTS = process.env.COSCRIBE_SHOTS
+import { check, SCREENS, shoot, showing } from './screens'
 
 /** The stand-in server keeps no past. */
 const hasPast = Boolean(process.env.COSCRIBE_URL) || binary() !== null
@@ -356,7 +353,7 @@ describe.runIf(hasPast)('the history', () => {
     )
     // The way from the block to its button does not take it away.
     await blockButton(page).hover()
-    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-block-hover.png') })
+    await shoot(page, 'history-block-hover')
     await blockButton(page).click()
     await page.getByText('The block is restored').waitFor()
     await reads([bo], 'The tide comes in.')
@@ -468,7 +465,7 @@ describe.runIf(hasPast)('the history', () => {
     await page.goto(`${stage.server.url}/d/${name}?history&since=3`)
     await page.getByText('What came before this was removed for good').waitFor()
     await shows(page, 'The tide comes in. The tide goes out.')
-    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-alone.png') })
+    await shoot(page, 'history-alone')
     await check(page, 'alone')
   })
 
@@ -546,7 +543,7 @@ describe.runIf(hasPast)('the history', () => {
 
     await ada.open(name)
     await page.getByText('Bo Li wrote here since your last visit').waitFor()
-    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-news.png') })
+    await shoot(page, 'history-news')
     await check(page, 'news')
     await page.getByRole('button', { name: 'See what changed' }).click()
     await page.getByText('What changed since you were last here').waitFor()
@@ -576,7 +573,7 @@ describe.runIf(hasPast)('the history', () => {
     await page.keyboard.press('Control+Alt+Shift+H')
     await page.getByRole('heading', { name: 'This version could not be loaded' }).waitFor()
     await page.getByText('The disk is being checked.').waitFor()
-    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-failed.png') })
+    await shoot(page, 'history-failed')
     await check(page, 'failed')
     await ada.context.unroute(moments)
     await page.getByRole('button', { name: 'Try again' }).click()
@@ -591,7 +588,7 @@ describe.runIf(hasPast)('the history', () => {
 
     await page.goto(`${stage.server.url}/d/${freshName('nothing')}?history`)
     await page.getByRole('heading', { name: 'Nothing has been written here yet' }).waitFor()
-    if (SHOTS) await page.screenshot({ path: join(SHOTS, 'history-empty.png') })
+    await shoot(page, 'history-empty')
     await check(page, 'empty')
     await page.keyboard.press('Escape')
     await ada.editor.waitFor()
@@ -676,8 +673,9 @@ async function overWeeks(person: Person, name: string): Promise<void> {
   )
 }
 
-describe.runIf(hasPast).each(['light', 'dark'] as const)('%s', (theme) => {
-  test.each([1440, 820, 390] as const)('at %i px', async (width) => {
+describe.runIf(hasPast)('the screen', () => {
+  test.each(SCREENS)('at $width px, $theme', async (screen) => {
+    const { width, theme } = screen
     const name = freshName('marsh')
     const { person: ada } = await arrive('Ada Lovelace')
     const { person: bo } = await arrive('Bo Li')
@@ -707,18 +705,12 @@ describe.runIf(hasPast).each(['light', 'dark'] as const)('%s', (theme) => {
     await bo.page.keyboard.type('\nWho owns the gauge at the bridge?')
     await bo.editor.locator('input[type=checkbox]').first().check()
     await pillSays(bo, 'saved')
-    const { person: me } = await arrive('Grace Hopper', {
-      viewport: { width, height: { 1440: 900, 820: 1100, 390: 844 }[width] },
-      colorScheme: theme,
-      reducedMotion: 'reduce',
-      hasTouch: width === 390,
-    })
+    const { person: me } = await arrive('Grace Hopper', showing(screen))
     await overWeeks(me, name)
     const { page } = me
-    const picture = async (screen: string) => {
-      const label = `history-${screen}-${width}-${theme}`
-      await page.evaluate(() => document.fonts.ready)
-      if (SHOTS) await page.screenshot({ path: join(SHOTS, `${label}.png`) })
+    const picture = async (state: string) => {
+      const label = `history-${state}-${width}-${theme}`
+      await shoot(page, label)
       await check(page, label)
     }
     await page.goto(`${stage.server.url}/d/${name}?history`)

@@ -1,12 +1,10 @@
 //! The lab: four editors in one page on a bad network, which must end equal.
 
-import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterEach, describe, expect, test } from 'vitest'
-import { check } from './axe'
 import { Person, setStage, until } from './harness'
+import { check, SCREENS, shoot, showing } from './screens'
 
-const SHOTS = process.env.COSCRIBE_SHOTS
 const NAMES = ['Ada', 'Bo', 'Cleo', 'Davi'] as const
 
 const stage = setStage()
@@ -171,19 +169,13 @@ describe('the lab', () => {
   })
 })
 
-describe.each(['light', 'dark'] as const)('%s', (theme) => {
-  test.each([1440, 820, 390] as const)('at %i px', async (width) => {
-    const height = { 1440: 900, 820: 1100, 390: 844 }[width]
-    const page = await enter('/lab?seed=3', {
-      viewport: { width, height },
-      colorScheme: theme,
-      reducedMotion: 'reduce',
-      hasTouch: width === 390,
-    })
-    const picture = async (screen: string) => {
-      const name = `lab-${screen}-${width}-${theme}`
-      await page.evaluate(() => document.fonts.ready)
-      if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: width < 1440 })
+describe('the screen', () => {
+  test.each(SCREENS)('at $width px, $theme', async (screen) => {
+    const { width, theme } = screen
+    const page = await enter('/lab?seed=3', showing(screen))
+    const picture = async (state: string) => {
+      const name = `lab-${state}-${width}-${theme}`
+      await shoot(page, name, { fullPage: width < 1440 })
       await check(page, name)
     }
     await picture('idle')

@@ -1,10 +1,6 @@
-//! Pictures of every screen in three widths and two themes, for a person to look at; and axe, which must find nothing.
-//! `COSCRIBE_SHOTS` names the directory.
+//! Every screen in each width and theme, for a person to look at; and axe, which must find nothing.
 
-import { join } from 'node:path'
-import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { check } from './axe'
 import {
   freshName,
   knobs,
@@ -16,11 +12,7 @@ import {
   tryNow,
   until,
 } from './harness'
-
-const SHOTS = process.env.COSCRIBE_SHOTS
-const WIDTHS = [1440, 820, 390] as const
-const HEIGHTS = { 1440: 900, 820: 1100, 390: 844 } as const
-const THEMES = ['light', 'dark'] as const
+import { check, SCREENS, shoot, showing } from './screens'
 
 const stage = setStage()
 let marsh: string
@@ -99,25 +91,15 @@ async function fill(): Promise<string> {
   return name
 }
 
-async function shoot(page: Page, name: string): Promise<void> {
-  await page.evaluate(() => document.fonts.ready)
-  if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}.png`) })
-}
-
 afterEach(async () => {
   for (const person of here) await person.leave()
   here = []
 })
 
-describe.each(THEMES)('%s', (theme) => {
-  test.each(WIDTHS)('every screen at %i px', async (width) => {
-    const options = {
-      viewport: { width, height: HEIGHTS[width] },
-      colorScheme: theme,
-      reducedMotion: 'reduce' as const,
-      hasTouch: width === 390,
-    }
-    const me = await Person.arrive(stage, 'Grace Hopper', options)
+describe('every screen', () => {
+  test.each(SCREENS)('at $width px, $theme', async (screen) => {
+    const { width, theme } = screen
+    const me = await Person.arrive(stage, 'Grace Hopper', showing(screen))
     here.push(me)
     const others = await Promise.all(
       ['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(stage, name)),
@@ -176,20 +158,16 @@ describe.each(THEMES)('%s', (theme) => {
   })
 })
 
-describe.each(THEMES)('trouble, %s', (theme) => {
+describe('trouble', () => {
   let standIn: Server
   beforeAll(async () => {
     standIn = await startServer('stand-in')
   })
   afterAll(() => standIn.stop())
 
-  test.each([1440, 390] as const)('at %i px', async (width) => {
-    const options = {
-      viewport: { width, height: HEIGHTS[width] },
-      colorScheme: theme,
-      reducedMotion: 'reduce' as const,
-    }
-    const me = await Person.arrive({ ...stage, server: standIn }, 'Grace Hopper', options)
+  test.each(SCREENS.filter(({ width }) => width !== 820))('at $width px, $theme', async (screen) => {
+    const { width, theme } = screen
+    const me = await Person.arrive({ ...stage, server: standIn }, 'Grace Hopper', showing(screen))
     here.push(me)
     const at = (screen: string) => `${screen}-${width}-${theme}`
     const picture = async (screen: string) => {

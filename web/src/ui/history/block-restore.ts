@@ -24,7 +24,7 @@ export class BlockRestore {
   readonly offered = computed(() =>
     this.model.player.isPlaying.value ? null : (this.hovered.value ?? this.current.value),
   )
-  /** A block that came back has a new id, so it would come a second time. */
+  /** Those that were brought back: asking again would change nothing. */
   readonly #done = signal<ReadonlySet<string>>(new Set())
   readonly #shown = signal<readonly RestorableBlock[]>([])
   #isRunning = false

@@ -1,10 +1,9 @@
 //! Says in plain words what is removed for good, and asks.
 
-import { useMemo, useState } from 'preact/hooks'
-import { Problem } from '../../api/problem'
+import { useMemo } from 'preact/hooks'
 import type { Entry } from '../../history/timeline'
 import { t } from '../../i18n/strings'
-import { Dialog } from '../dialog'
+import { AskDialog } from './ask-dialog'
 import type { HistoryModel } from './model'
 import { moment, timeOfDay } from './words'
 
@@ -17,28 +16,20 @@ interface PurgeDialogProps {
 export function PurgeDialog({ model, entry: chosen, onClose }: PurgeDialogProps) {
   // What was asked about is what goes: a session may grow while one reads.
   const entry = useMemo(() => chosen, [])
-  const [problem, setProblem] = useState('')
-  const [isRunning, setRunning] = useState(false)
-  const purge = async () => {
-    setRunning(true)
-    setProblem('')
-    try {
-      await model.purge(entry)
-      onClose()
-      focusList()
-    } catch (error) {
-      setRunning(false)
-      if (!(error instanceof Problem)) throw error
-      setProblem(error.detail || error.message)
-    }
-  }
   const labels = namesWithin(model, entry)
   const title =
     entry.kind === 'named'
       ? t('history.purgeNamedTitle', { label: entry.version.label })
       : t('history.purgeTitle', { time: spanOf(entry) })
   return (
-    <Dialog title={title} class="dialog-small" onClose={onClose}>
+    <AskDialog
+      title={title}
+      action={t('history.purgeAction')}
+      tone="danger"
+      run={() => model.purge(entry)}
+      onDone={focusList}
+      onClose={onClose}
+    >
       <ul class="restore-words">
         <li>{t(entry.kind === 'session' ? 'history.purgeSession' : 'history.purgeMoment')}</li>
         {labels.length > 0 && (
@@ -50,25 +41,7 @@ export function PurgeDialog({ model, entry: chosen, onClose }: PurgeDialogProps)
           <strong>{t('history.purgeFinal')}</strong>
         </li>
       </ul>
-      {problem !== '' && (
-        <p class="field-problem" role="alert">
-          {t('home.actionFailed', { reason: problem })}
-        </p>
-      )}
-      <footer class="dialog-actions">
-        <button type="button" class="button" onClick={onClose}>
-          {t('app.cancel')}
-        </button>
-        <button
-          type="button"
-          class="button button-danger"
-          aria-disabled={isRunning}
-          onClick={() => !isRunning && void purge()}
-        >
-          {t('history.purgeAction')}
-        </button>
-      </footer>
-    </Dialog>
+    </AskDialog>
   )
 }
 

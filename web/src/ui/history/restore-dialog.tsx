@@ -1,18 +1,15 @@
 //! Says in plain words what a restore does, and asks.
 
 import { useEffect, useState } from 'preact/hooks'
-import { Problem } from '../../api/problem'
 import type { Author } from '../../api/versions'
 import { writersSince } from '../../history/timeline'
 import { t } from '../../i18n/strings'
 import { Avatar } from '../avatar'
-import { Dialog } from '../dialog'
+import { AskDialog } from './ask-dialog'
 import type { HistoryModel } from './model'
 import { authorName, face } from './words'
 
 export function RestoreDialog({ model, onClose }: { model: HistoryModel; onClose: () => void }) {
-  const [problem, setProblem] = useState('')
-  const [isRunning, setRunning] = useState(false)
   const [author, setAuthor] = useState<Author | null>(null)
   const entry = model.viewer.entry.value
   const seq = model.viewer.seq.value
@@ -25,45 +22,21 @@ export function RestoreDialog({ model, onClose }: { model: HistoryModel; onClose
     entry?.kind === 'named'
       ? t('history.restoreNamedTitle', { label: entry.version.label })
       : t('history.restoreTitle', { time: model.momentWords() })
-  const restore = async () => {
-    setRunning(true)
-    setProblem('')
-    try {
-      await model.restore(author)
-      onClose()
-    } catch (error) {
-      setRunning(false)
-      if (!(error instanceof Problem)) throw error
-      setProblem(error.detail || error.message)
-    }
-  }
   return (
-    <Dialog title={title} class="dialog-small" onClose={onClose}>
+    <AskDialog
+      title={title}
+      action={t(author ? 'history.authorAction' : 'history.restoreThis')}
+      tone="primary"
+      run={() => model.restore(author)}
+      onClose={onClose}
+    >
       {writers.length > 1 && <Parts writers={writers} chosen={author} choose={setAuthor} />}
       <ul class="restore-words">
         <li>{author ? t('history.authorWhat', { name: authorName(author) }) : t('history.restoreWhat')}</li>
         <li>{t('history.restoreKeeps')}</li>
         <li>{t('history.restoreOthers')}</li>
       </ul>
-      {problem !== '' && (
-        <p class="field-problem" role="alert">
-          {t('home.actionFailed', { reason: problem })}
-        </p>
-      )}
-      <footer class="dialog-actions">
-        <button type="button" class="button" onClick={onClose}>
-          {t('app.cancel')}
-        </button>
-        <button
-          type="button"
-          class="button button-primary"
-          aria-disabled={isRunning}
-          onClick={() => !isRunning && void restore()}
-        >
-          {t(author ? 'history.authorAction' : 'history.restoreThis')}
-        </button>
-      </footer>
-    </Dialog>
+    </AskDialog>
   )
 }
 
