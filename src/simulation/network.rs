@@ -197,6 +197,10 @@ impl Wire {
             let Down::Frame(frame) = down else {
                 return self.hang_up(&mut person);
             };
+            // Nobody listens to a line that was given up, and what it still says is not about the next one.
+            if !self.is_line_of(&person) {
+                return;
+            }
             self.world
                 .note(|| format!("{} hears {}", self.person, heard(&frame)));
             let answers = person.take(&frame);
@@ -216,13 +220,14 @@ impl Wire {
 
     /// The person sees that this line is closed.
     fn hang_up(&self, person: &mut Person) {
-        if person
-            .line
-            .as_ref()
-            .is_some_and(|line| line.peer == self.peer)
-        {
+        if self.is_line_of(person) {
             person.line = None;
         }
+    }
+
+    fn is_line_of(&self, person: &Person) -> bool {
+        let line = person.line.as_ref();
+        line.is_some_and(|line| line.peer == self.peer)
     }
 
     /// What is said to be saved must be durable.
