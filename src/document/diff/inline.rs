@@ -83,6 +83,63 @@ impl<'t> Inline<'t> {
         }
     }
 
+    /// The pieces of text, and from where to where they go.
+    fn texts(&self) -> impl Iterator<Item = (&Piece<'t>, usize, usize)> {
+        let mut from = 0;
+        self.pieces.iter().filter_map(move |piece| {
+            let What::Text(end) = piece.what else {
+                return None;
+            };
+            let start = std::mem::replace(&mut from, end);
+            Some((piece, start, end))
+        })
+    }
+
+    /// The pieces as text that has ids; nothing where one is something else.
+    fn runs(&self) -> impl DoubleEndedIterator<Item = Option<Run<'_>>> {
+        let start = |at: usize| {
+            let before = self.pieces[..at].iter().rev();
+            let mut ends = before.filter_map(|piece| match piece.what {
+                What::Text(end) => Some(end),
+                _ => None,
+            });
+            ends.next().unwrap_or(0)
+        };
+        self.pieces.iter().enumerate().map(move |(at, piece)| {
+            let (What::Text(end), Some(id)) = (piece.what, piece.id) else {
+                return None;
+            };
+            Some(Run {
+                text: &self.text[start(at)..end],
+                marks: &piece.marks,
+                id,
+            })
+        })
+    }
+
+    /// The line from one byte to another, with what is embedded there.
+    fn slice(&self, from: usize, to: usize) -> Self {
+        let mut slice = Self::default();
+        let mut start = 0;
+        for piece in &self.pieces {
+            let (mut what, mut id) = (piece.what, piece.id);
+            if let What::Text(end) = piece.what {
+                let part = start.max(from)..end.min(to);
+                let before = start..part.start;
+                start = end;
+                if part.is_empty() {
+                    continue;
+                }
+                id = id.map(|id| id_after(id, units_of(&self.text[before])));
+                slice.text.push_str(&self.text[part]);
+                what = What::Text(slice.text.len());
+            }
+            let marks = piece.marks.clone();
+            slice.pieces.push(Piece { what, marks, id });
+        }
+        slice
+    }
+
     fn units(&self, compare: &Compare, depth: u32) -> Vec<Unit<'_>> {
         let mut units = Vec::new();
         let mut from = 0;
@@ -123,12 +180,11 @@ impl<'t> Inline<'t> {
                     .is_some_and(|(start, _)| *start <= unit.start)
                 {
                     run += 1;
-                    let before = &self.text[runs[run].0..unit.start];
-                    clock = before.encode_utf16().count() as Clock;
+                    clock = units_of(&self.text[runs[run].0..unit.start]);
                 }
                 unit.key = Key::Text(grapheme);
                 unit.id = runs[run].1.map(|id| id_after(id, clock));
-                clock += grapheme.encode_utf16().count() as Clock;
+                clock += units_of(grapheme);
                 units.push(unit);
             }
             from = end;
@@ -179,25 +235,103 @@ pub(super) fn compare(
     after: &Inline<'_>,
     depth: u32,
 ) -> Vec<Entry> {
-    let (b, a) = (before.units(compare, depth), after.units(compare, depth));
-    let mut pairs = Vec::new();
-    between(&same_ids(&b, &a), (b.len(), a.len()), |gap, pair| {
-        by_words((before, &b), (after, &a), gap, &mut pairs);
-        pairs.extend(pair);
-    });
+    // Most of a long line is what it was, and needs no look at each grapheme.
+    let (head, tail) = common_ends(before, after);
+    let end = after.text.len() - tail;
     let mut out = Out::new(compare, depth);
-    between(&pairs, (b.len(), a.len()), |gap, pair| {
-        b[gap.0..gap.2]
-            .iter()
-            .for_each(|unit| out.unit(unit, Change::Removed));
-        a[gap.1..gap.3]
-            .iter()
-            .for_each(|unit| out.unit(unit, Change::Added));
-        if let Some((x, y)) = pair {
-            out.both(&b[x], &a[y]);
-        }
-    });
+    out.same(after, 0, head);
+    let before = before.slice(head, before.text.len() - tail);
+    out.changes(&before, &after.slice(head, end));
+    out.same(after, end, after.text.len());
     out.entries
+}
+
+/// How many bytes at the beginning, and at the end, are the same text with the same ids and marks. Both are cut where a grapheme
+/// surely ends, and inside of text: what is embedded stays in the middle.
+fn common_ends(before: &Inline<'_>, after: &Inline<'_>) -> (usize, usize) {
+    let bytes = before.text.as_bytes();
+    let head = alike(
+        before.runs(),
+        after.runs(),
+        Run::shares_head,
+        Run::without_head,
+    );
+    let mut cuts = (1..head).rev();
+    let head = cuts.find(|cut| is_boundary(bytes, *cut)).unwrap_or(0);
+    let tail = alike(
+        before.runs().rev(),
+        after.runs().rev(),
+        Run::shares_tail,
+        Run::without_tail,
+    );
+    // The same letters are not at both ends.
+    let tail = tail.min(bytes.len().min(after.text.len()) - head);
+    let mut cuts = (1..tail).rev();
+    let tail = cuts.find(|cut| is_boundary(bytes, bytes.len() - cut));
+    (head, tail.unwrap_or(0))
+}
+
+/// Whether a grapheme ends here, whatever stands around: between two ASCII characters, but for a line break of two.
+fn is_boundary(text: &[u8], at: usize) -> bool {
+    text[at - 1].is_ascii() && text[at].is_ascii() && text[at - 1] != b'\r'
+}
+
+/// Bytes that two lines share, run by run.
+fn alike<'r>(
+    mut before: impl Iterator<Item = Option<Run<'r>>>,
+    mut after: impl Iterator<Item = Option<Run<'r>>>,
+    shares: fn(&Run<'r>, &Run<'r>, usize) -> bool,
+    without: fn(Run<'r>, usize) -> Option<Run<'r>>,
+) -> usize {
+    let mut shared = 0;
+    let (mut b, mut a) = (before.next().flatten(), after.next().flatten());
+    while let (Some(one), Some(other)) = (b, a) {
+        let len = one.text.len().min(other.text.len());
+        if one.marks != other.marks || !shares(&one, &other, len) {
+            break;
+        }
+        shared += len;
+        b = without(one, len).or_else(|| before.next().flatten());
+        a = without(other, len).or_else(|| after.next().flatten());
+    }
+    shared
+}
+
+/// Text that was written in one go.
+#[derive(Clone, Copy)]
+struct Run<'r> {
+    text: &'r str,
+    marks: &'r Marks,
+    id: Id,
+}
+
+impl Run<'_> {
+    fn shares_head(&self, other: &Self, len: usize) -> bool {
+        let [one, other_text] = [self, other].map(|run| &run.text.as_bytes()[..len]);
+        self.id == other.id && one == other_text
+    }
+
+    fn shares_tail(&self, other: &Self, len: usize) -> bool {
+        let [one, other_text] =
+            [self, other].map(|run| &run.text.as_bytes()[run.text.len() - len..]);
+        self.end() == other.end() && one == other_text
+    }
+
+    /// The id that would follow.
+    fn end(&self) -> Id {
+        id_after(self.id, units_of(self.text))
+    }
+
+    fn without_head(self, len: usize) -> Option<Self> {
+        let (head, text) = self.text.split_at(len);
+        let id = id_after(self.id, units_of(head));
+        (!text.is_empty()).then_some(Self { text, id, ..self })
+    }
+
+    fn without_tail(self, len: usize) -> Option<Self> {
+        let text = &self.text[..self.text.len() - len];
+        (!text.is_empty()).then_some(Self { text, ..self })
+    }
 }
 
 /// Where a gap starts on either side, and where it ends.
@@ -378,6 +512,39 @@ impl<'c> Out<'c> {
         }
     }
 
+    /// Text of a line that did not change, from one byte to another.
+    fn same(&mut self, line: &Inline<'_>, from: usize, to: usize) {
+        for (piece, start, end) in line.texts() {
+            if start < to && from < end {
+                let text = &line.text[start.max(from)..end.min(to)];
+                self.text(text, Change::Same, &piece.marks, None, None);
+            }
+        }
+    }
+
+    fn changes(&mut self, before: &Inline<'_>, after: &Inline<'_>) {
+        let (b, a) = (
+            before.units(self.compare, self.depth),
+            after.units(self.compare, self.depth),
+        );
+        let mut pairs = Vec::new();
+        between(&same_ids(&b, &a), (b.len(), a.len()), |gap, pair| {
+            by_words((before, &b), (after, &a), gap, &mut pairs);
+            pairs.extend(pair);
+        });
+        between(&pairs, (b.len(), a.len()), |gap, pair| {
+            b[gap.0..gap.2]
+                .iter()
+                .for_each(|unit| self.unit(unit, Change::Removed));
+            a[gap.1..gap.3]
+                .iter()
+                .for_each(|unit| self.unit(unit, Change::Added));
+            if let Some((x, y)) = pair {
+                self.both(&b[x], &a[y]);
+            }
+        });
+    }
+
     fn unit(&mut self, unit: &Unit<'_>, change: Change) {
         match (unit.key, unit.node) {
             (_, Some(node)) => self.node(node, change, unit.marks, None),
@@ -412,7 +579,7 @@ impl<'c> Out<'c> {
         id: Option<Id>,
     ) {
         let id = id.filter(|_| matches!(change, Change::Added | Change::Removed));
-        let next = id.map(|id| id_after(id, text.encode_utf16().count() as Clock));
+        let next = id.map(|id| id_after(id, units_of(text)));
         if let Some(Entry {
             change: last_change,
             content:
@@ -460,7 +627,94 @@ impl<'c> Out<'c> {
     }
 }
 
+/// UTF-16 units, in which ids count.
+fn units_of(text: &str) -> Clock {
+    match text.is_ascii() {
+        true => text.len() as Clock,
+        false => text.encode_utf16().count() as Clock,
+    }
+}
+
 /// The id of the unit that comes `units` after this one.
 fn id_after(id: Id, units: Clock) -> Id {
     Id::new(id.client, id.clock.saturating_add(units))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use yrs::Any;
+
+    use super::*;
+
+    const LETTERS: [&str; 14] = [
+        "a", "b", "1", " ", "\r", "\n", "é", "e", "\u{301}", "🦀", "👩", "\u{200d}", "\u{600}",
+        "한",
+    ];
+
+    /// What one person wrote at one place: a letter, or a value where there is none.
+    type Written = (Option<usize>, bool);
+
+    /// A line in runs of following ids and equal marks. `shown` says which parts are there, and which are bold in this state.
+    fn line(written: &[Written], shown: &[(bool, bool)]) -> Vec<Chunk> {
+        let mut chunks = Vec::<Chunk>::new();
+        let mut clocks = [0; 2];
+        for ((letter, other), (is_there, is_bold)) in written.iter().zip(shown) {
+            let client = u64::from(*other);
+            let text = letter.map(|letter| LETTERS[letter]);
+            let id = Id::new(client, clocks[usize::from(*other)]);
+            clocks[usize::from(*other)] += text.map_or(1, units_of);
+            if !is_there {
+                continue;
+            }
+            let bold = is_bold.then(|| ("bold".to_owned(), Any::from(true)));
+            let marks: BTreeMap<String, Any> = bold.into_iter().collect();
+            let last = chunks.last_mut().and_then(|last| {
+                let before = string_of(last)?.to_owned();
+                let follows = last.id.map(|id| id_after(id, units_of(&before))) == Some(id);
+                (follows && last.marks == marks).then_some((last, before))
+            });
+            match (text, last) {
+                (Some(text), Some((last, before))) => {
+                    last.insert = Node::Value(Any::from(before + text));
+                }
+                (Some(text), None) => chunks.push(Chunk {
+                    insert: Node::Value(Any::from(text)),
+                    marks,
+                    id: Some(id),
+                }),
+                (None, _) => chunks.push(Chunk {
+                    insert: Node::Value(Any::from(7)),
+                    marks,
+                    id: None,
+                }),
+            }
+        }
+        chunks
+    }
+
+    fn state() -> impl Strategy<Value = Vec<(bool, bool)>> {
+        let part = (prop::bool::weighted(0.93), prop::bool::weighted(0.05));
+        prop::collection::vec(part, 40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn ends_that_are_left_out_change_nothing(
+            written in prop::collection::vec(
+                (prop::option::weighted(0.97, 0..LETTERS.len()), prop::bool::weighted(0.2)), 0..40),
+            states in (state(), state()),
+        ) {
+            let (before, after) = (line(&written, &states.0), line(&written, &states.1));
+            let (before, after) = (Inline::of_chunks(&before), Inline::of_chunks(&after));
+            let context = Compare::default();
+            let mut out = Out::new(&context, 0);
+            out.changes(&before, &after);
+            prop_assert_eq!(compare(&context, &before, &after, 0), out.entries);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Fingerprints of nodes: two nodes with the same one have the same content, whatever their ids are and however their text
 //! is cut into runs.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap};
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
@@ -115,12 +115,15 @@ impl Prints {
     }
 }
 
+/// The marks of plain text as JSON: most text is plain.
+const NO_MARKS: &str = "{}";
+
 /// One fingerprint that is being made.
 struct Ink {
     hash: Sha256,
     print: Print,
     /// The marks of the text that it ends with.
-    marks: Option<String>,
+    marks: Option<Cow<'static, str>>,
 }
 
 impl Ink {
@@ -158,7 +161,10 @@ impl Ink {
     /// Runs of the same marks count as one.
     fn text(&mut self, chunks: &[Chunk]) {
         for chunk in chunks {
-            let marks = Json::from_iter(marks_of(chunk)).to_string();
+            let marks = match chunk.marks.is_empty() {
+                true => Cow::Borrowed(NO_MARKS),
+                false => Cow::Owned(Json::from_iter(marks_of(chunk)).to_string()),
+            };
             if self.marks.as_ref() != Some(&marks) {
                 self.word(b"mark", &marks);
             }
@@ -182,6 +188,9 @@ impl Ink {
 }
 
 fn letters(text: &str) -> u32 {
+    if text.is_ascii() {
+        return text.bytes().filter(u8::is_ascii_alphanumeric).count() as u32;
+    }
     text.chars().filter(|c| c.is_alphanumeric()).count() as u32
 }
 
