@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::{
     AttrChange, Block, Change, Content, Entry,
     blocks::{self, Step},
-    inline::{self, Inline},
+    inline,
+    line::Inline,
     print::Prints,
 };
 use crate::document::{

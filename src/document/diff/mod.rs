@@ -13,6 +13,7 @@ mod colour;
 mod compare;
 mod entry;
 mod inline;
+mod line;
 mod moves;
 mod print;
 #[cfg(test)]
