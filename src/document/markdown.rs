@@ -300,16 +300,15 @@ impl Run<'_> {
                 _ => out.push_str(&format!("<{tag}>")),
             }
         }
-        // At the start of a paragraph such a span would be read as the definition of a reference.
-        let defines = link.is_some() && core.contains("]:");
-        match code {
-            false => escape(core, false, false, out),
-            true if defines => {
-                out.push_str("<code>");
-                escape(core, false, false, out);
-                out.push_str("</code>");
-            }
-            true => code_span(core, out),
+        // In a link at the start of a paragraph such a span would be read as the definition of a reference.
+        if code && link.is_some() && core.contains("]:") {
+            out.push_str("<code>");
+            escape(core, false, false, out);
+            out.push_str("</code>");
+        } else if code {
+            code_span(core, out);
+        } else {
+            escape(core, false, false, out);
         }
         for (_, sign, tag) in signs.iter().rev() {
             match sign {

@@ -4,7 +4,7 @@
 //! already does. Units with the same id stayed: that is exact, as the ids of text keep their order for ever. What lies
 //! between those is compared by its words, and where one word stands for another, by how the two begin and end.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     Change, Content, Entry, Marks,
@@ -17,13 +17,11 @@ use crate::document::{ids::Id, tree};
 /// The line as one state has it.
 pub(super) fn all(compare: &Compare, line: &Inline<'_>, change: Change, depth: u32) -> Vec<Entry> {
     let mut out = Out::new(compare, depth);
-    let mut from = 0;
     for piece in &line.pieces {
         match piece.what {
-            What::Text(end) => {
-                let text = &line.text[from..end];
+            What::Text(from, to) => {
+                let text = &line.text[from..to];
                 out.text(text, change, &piece.marks, None, piece.id);
-                from = end;
             }
             what => out.node(what, change, &piece.marks, None),
         }
@@ -40,14 +38,14 @@ pub(super) fn compare(
 ) -> Vec<Entry> {
     // Most of a long line is what it was, and needs no look at each grapheme.
     let (head, tail) = common_ends(before, after);
-    let end = after.text.len() - tail;
+    let ends = [before, after].map(|line| line.text.len() - tail);
     let mut out = Out::new(compare, depth);
-    out.same(after, 0, head);
-    let before = before.slice(head, before.text.len() - tail);
-    out.changes(&before, &after.slice(head, end));
-    out.same(after, end, after.text.len());
+    out.same(after, 0..head);
+    out.changes((before, head..ends[0]), (after, head..ends[1]));
+    out.same(after, ends[1]..after.text.len());
     out.entries
 }
+
 /// Where a gap starts on either side, and where it ends.
 type Gap = (usize, usize, usize, usize);
 
@@ -226,21 +224,27 @@ impl<'c> Out<'c> {
         }
     }
 
-    /// Text of a line that did not change, from one byte to another.
-    fn same(&mut self, line: &Inline<'_>, from: usize, to: usize) {
-        for (piece, start, end) in line.texts() {
-            if start < to && from < end {
-                let text = &line.text[start.max(from)..end.min(to)];
+    /// Text that did not change, from one byte of a line to another.
+    fn same(&mut self, line: &Inline<'_>, within: Range<usize>) {
+        for piece in &line.pieces {
+            if let What::Text(from, to) = piece.what
+                && from < within.end
+                && within.start < to
+            {
+                let text = &line.text[from.max(within.start)..to.min(within.end)];
                 self.text(text, Change::Same, &piece.marks, None, None);
             }
         }
     }
 
-    fn changes(&mut self, before: &Inline<'_>, after: &Inline<'_>) {
-        let (b, a) = (
-            before.units(self.compare, self.depth),
-            after.units(self.compare, self.depth),
-        );
+    /// What became of a part of a line, from one byte to another.
+    fn changes(
+        &mut self,
+        (before, was): (&Inline<'_>, Range<usize>),
+        (after, is): (&Inline<'_>, Range<usize>),
+    ) {
+        let b = before.units(was, self.compare, self.depth);
+        let a = after.units(is, self.compare, self.depth);
         let mut pairs = Vec::new();
         between(&same_ids(&b, &a), (b.len(), a.len()), |gap, pair| {
             by_words((before, &b), (after, &a), gap, &mut pairs);
@@ -335,7 +339,7 @@ impl<'c> Out<'c> {
                     before: was.cloned(),
                 },
             ),
-            What::Text(_) => return,
+            What::Text(..) => return,
         };
         self.entries.push(entry);
     }
@@ -418,7 +422,7 @@ mod tests {
             let (before, after) = (Inline::of_chunks(&before), Inline::of_chunks(&after));
             let context = Compare::default();
             let mut out = Out::new(&context, 0);
-            out.changes(&before, &after);
+            out.changes((&before, 0..before.text.len()), (&after, 0..after.text.len()));
             prop_assert_eq!(compare(&context, &before, &after, 0), out.entries);
         }
     }

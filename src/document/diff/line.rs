@@ -1,5 +1,7 @@
 //! A line of text: its runs with their marks and ids, what stands between letters, and which ends two lines share.
 
+use std::ops::Range;
+
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::{
@@ -28,8 +30,8 @@ pub(super) struct Piece<'t> {
 
 #[derive(Clone, Copy)]
 pub(super) enum What<'t> {
-    /// Up to this byte of the text.
-    Text(usize),
+    /// From one byte of the text to another.
+    Text(usize, usize),
     Embed(&'t Node),
     Node(&'t Node),
 }
@@ -63,8 +65,9 @@ impl<'t> Inline<'t> {
         for chunk in chunks {
             let what = match string_of(chunk) {
                 Some(text) => {
+                    let from = self.text.len();
                     self.text.push_str(text);
-                    What::Text(self.text.len())
+                    What::Text(from, self.text.len())
                 }
                 None => What::Embed(&chunk.insert),
             };
@@ -76,66 +79,23 @@ impl<'t> Inline<'t> {
         }
     }
 
-    /// The pieces of text, and from where to where they go.
-    pub fn texts(&self) -> impl Iterator<Item = (&Piece<'t>, usize, usize)> {
-        let mut from = 0;
-        self.pieces.iter().filter_map(move |piece| {
-            let What::Text(end) = piece.what else {
-                return None;
-            };
-            let start = std::mem::replace(&mut from, end);
-            Some((piece, start, end))
-        })
-    }
-
     /// The pieces as text that has ids; nothing where one is something else.
     fn runs(&self) -> impl DoubleEndedIterator<Item = Option<Run<'_>>> {
-        let start = |at: usize| {
-            let before = self.pieces[..at].iter().rev();
-            let mut ends = before.filter_map(|piece| match piece.what {
-                What::Text(end) => Some(end),
+        self.pieces
+            .iter()
+            .map(|piece| match (piece.what, piece.id) {
+                (What::Text(from, to), Some(id)) => Some(Run {
+                    text: &self.text[from..to],
+                    marks: &piece.marks,
+                    id,
+                }),
                 _ => None,
-            });
-            ends.next().unwrap_or(0)
-        };
-        self.pieces.iter().enumerate().map(move |(at, piece)| {
-            let (What::Text(end), Some(id)) = (piece.what, piece.id) else {
-                return None;
-            };
-            Some(Run {
-                text: &self.text[start(at)..end],
-                marks: &piece.marks,
-                id,
             })
-        })
     }
 
-    /// The line from one byte to another, with what is embedded there.
-    pub fn slice(&self, from: usize, to: usize) -> Self {
-        let mut slice = Self::default();
-        let mut start = 0;
-        for piece in &self.pieces {
-            let (mut what, mut id) = (piece.what, piece.id);
-            if let What::Text(end) = piece.what {
-                let part = start.max(from)..end.min(to);
-                let before = start..part.start;
-                start = end;
-                if part.is_empty() {
-                    continue;
-                }
-                id = id.map(|id| id_after(id, units_of(&self.text[before])));
-                slice.text.push_str(&self.text[part]);
-                what = What::Text(slice.text.len());
-            }
-            let marks = piece.marks.clone();
-            slice.pieces.push(Piece { what, marks, id });
-        }
-        slice
-    }
-
-    pub fn units(&self, compare: &Compare, depth: u32) -> Vec<Unit<'_>> {
+    /// What is compared: the graphemes from one byte to another, which is where graphemes end, and all that is embedded.
+    pub fn units(&self, within: Range<usize>, compare: &Compare, depth: u32) -> Vec<Unit<'_>> {
         let mut units = Vec::new();
-        let mut from = 0;
         let mut pieces = self.pieces.iter().peekable();
         while let Some(first) = pieces.next() {
             let mut unit = Unit {
@@ -143,31 +103,35 @@ impl<'t> Inline<'t> {
                 node: None,
                 marks: &first.marks,
                 id: first.id,
-                start: from,
+                start: 0,
             };
-            let What::Text(mut end) = first.what else {
-                let (What::Node(node) | What::Embed(node)) = first.what else {
+            let (from, mut to) = match first.what {
+                What::Text(from, to) => (from, to),
+                What::Node(node) | What::Embed(node) => {
+                    unit.key = Key::Node(compare.prints.of(node, depth + 1));
+                    unit.node = Some(first.what);
+                    units.push(unit);
                     continue;
-                };
-                unit.key = Key::Node(compare.prints.of(node, depth + 1));
-                unit.node = Some(first.what);
-                units.push(unit);
-                continue;
+                }
             };
+            if to <= within.start || within.end <= from {
+                continue;
+            }
             // A grapheme may go over the ends of runs that were typed at different times.
             let mut runs = vec![(from, first.id)];
-            while let Some(next) = pieces
-                .next_if(|next| matches!(next.what, What::Text(_)) && next.marks == first.marks)
+            while let Some(next) = pieces.peek()
+                && let What::Text(next_from, next_to) = next.what
+                && next.marks == first.marks
             {
-                if let What::Text(next_end) = next.what {
-                    runs.push((end, next.id));
-                    end = next_end;
-                }
+                runs.push((next_from, next.id));
+                to = next_to;
+                pieces.next();
             }
+            let start = from.max(within.start);
             let mut run = 0;
-            let mut clock = 0;
-            for (at, grapheme) in self.text[from..end].grapheme_indices(true) {
-                unit.start = from + at;
+            let mut clock = units_of(&self.text[from..start]);
+            for (at, grapheme) in self.text[start..to.min(within.end)].grapheme_indices(true) {
+                unit.start = start + at;
                 while runs
                     .get(run + 1)
                     .is_some_and(|(start, _)| *start <= unit.start)
@@ -180,7 +144,6 @@ impl<'t> Inline<'t> {
                 clock += units_of(grapheme);
                 units.push(unit);
             }
-            from = end;
         }
         units
     }
@@ -194,7 +157,7 @@ pub(super) struct Unit<'l> {
     pub node: Option<What<'l>>,
     pub marks: &'l Marks,
     pub id: Option<Id>,
-    /// Byte of the line's text at which it stands.
+    /// Byte of the line's text at which a grapheme stands.
     pub start: usize,
 }
 

@@ -796,8 +796,8 @@ fn large_documents_in_which_everything_changed_take_bounded_time() {
         let start = Instant::now();
         let found = diff(before, after);
         let took = start.elapsed();
-        // Less than a second in a release build, and minutes where work grows with the square of the sizes.
-        assert!(took.as_secs() < 60, "{name}: {took:?}");
+        // Up to 7 s without optimisation, less than one in a release build, and minutes where work grows with the square of the sizes.
+        assert!(took.as_secs() < 30, "{name}: {took:?}");
         assert_eq!(project(&found, Which::Before), wanted(before), "{name}");
         assert_eq!(project(&found, Which::After), wanted(after), "{name}");
     }
