@@ -24,6 +24,7 @@ use yrs::{
     XmlTextPrelim, XmlTextRef,
 };
 
+const WRITER: u64 = 2_891_433_590;
 const PARAGRAPHS: usize = 2_000;
 const EDITS: usize = 100_000;
 /// Edits that one step goes over: some seconds of writing.
@@ -43,11 +44,11 @@ fn written() -> Vec<Vec<u8>> {
     let paragraphs: Vec<XmlTextRef> = {
         let mut txn = doc.transact_mut();
         let body = txn.get_or_insert_xml_fragment("default");
-        let mut paragraph = |_| {
+        let mut paragraph = || {
             let element = body.push_back(&mut txn, XmlElementPrelim::empty("paragraph"));
             element.push_back(&mut txn, XmlTextPrelim::new(""))
         };
-        (0..PARAGRAPHS).map(&mut paragraph).collect()
+        (0..PARAGRAPHS).map(|_| paragraph()).collect()
     };
     let mut random = StdRng::seed_from_u64(1);
     let mut place = (0, 0);
@@ -71,8 +72,6 @@ fn written() -> Vec<Vec<u8>> {
     let updates = updates.lock().unwrap();
     updates.clone()
 }
-
-const WRITER: u64 = 2_891_433_590;
 
 fn tree_at(updates: &[&[u8]], limits: &ScanLimits) -> BTreeMap<String, Node> {
     let mut cursor = Cursor::at(updates, limits).unwrap();

@@ -161,7 +161,7 @@ end
 
 begin 'rust tests'
 # Most of them wait for a server, a disk or a timer most of the time.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}
 cargo test --locked
 end
 

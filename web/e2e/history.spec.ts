@@ -3,7 +3,7 @@
 import type { Page } from 'playwright-core'
 import { afterEach, describe, expect, test } from 'vitest'
 import { binary, freshName, Person, pillSays, setStage, until } from './harness'
-import { check, SCREENS, shoot, showing } from './screens'
+import { look, showing, WIDTHS } from './screens'
 
 /** The stand-in server keeps no past. */
 const hasPast = Boolean(process.env.COSCRIBE_URL) || binary() !== null
@@ -332,7 +332,7 @@ describe.runIf(hasPast)('the history', () => {
       'the removed paragraph should be offered',
     )
     expect(await blockButton(page).getAttribute('title')).toMatch(/^It comes back where it was/)
-    await check(page, 'block')
+    await look(page, 'history-block-tools')
     await page.keyboard.press('Alt+Enter')
     await page.getByText('The block is restored').waitFor()
     await reads([bo], 'Look: The tide comes in.\nThe tide goes out.')
@@ -353,7 +353,7 @@ describe.runIf(hasPast)('the history', () => {
     )
     // The way from the block to its button does not take it away.
     await blockButton(page).hover()
-    await shoot(page, 'history-block-hover')
+    await look(page, 'history-block-hover')
     await blockButton(page).click()
     await page.getByText('The block is restored').waitFor()
     await reads([bo], 'The tide comes in.')
@@ -412,7 +412,7 @@ describe.runIf(hasPast)('the history', () => {
     await dialog.getByRole('radio', { name: 'Everything since then' }).waitFor()
     await dialog.getByRole('radio', { name: 'Only what Bo Li did since then' }).check()
     await dialog.getByText('What others did since then stays.').waitFor()
-    await check(page, 'author')
+    await look(page, 'history-author')
     await dialog.getByRole('button', { name: 'Take it back' }).click()
     await page.getByText(/^Took back what Bo Li did since/).waitFor()
     await reads([ada, bo], 'The tide comes in.\nThe tide goes out. So did Ada.')
@@ -432,7 +432,7 @@ describe.runIf(hasPast)('the history', () => {
     await page.getByRole('menuitem', { name: 'Remove for good…' }).click()
     const dialog = page.getByRole('dialog', { name: 'Remove “Noon” for good?' })
     await dialog.getByText('The present document stays exactly as it is.').waitFor()
-    await check(page, 'purge')
+    await look(page, 'history-purge')
     await page.keyboard.press('Escape')
     expect(await noon.count()).toBe(1)
     await page.locator('.timeline-list').focus()
@@ -457,7 +457,7 @@ describe.runIf(hasPast)('the history', () => {
     await page.getByRole('heading', { name: 'This part of the history was removed for good' }).waitFor()
     expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0)
     expect(await page.getByRole('button', { name: 'Restore', exact: true }).count()).toBe(0)
-    await check(page, 'purged')
+    await look(page, 'history-purged')
     // What is left beside it can still be gone to.
     await page.keyboard.press('ArrowRight')
     await page.locator('.history-prose p').first().waitFor()
@@ -465,8 +465,7 @@ describe.runIf(hasPast)('the history', () => {
     await page.goto(`${stage.server.url}/d/${name}?history&since=3`)
     await page.getByText('What came before this was removed for good').waitFor()
     await shows(page, 'The tide comes in. The tide goes out.')
-    await shoot(page, 'history-alone')
-    await check(page, 'alone')
+    await look(page, 'history-alone')
   })
 
   test('removes a session for good but for the present', async () => {
@@ -543,8 +542,7 @@ describe.runIf(hasPast)('the history', () => {
 
     await ada.open(name)
     await page.getByText('Bo Li wrote here since your last visit').waitFor()
-    await shoot(page, 'history-news')
-    await check(page, 'news')
+    await look(page, 'history-news')
     await page.getByRole('button', { name: 'See what changed' }).click()
     await page.getByText('What changed since you were last here').waitFor()
     await page.locator('.history-prose ins').first().waitFor()
@@ -573,8 +571,7 @@ describe.runIf(hasPast)('the history', () => {
     await page.keyboard.press('Control+Alt+Shift+H')
     await page.getByRole('heading', { name: 'This version could not be loaded' }).waitFor()
     await page.getByText('The disk is being checked.').waitFor()
-    await shoot(page, 'history-failed')
-    await check(page, 'failed')
+    await look(page, 'history-failed')
     await ada.context.unroute(moments)
     await page.getByRole('button', { name: 'Try again' }).click()
     await shows(page, 'The tide comes in. The tide goes out.')
@@ -588,8 +585,7 @@ describe.runIf(hasPast)('the history', () => {
 
     await page.goto(`${stage.server.url}/d/${freshName('nothing')}?history`)
     await page.getByRole('heading', { name: 'Nothing has been written here yet' }).waitFor()
-    await shoot(page, 'history-empty')
-    await check(page, 'empty')
+    await look(page, 'history-empty')
     await page.keyboard.press('Escape')
     await ada.editor.waitFor()
   })
@@ -674,8 +670,7 @@ async function overWeeks(person: Person, name: string): Promise<void> {
 }
 
 describe.runIf(hasPast)('the screen', () => {
-  test.each(SCREENS)('at $width px, $theme', async (screen) => {
-    const { width, theme } = screen
+  test.each(WIDTHS)('at %d px', async (width) => {
     const name = freshName('marsh')
     const { person: ada } = await arrive('Ada Lovelace')
     const { person: bo } = await arrive('Bo Li')
@@ -705,23 +700,18 @@ describe.runIf(hasPast)('the screen', () => {
     await bo.page.keyboard.type('\nWho owns the gauge at the bridge?')
     await bo.editor.locator('input[type=checkbox]').first().check()
     await pillSays(bo, 'saved')
-    const { person: me } = await arrive('Grace Hopper', showing(screen))
+    const { person: me } = await arrive('Grace Hopper', showing(width))
     await overWeeks(me, name)
     const { page } = me
-    const picture = async (state: string) => {
-      const label = `history-${state}-${width}-${theme}`
-      await shoot(page, label)
-      await check(page, label)
-    }
     await page.goto(`${stage.server.url}/d/${name}?history`)
     await page.locator('.history-prose [data-change], .history-prose ins').first().waitFor()
-    await picture('changes')
+    await look(page, 'history-changes')
     await page.keyboard.press('Alt+ArrowDown')
-    await picture('next')
+    await look(page, 'history-next')
     if (width === 390) {
       await page.getByRole('button', { name: 'Versions' }).click()
       await page.getByRole('option').first().waitFor()
-      await picture('list')
+      await look(page, 'history-list')
       await page.getByRole('option', { name: /^Sent to the printer/ }).click()
     } else await page.getByRole('option', { name: /^Sent to the printer/ }).click()
     await page.getByRole('heading', { name: 'Sent to the printer' }).waitFor()
@@ -731,22 +721,22 @@ describe.runIf(hasPast)('the screen', () => {
       (count) => count === 0,
       'no changes',
     )
-    await picture('named')
+    await look(page, 'history-named')
     await page.keyboard.press('Alt+ArrowDown')
     await blockButton(page).waitFor()
-    await picture('block')
+    await look(page, 'history-block')
     await page.getByRole('button', { name: 'More for this version' }).click()
-    await picture('menu')
+    await look(page, 'history-menu')
     await page.getByRole('menuitem', { name: 'Remove for good…' }).click()
     await page.getByRole('dialog').waitFor()
-    await picture('purge')
+    await look(page, 'history-purge')
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
     if (width === 390) await page.getByRole('button', { name: 'More for this version' }).click()
     if (width === 390) await page.getByRole('menuitem', { name: 'Restore this version' }).click()
     else await page.getByRole('button', { name: 'Restore', exact: true }).click()
     await page.getByRole('radio').first().waitFor()
-    await picture('restore')
+    await look(page, 'history-restore')
     await page.keyboard.press('Escape')
     await me.context.route(/as=html/, (route) =>
       route.fulfill({
@@ -758,7 +748,7 @@ describe.runIf(hasPast)('the screen', () => {
     await range(page).fill('5')
     await page.getByRole('heading', { name: 'This part of the history was removed for good' }).waitFor()
     await page.getByText('Kept by session').waitFor()
-    await picture('purged')
+    await look(page, 'history-purged')
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)
   })

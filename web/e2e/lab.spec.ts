@@ -3,7 +3,7 @@
 import type { Page } from 'playwright-core'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Person, setStage, until } from './harness'
-import { check, SCREENS, shoot, showing } from './screens'
+import { look, showing, WIDTHS } from './screens'
 
 const NAMES = ['Ada', 'Bo', 'Cleo', 'Davi'] as const
 
@@ -170,14 +170,9 @@ describe('the lab', () => {
 })
 
 describe('the screen', () => {
-  test.each(SCREENS)('at $width px, $theme', async (screen) => {
-    const { width, theme } = screen
-    const page = await enter('/lab?seed=3', showing(screen))
-    const picture = async (state: string) => {
-      const name = `lab-${state}-${width}-${theme}`
-      await shoot(page, name, { fullPage: width < 1440 })
-      await check(page, name)
-    }
+  test.each(WIDTHS)('at %d px', async (width) => {
+    const page = await enter('/lab?seed=3', showing(width))
+    const picture = (state: string) => look(page, `lab-${state}`, { fullPage: width < 1440 })
     await picture('idle')
     if (width === 390) {
       await page.getByRole('button', { name: /^Network/ }).click()

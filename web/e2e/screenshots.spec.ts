@@ -12,7 +12,7 @@ import {
   tryNow,
   until,
 } from './harness'
-import { check, SCREENS, shoot, showing } from './screens'
+import { look, showing, WIDTHS } from './screens'
 
 const stage = setStage()
 let marsh: string
@@ -97,9 +97,8 @@ afterEach(async () => {
 })
 
 describe('every screen', () => {
-  test.each(SCREENS)('at $width px, $theme', async (screen) => {
-    const { width, theme } = screen
-    const me = await Person.arrive(stage, 'Grace Hopper', showing(screen))
+  test.each(WIDTHS)('at %d px', async (width) => {
+    const me = await Person.arrive(stage, 'Grace Hopper', showing(width))
     here.push(me)
     const others = await Promise.all(
       ['Ada Lovelace', 'Bo Li', 'Cleo'].map((name) => Person.arrive(stage, name)),
@@ -108,25 +107,21 @@ describe('every screen', () => {
     for (const other of others) await other.open(marsh)
     await others[1]?.page.locator('.ProseMirror p').first().click()
     await others[0]?.page.locator('.ProseMirror li p').nth(1).dblclick()
-    const at = (screen: string) => `${screen}-${width}-${theme}`
 
     await me.page.goto(`${stage.server.url}/`)
     await me.page.locator('.row').first().waitFor()
     await me.page.locator('.live-dot').first().waitFor()
-    await shoot(me.page, at('home'))
-    await check(me.page, at('home'))
+    await look(me.page, 'home')
     await me.page
       .getByRole('button', { name: /^Actions for/ })
       .first()
       .click()
-    await shoot(me.page, at('home-menu'))
-    await check(me.page, at('home-menu'))
+    await look(me.page, 'home-menu')
     await me.page.keyboard.press('Escape')
 
     await me.page.goto(`${stage.server.url}/#trash`)
     await me.page.getByRole('button', { name: 'Restore' }).first().waitFor()
-    await shoot(me.page, at('trash'))
-    await check(me.page, at('trash'))
+    await look(me.page, 'trash')
 
     await me.open(marsh)
     await me.page.locator('.caret').first().waitFor({ state: 'attached' })
@@ -136,24 +131,20 @@ describe('every screen', () => {
       'three others',
     )
     await pillSays(me, 'saved')
-    await shoot(me.page, at('document'))
-    await check(me.page, at('document'))
+    await look(me.page, 'document')
     await me.page.getByRole('button', { name: /^Kind of text/ }).click()
-    await shoot(me.page, at('document-blocks'))
+    await look(me.page, 'document-blocks')
     await me.page.keyboard.press('Escape')
     await me.page.getByRole('button', { name: /\(you\)/ }).click()
-    await shoot(me.page, at('document-identity'))
-    await check(me.page, at('document-identity'))
+    await look(me.page, 'document-identity')
     await me.page.keyboard.press('Escape')
     await me.page.keyboard.press('Control+/')
     await me.page.getByRole('dialog').waitFor()
-    await shoot(me.page, at('document-shortcuts'))
-    await check(me.page, at('document-shortcuts'))
+    await look(me.page, 'document-shortcuts')
     await me.page.keyboard.press('Escape')
 
     await me.open(freshName('blank'))
-    await shoot(me.page, at('blank'))
-    await check(me.page, at('blank'))
+    await look(me.page, 'blank')
     expect(me.problems).toEqual([])
   })
 })
@@ -165,23 +156,17 @@ describe('trouble', () => {
   })
   afterAll(() => standIn.stop())
 
-  test.each(SCREENS.filter(({ width }) => width !== 820))('at $width px, $theme', async (screen) => {
-    const { width, theme } = screen
-    const me = await Person.arrive({ ...stage, server: standIn }, 'Grace Hopper', showing(screen))
+  test.each([1440, 390] as const)('at %d px', async (width) => {
+    const me = await Person.arrive({ ...stage, server: standIn }, 'Grace Hopper', showing(width))
     here.push(me)
-    const at = (screen: string) => `${screen}-${width}-${theme}`
-    const picture = async (screen: string) => {
-      await shoot(me.page, at(screen))
-      await check(me.page, at(screen))
-    }
 
     await me.page.goto(`${standIn.url}/#trash`)
     await me.page.getByRole('heading', { name: 'The trash is empty' }).waitFor()
-    await picture('trash-empty')
+    await look(me.page, 'trash-empty')
     await me.page.goto(`${standIn.url}/`)
     await me.page.getByRole('searchbox').fill('zzz')
     await me.page.getByText('No title contains').waitFor()
-    await picture('search-empty')
+    await look(me.page, 'search-empty')
 
     const name = freshName('trouble')
     await me.open(name)
@@ -191,13 +176,13 @@ describe('trouble', () => {
     await knobs(standIn, { storing: 'the disk is full' })
     await me.page.keyboard.type(' More.')
     await pillSays(me, 'not-saved')
-    await picture('not-saved')
+    await look(me.page, 'not-saved')
     await knobs(standIn, { storing: null })
     await pillSays(me, 'saved')
     await knobs(standIn, { refuseSockets: true })
     await me.page.keyboard.type(' Offline.')
     await me.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 20_000 })
-    await picture('offline')
+    await look(me.page, 'offline')
     await knobs(standIn, { refuseSockets: false, refuseOver: 400 })
     await tryNow(me)
     await until(
@@ -207,7 +192,7 @@ describe('trouble', () => {
     )
     await me.page.keyboard.insertText('much too long '.repeat(60))
     await pillSays(me, 'refused')
-    await picture('refused')
+    await look(me.page, 'refused')
     await me.page.getByRole('button', { name: 'Undo' }).last().click()
     await pillSays(me, 'saved')
     await knobs(standIn, { refuseOver: null })
@@ -215,7 +200,7 @@ describe('trouble', () => {
       fetch(`${standIn.url}/api/docs/${name}${path}`, { method, headers: { 'x-requested-with': 'coscribe' } })
     await api('/trash', 'POST')
     await me.page.getByRole('heading', { name: 'This document is in the trash' }).waitFor()
-    await picture('trashed')
+    await look(me.page, 'trashed')
     await api('', 'DELETE')
     expect(me.problems).toEqual([])
   })

@@ -150,9 +150,14 @@ describe('the pill', () => {
 
   test('remembers the count over a reload', async () => {
     const ada = await arrive('Ada', freshName('count'))
-    await pillSays(ada, 'saved')
+    await ada.write('a')
+    await until(
+      () => ada.pill.getAttribute('title'),
+      (title) => title?.startsWith('Saved on the server at') ?? false,
+      'a part that is saved',
+    )
     await knobs(stage.server, { refuseSockets: true })
-    await ada.write('abc')
+    await ada.page.keyboard.type('bcd')
     await until(
       () => ada.pill.textContent(),
       (text) => text?.includes('3 edits kept') ?? false,
@@ -160,7 +165,7 @@ describe('the pill', () => {
     )
     await ada.page.reload()
     await ada.editor.waitFor()
-    expect(await ada.text()).toBe('abc')
+    expect(await ada.text()).toBe('abcd')
     await until(
       () => ada.pill.textContent(),
       (text) => text?.includes('3 edits kept') ?? false,

@@ -2,7 +2,7 @@
 //! the server has not made durable yet, so that after a crash the text and the count agree.
 //!
 //! One database per document and epoch. Several tabs may share it: each keeps a count of its own, and rows are only
-//! replaced by a state that was built from them. A browser without working IndexedDB yields `failed`, never an error.
+//! replaced by a state that was built from them. A browser without working IndexedDB is told with `null`, never with an error.
 
 import * as Y from 'yjs'
 
@@ -104,10 +104,6 @@ export class LocalStore {
     doc.on('update', store.#onUpdate)
     if (!store.#failed) onKept(store.#writtenUnsaved)
     return store
-  }
-
-  get failed(): boolean {
-    return this.#failed
   }
 
   setUnsaved(count: number): void {
