@@ -29,6 +29,8 @@ export async function look(page: Page, screen: string, options: PageScreenshotOp
   for (const theme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
     const label = `${screen}-${page.viewportSize()?.width}-${theme}`
+    // The new colours are painted with the frame after the next.
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
     await page.evaluate(() => document.fonts.ready)
     if (SHOTS) await page.screenshot({ path: join(SHOTS, `${label}.png`), ...options })
     await check(page, label)
