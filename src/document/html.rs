@@ -414,7 +414,11 @@ mod tests {
     use yrs::Any;
 
     use super::*;
-    use crate::document::{diff::diff, ids::Id, tree::Chunk};
+    use crate::document::{
+        diff::diff,
+        ids::Id,
+        tree::{Chunk, parts},
+    };
 
     fn rich(runs: &[(&str, &[(&str, Any)])]) -> Node {
         let chunk = |(text, marks): &(&str, &[(&str, Any)])| Chunk {
@@ -435,7 +439,7 @@ mod tests {
             attrs: attrs
                 .map(|(key, value)| ((*key).to_owned(), Node::Value(value.clone())))
                 .collect(),
-            children,
+            children: parts(children),
             id: None,
         }
     }
@@ -445,7 +449,7 @@ mod tests {
     }
 
     fn body(blocks: Vec<Node>) -> BTreeMap<String, Node> {
-        BTreeMap::from([("default".into(), Node::Fragment(blocks))])
+        BTreeMap::from([("default".into(), Node::Fragment(parts(blocks)))])
     }
 
     fn link(href: &str) -> Any {
@@ -832,8 +836,8 @@ mod tests {
             };
             let of = |words: &[String], href| {
                 BTreeMap::from([
-                    (words[0].clone(), Node::Fragment(vec![block(words, href), element(&words[2], &[], vec![])])),
-                    ("map".into(), Node::Map(BTreeMap::from([(words[1].clone(), Node::Value(Any::from(words[2].as_str())))]))),
+                    (words[0].clone(), Node::Fragment(parts(vec![block(words, href), element(&words[2], &[], vec![])]))),
+                    ("map".into(), Node::Map(BTreeMap::from([(words[1].clone(), Node::Value(Any::from(words[2].as_str())).into())]))),
                 ])
             };
             let (before, after) = (of(&words[..3], &hrefs[0]), of(&words[3..6], &hrefs[1]));

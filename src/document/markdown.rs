@@ -10,7 +10,7 @@ use yrs::Any;
 
 use super::{
     html::safe_href,
-    tree::{self, Chunk, Node},
+    tree::{self, Chunk, Node, Part},
 };
 
 /// A state, with an empty line between its roots.
@@ -39,7 +39,7 @@ fn root_blocks(root: &Node, out: &mut Vec<String>) {
 }
 
 /// Each block by itself, without a line break at the end.
-fn blocks(children: &[Node]) -> Vec<String> {
+fn blocks(children: &[Part]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     // Lists of one kind beside each other would be read as one; the next one gets another sign.
     let mut last_list: Option<(bool, bool)> = None;
@@ -51,12 +51,12 @@ fn blocks(children: &[Node]) -> Vec<String> {
             attrs,
             children: inner,
             ..
-        } = child
+        } = &**child
         else {
             // Text that stands in no block makes a paragraph, with all that follows in its line.
             let mut line = Line::default();
             line.node(child);
-            while let Some(Node::XmlText(_)) = children.get(at) {
+            while let Some(Node::XmlText(_)) = children.get(at).map(|part| &**part) {
                 line.node(&children[at]);
                 at += 1;
             }
@@ -85,7 +85,7 @@ fn blocks(children: &[Node]) -> Vec<String> {
     out
 }
 
-fn element(name: &str, attrs: &BTreeMap<String, Node>, inner: &[Node]) -> Vec<String> {
+fn element(name: &str, attrs: &BTreeMap<String, Node>, inner: &[Part]) -> Vec<String> {
     match name {
         "heading" => {
             let level = number(attrs, "level").unwrap_or(1).clamp(1, 6) as usize;
@@ -109,7 +109,7 @@ fn element(name: &str, attrs: &BTreeMap<String, Node>, inner: &[Node]) -> Vec<St
             } else {
                 ""
             };
-            let text: String = inner.iter().map(tree::to_text).collect();
+            let text: String = inner.iter().map(|part| tree::to_text(part)).collect();
             vec![fenced(language, &text)]
         }
         "horizontalRule" => vec!["***".into()],
@@ -119,7 +119,10 @@ fn element(name: &str, attrs: &BTreeMap<String, Node>, inner: &[Node]) -> Vec<St
             let quoted = quoted.map(|line| line.trim_end().to_owned());
             vec![quoted.collect::<Vec<_>>().join("\n")]
         }
-        _ if inner.iter().any(|child| matches!(child, Node::XmlText(_))) => {
+        _ if inner
+            .iter()
+            .any(|child| matches!(**child, Node::XmlText(_))) =>
+        {
             Line::of(inner).written().into_iter().collect()
         }
         _ => blocks(inner),
@@ -127,14 +130,14 @@ fn element(name: &str, attrs: &BTreeMap<String, Node>, inner: &[Node]) -> Vec<St
 }
 
 /// A list: one block, its items without empty lines between them unless one of them holds several blocks.
-fn items(inner: &[Node], start: Option<i64>, other: bool) -> Option<String> {
+fn items(inner: &[Part], start: Option<i64>, other: bool) -> Option<String> {
     let mut items = Vec::new();
     for (at, item) in inner.iter().enumerate() {
-        let (attrs, children) = match item {
+        let (attrs, children) = match &**item {
             Node::Element {
                 attrs, children, ..
             } => (attrs, children.as_slice()),
-            node => (&BTreeMap::new(), std::slice::from_ref(node)),
+            _ => (&BTreeMap::new(), std::slice::from_ref(item)),
         };
         let sign = match (start, other) {
             (None, false) => "-".to_owned(),
@@ -197,7 +200,7 @@ struct Run<'t> {
 }
 
 impl<'t> Line<'t> {
-    fn of(children: &'t [Node]) -> Self {
+    fn of(children: &'t [Part]) -> Self {
         let mut line = Self::default();
         children.iter().for_each(|child| line.node(child));
         line
@@ -406,6 +409,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::document::tree::parts;
 
     fn rich(runs: &[(&str, &[&str])]) -> Node {
         let value = |name: &str| match name {
@@ -430,7 +434,7 @@ mod tests {
             attrs: attrs
                 .map(|(key, value)| ((*key).to_owned(), Node::Value(value.clone())))
                 .collect(),
-            children,
+            children: parts(children),
             id: None,
         }
     }
@@ -442,7 +446,7 @@ mod tests {
     fn written(blocks: Vec<Node>) -> String {
         state(&BTreeMap::from([(
             "default".into(),
-            Node::Fragment(blocks),
+            Node::Fragment(parts(blocks)),
         )]))
     }
 

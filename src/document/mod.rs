@@ -16,6 +16,7 @@ pub mod id_set;
 pub mod ids;
 pub mod markdown;
 pub mod moment;
+mod print;
 pub mod provenance;
 pub mod ready;
 pub mod replica;

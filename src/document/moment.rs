@@ -1,8 +1,13 @@
 //! A document as it was: the state after a row of its log.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
+use yrs::{TransactionMut, branch::BranchID};
 
 use super::{
     id_set::{IdRange, IdSet},
@@ -10,7 +15,7 @@ use super::{
     scan::ScanLimits,
     splice::splice,
     strip::strip,
-    tree::{Node, roots_with_ids},
+    tree::{Known, Node, roots_with_ids},
 };
 
 /// The state after these updates, which are all rows of a log up to the wanted moment, in order. What was deleted by then
@@ -64,6 +69,16 @@ pub struct Cursor {
     replica: Replica,
     /// What is deleted and has no content in the replica.
     stripped: IdSet,
+    /// What was read and did not change since.
+    known: Known,
+    /// Types that changed since they were read, and those that they are in; nothing while there is no document.
+    changed: Option<Changed>,
+}
+
+type Changed = Arc<Mutex<HashSet<BranchID>>>;
+
+fn lock(changed: &Changed) -> MutexGuard<'_, HashSet<BranchID>> {
+    changed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cursor {
@@ -83,7 +98,14 @@ impl Cursor {
     fn of(state: Option<Bytes>, limits: &ScanLimits) -> Result<Self, ReplicaError> {
         let replica = Replica::load(&state, limits)?;
         let stripped = replica.deleted().clone();
-        Ok(Self { replica, stripped })
+        let mut cursor = Self {
+            replica,
+            stripped,
+            known: Known::default(),
+            changed: None,
+        };
+        cursor.watch()?;
+        Ok(cursor)
     }
 
     /// Goes on over the next updates.
@@ -94,6 +116,25 @@ impl Cursor {
         for update in updates {
             self.replica
                 .append(&Bytes::copy_from_slice(update), limits)?;
+            self.watch()?;
+        }
+        Ok(())
+    }
+
+    /// From now on it is known which types change.
+    fn watch(&mut self) -> Result<(), ReplicaError> {
+        if self.changed.is_some() {
+            return Ok(());
+        }
+        if let Some(doc) = self.replica.doc() {
+            let changed = Changed::default();
+            self.changed = Some(changed.clone());
+            let remember = move |txn: &mut TransactionMut<'_>| {
+                let types = txn.changed_parent_types().iter();
+                lock(&changed).extend(types.map(|branch| branch.id()));
+            };
+            doc.observe_after_transaction("moment", remember)
+                .map_err(|_| ReplicaError::Broken)?;
         }
         Ok(())
     }
@@ -111,20 +152,34 @@ impl Cursor {
         let mut since: Vec<IdRange> = all
             .flat_map(|range| self.stripped.missing_from(range))
             .collect();
+        for changed in self
+            .changed
+            .iter()
+            .flat_map(|set| mem::take(&mut *lock(set)))
+        {
+            self.known.forget(&changed);
+        }
         if since.len() > MOST_DELETED {
+            let known = mem::take(&mut self.known);
             *self = Self::of(self.replica.full_state(), limits)?;
+            self.known = known;
             since.clear();
         }
         let doc = self.replica.doc();
         Ok(doc
-            .map(|doc| roots_with_ids(doc, &since))
+            .map(|doc| roots_with_ids(doc, &since, &mut self.known))
             .unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use yrs::{GetString as _, Text as _, Transact as _};
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+    use yrs::{
+        Array as _, ArrayPrelim, GetString as _, Map as _, MapPrelim, Out, Text as _, TextPrelim,
+        Transact as _, Xml as _, XmlElementPrelim, XmlFragment as _, XmlOut, XmlTextPrelim,
+        types::Attrs,
+    };
 
     use super::*;
     use crate::document::replica::doc_with;
@@ -192,6 +247,101 @@ mod tests {
             );
             let next = updates.get(seq..=seq).unwrap_or_default();
             cursor.advance(next, &limits).unwrap();
+        }
+    }
+
+    /// Updates that change, make and remove shared types of all kinds, in each other.
+    fn nested_log(seed: u64, edits: usize) -> Vec<Vec<u8>> {
+        let mut random = StdRng::seed_from_u64(seed);
+        let doc = doc_with(7);
+        let (body, map) = (
+            doc.get_or_insert_xml_fragment("body"),
+            doc.get_or_insert_map("map"),
+        );
+        let mut updates = Vec::new();
+        for n in 0..edits {
+            let mut txn = doc.transact_mut();
+            let blocks = body.len(&txn);
+            let place = random.random_range(0..blocks.max(1));
+            let (kind, at) = (
+                random.random_range(0..20),
+                random.random_range(0..1_000_u32),
+            );
+            match body.get(&txn, place) {
+                None => drop(body.push_back(&mut txn, XmlElementPrelim::empty("list"))),
+                _ if kind == 0 => {
+                    let element =
+                        body.insert(&mut txn, at % (blocks + 1), XmlElementPrelim::empty("item"));
+                    element.push_back(&mut txn, XmlTextPrelim::new("new"));
+                }
+                _ if kind == 1 && blocks > 3 => body.remove_range(&mut txn, at % blocks, 1),
+                _ if kind < 5 => {
+                    let key = ["a", "b", "c"][at as usize % 3];
+                    match (map.get(&txn, key), kind) {
+                        (Some(Out::YArray(list)), 2 | 3) => {
+                            list.push_back(&mut txn, n as f64);
+                            if list.len(&txn) > 3 {
+                                list.push_back(&mut txn, TextPrelim::new("in a list"));
+                            }
+                        }
+                        (Some(Out::YMap(inner)), 2 | 3) => match inner.get(&txn, "t") {
+                            Some(Out::YText(text)) => text.push(&mut txn, "more "),
+                            _ => drop(inner.insert(&mut txn, "t", TextPrelim::new("deep "))),
+                        },
+                        (Some(_), 4) => drop(map.remove(&mut txn, key)),
+                        _ if at % 2 == 0 => drop(map.insert(&mut txn, key, ArrayPrelim::default())),
+                        _ => drop(map.insert(&mut txn, key, MapPrelim::default())),
+                    }
+                }
+                Some(XmlOut::Element(element)) => match (element.get(&txn, 0), kind) {
+                    (_, 5) => drop(element.insert_attribute(&mut txn, "level", f64::from(at % 4))),
+                    (None, _) => drop(element.push_back(&mut txn, XmlTextPrelim::new("text"))),
+                    (Some(_), 6) => {
+                        drop(element.push_back(&mut txn, XmlElementPrelim::empty("inner")))
+                    }
+                    (Some(XmlOut::Text(text)), _) => {
+                        let len = text.len(&txn);
+                        match kind {
+                            7 if len > 2 => text.format(
+                                &mut txn,
+                                at % (len - 1),
+                                2,
+                                Attrs::from([("bold".into(), true.into())]),
+                            ),
+                            8 => drop(text.insert_embed(
+                                &mut txn,
+                                at % (len + 1),
+                                MapPrelim::from([("embedded", n as f64)]),
+                            )),
+                            9..14 if len > 0 => text.remove_range(&mut txn, at % len, 1),
+                            _ => text.insert(&mut txn, at % (len + 1), "xy"),
+                        }
+                    }
+                    _ => {}
+                },
+                Some(_) => {}
+            }
+            updates.push(txn.encode_update_v1());
+        }
+        updates
+    }
+
+    #[test]
+    fn a_cursor_reads_only_what_changed_and_nothing_that_was() {
+        let limits = ScanLimits::default();
+        for seed in 0..4 {
+            let updates = nested_log(seed, 3_000);
+            let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+            let mut cursor = Cursor::at(&updates[..seed as usize * 100], &limits).unwrap();
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut at = seed as usize * 100;
+            while at < updates.len() {
+                let next = (at + random.random_range(1..60)).min(updates.len());
+                cursor.advance(&updates[at..next], &limits).unwrap();
+                at = next;
+                let read = cursor.tree(&limits).unwrap();
+                assert_eq!(read, tree(&updates[..at], &limits).unwrap(), "{seed}: {at}");
+            }
         }
     }
 

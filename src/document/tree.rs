@@ -8,6 +8,10 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
+    fmt,
+    ops::Deref,
+    rc::Rc,
+    sync::{Arc, OnceLock},
 };
 
 use serde_json::{Map as JsonMap, Value as Json};
@@ -19,19 +23,19 @@ use yrs::{
     types::{Attrs, text::Diff},
 };
 
-use super::{id_set::IdRange, ids::Id};
+use super::{id_set::IdRange, ids::Id, print::Print};
 
 /// One value in the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
     Text(Vec<Chunk>),
-    Map(BTreeMap<String, Node>),
-    Array(Vec<Node>),
-    Fragment(Vec<Node>),
+    Map(BTreeMap<String, Part>),
+    Array(Vec<Part>),
+    Fragment(Vec<Part>),
     Element {
         name: String,
         attrs: BTreeMap<String, Node>,
-        children: Vec<Node>,
+        children: Vec<Part>,
         /// Who it is, where ids were asked for.
         id: Option<Id>,
     },
@@ -41,6 +45,54 @@ pub enum Node {
     Subdocument(String),
     /// Nests deeper than the limit; stands for what is below.
     TooDeep,
+}
+
+/// A node in another one. The trees of several moments share what did not change between them.
+#[derive(Clone)]
+pub struct Part(Arc<Shared>);
+
+struct Shared {
+    node: Node,
+    print: OnceLock<Print>,
+}
+
+impl Part {
+    /// The fingerprint of its content, made when it is asked for first.
+    pub(super) fn print(&self, make: impl FnOnce(&Node) -> Print) -> Print {
+        *self.0.print.get_or_init(|| make(&self.0.node))
+    }
+}
+
+impl From<Node> for Part {
+    fn from(node: Node) -> Self {
+        let print = OnceLock::new();
+        Self(Arc::new(Shared { node, print }))
+    }
+}
+
+#[cfg(test)]
+pub(super) fn parts(nodes: Vec<Node>) -> Vec<Part> {
+    nodes.into_iter().map(Part::from).collect()
+}
+
+impl Deref for Part {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0.node
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 /// A run of text, or one embedded value, with its formatting.
@@ -68,14 +120,31 @@ pub fn roots_with_element_ids(doc: &Doc) -> BTreeMap<String, Node> {
     reader.roots()
 }
 
+/// What was read of a document with [`roots_with_ids`] and did not change since.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<BranchID, Part>);
+
+impl Known {
+    /// A type has changed, or what is in it.
+    pub fn forget(&mut self, changed: &BranchID) {
+        self.0.remove(changed);
+    }
+}
+
 /// [`roots`] with the ids of elements and of text, which comes in runs that were each written in one go. `deleted` are the ids
-/// whose text the document holds although they are deleted: few, as all of them are gone over for each text
+/// whose text the document holds although they are deleted: few, as all of them are gone over for each text that is not `known`
 /// ([`super::moment::Cursor`] sees to that). yrs tells the ids of text only as what a snapshot adds to an empty one, and splits what
 /// it goes over: the replica must be a scratch one.
-pub(super) fn roots_with_ids(doc: &Doc, deleted: &[IdRange]) -> BTreeMap<String, Node> {
+pub(super) fn roots_with_ids(
+    doc: &Doc,
+    deleted: &[IdRange],
+    known: &mut Known,
+) -> BTreeMap<String, Node> {
+    let cell = RefCell::new(std::mem::take(&mut known.0));
     let branches = {
         let txn = doc.transact();
         let reader = Reader {
+            known: Some(&cell),
             branches: Some(RefCell::default()),
             ..Reader::new(&txn)
         };
@@ -95,15 +164,18 @@ pub(super) fn roots_with_ids(doc: &Doc, deleted: &[IdRange]) -> BTreeMap<String,
         .map(|branch| {
             let text = TextRef::from(branch);
             let ids = text.diff_range(&mut txn, Some(&all), Some(&nothing), |change| change.id);
-            (branch.id(), ids)
+            (branch.id(), Rc::new(ids))
         })
         .collect();
     let reader = Reader {
+        known: Some(&cell),
         texts: Some(texts),
         names_elements: true,
         ..Reader::new(&txn)
     };
-    reader.roots()
+    let roots = reader.roots();
+    known.0 = cell.into_inner();
+    roots
 }
 
 /// How deep shared types nest in the whole document: 0 without content, 1 for values directly in a root.
@@ -119,11 +191,11 @@ fn deepest(node: &Node) -> u32 {
         Node::Text(chunks) | Node::XmlText(chunks) => {
             below(&mut chunks.iter().map(|chunk| &chunk.insert))
         }
-        Node::Map(entries) => below(&mut entries.values()),
-        Node::Array(items) | Node::Fragment(items) => below(&mut items.iter()),
+        Node::Map(entries) => below(&mut entries.values().map(Deref::deref)),
+        Node::Array(items) | Node::Fragment(items) => below(&mut items.iter().map(Deref::deref)),
         Node::Element {
             attrs, children, ..
-        } => below(&mut children.iter().chain(attrs.values())),
+        } => below(&mut children.iter().map(Deref::deref).chain(attrs.values())),
         Node::Value(_) | Node::Subdocument(_) => 0,
         Node::TooDeep => 1,
     }
@@ -134,10 +206,12 @@ const MAX_DEPTH: u32 = super::replica::MAX_TYPE_DEPTH + 8;
 
 struct Reader<'t, T> {
     txn: &'t T,
+    /// Parts that need not be read.
+    known: Option<&'t RefCell<HashMap<BranchID, Part>>>,
     /// Collects what was read as text.
     branches: Option<RefCell<Vec<BranchPtr>>>,
     /// Text with its ids, which was read before.
-    texts: Option<HashMap<BranchID, Vec<Diff<yrs::ID>>>>,
+    texts: Option<HashMap<BranchID, Rc<Vec<Diff<yrs::ID>>>>>,
     names_elements: bool,
 }
 
@@ -145,6 +219,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
     fn new(txn: &'t T) -> Self {
         Self {
             txn,
+            known: None,
             branches: None,
             texts: None,
             names_elements: false,
@@ -169,15 +244,21 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
             Out::YXmlFragment(fragment) => pointer(&fragment),
             other => return self.out(other, depth),
         };
-        let chunks = self.chunks(branch, depth);
-        if chunks.iter().any(is_text) {
-            return Node::Text(chunks);
+        let diffs = self.diffs(branch);
+        let text = |diffs: &[Diff<yrs::ID>]| {
+            let chunks = diffs.iter().map(|diff| self.chunk(diff, depth));
+            Node::Text(chunks.collect())
+        };
+        if diffs.iter().any(is_text) {
+            return text(&diffs);
         }
-        match chunks.first().map(|chunk| &chunk.insert) {
-            Some(Node::Element { .. } | Node::XmlText(_)) => {
-                Node::Fragment(chunks.into_iter().map(|chunk| chunk.insert).collect())
+        match diffs.first().map(|diff| &diff.insert) {
+            Some(Out::YXmlElement(_) | Out::YXmlText(_)) => {
+                let parts = diffs.iter();
+                let parts = parts.map(|diff| self.part(diff.insert.clone(), depth));
+                Node::Fragment(parts.collect())
             }
-            Some(Node::Value(_)) => Node::Text(chunks),
+            Some(Out::Any(_) | Out::UndefinedRef(_)) => text(&diffs),
             Some(_) => self.array(&ArrayRef::from(branch), depth),
             None if branch.len() > 0 => self.array(&ArrayRef::from(branch), depth),
             None => {
@@ -188,6 +269,21 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
                 }
             }
         }
+    }
+
+    fn part(&self, value: Out, depth: u32) -> Part {
+        let (Some(known), Some(branch)) = (self.known, branch_of(&value)) else {
+            return self.out(value, depth).into();
+        };
+        if let Some(part) = known.borrow().get(&branch.id()) {
+            return part.clone();
+        }
+        let part = Part::from(self.out(value, depth));
+        // Before the texts are there it is not read for good.
+        if self.texts.is_some() {
+            known.borrow_mut().insert(branch.id(), part.clone());
+        }
+        part
     }
 
     fn out(&self, value: Out, depth: u32) -> Node {
@@ -208,15 +304,18 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
     }
 
     fn chunks(&self, branch: BranchPtr, depth: u32) -> Vec<Chunk> {
+        let diffs = self.diffs(branch);
+        diffs.iter().map(|diff| self.chunk(diff, depth)).collect()
+    }
+
+    fn diffs(&self, branch: BranchPtr) -> Rc<Vec<Diff<yrs::ID>>> {
         if let Some(texts) = &self.texts {
-            let known = texts.get(&branch.id()).into_iter().flatten();
-            return known.map(|diff| self.chunk(diff, depth)).collect();
+            return texts.get(&branch.id()).cloned().unwrap_or_default();
         }
         if let Some(branches) = &self.branches {
             branches.borrow_mut().push(branch);
         }
-        let diffs = TextRef::from(branch).diff(self.txn, |change| change.id);
-        diffs.iter().map(|diff| self.chunk(diff, depth)).collect()
+        Rc::new(TextRef::from(branch).diff(self.txn, |change| change.id))
     }
 
     fn chunk(&self, diff: &Diff<yrs::ID>, depth: u32) -> Chunk {
@@ -229,14 +328,15 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
     }
 
     fn array(&self, array: &ArrayRef, depth: u32) -> Node {
-        let chunks = self.chunks(pointer(array), depth);
-        if chunks.iter().any(is_text) {
-            return Node::Text(chunks);
+        let diffs = self.diffs(pointer(array));
+        if diffs.iter().any(is_text) {
+            let chunks = diffs.iter().map(|diff| self.chunk(diff, depth));
+            return Node::Text(chunks.collect());
         }
         Node::Array(
             array
                 .iter(self.txn)
-                .map(|item| self.out(item, depth))
+                .map(|item| self.part(item, depth))
                 .collect(),
         )
     }
@@ -244,7 +344,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
     fn map(&self, map: &MapRef, depth: u32) -> Node {
         Node::Map(
             map.iter(self.txn)
-                .map(|(key, value)| (key.to_owned(), self.out(value, depth)))
+                .map(|(key, value)| (key.to_owned(), self.part(value, depth)))
                 .collect(),
         )
     }
@@ -280,8 +380,8 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
         Node::XmlText(self.chunks(pointer(text), depth))
     }
 
-    fn xml(&self, node: XmlOut, depth: u32) -> Node {
-        self.out(
+    fn xml(&self, node: XmlOut, depth: u32) -> Part {
+        self.part(
             match node {
                 XmlOut::Element(element) => Out::YXmlElement(element),
                 XmlOut::Fragment(fragment) => Out::YXmlFragment(fragment),
@@ -289,6 +389,19 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
             },
             depth,
         )
+    }
+}
+
+/// The shared type that a value is.
+fn branch_of(value: &Out) -> Option<BranchPtr> {
+    match value {
+        Out::YText(text) => Some(pointer(text)),
+        Out::YArray(array) => Some(pointer(array)),
+        Out::YMap(map) => Some(pointer(map)),
+        Out::YXmlElement(element) => Some(pointer(element)),
+        Out::YXmlFragment(fragment) => Some(pointer(fragment)),
+        Out::YXmlText(text) => Some(pointer(text)),
+        Out::Any(_) | Out::YDoc(_) | Out::UndefinedRef(_) => None,
     }
 }
 
@@ -300,8 +413,8 @@ fn pointer(shared: &impl AsRef<Branch>) -> BranchPtr {
     BranchPtr::from(shared.as_ref())
 }
 
-fn is_text(chunk: &Chunk) -> bool {
-    matches!(&chunk.insert, Node::Value(Any::String(_)))
+fn is_text<D>(diff: &Diff<D>) -> bool {
+    matches!(&diff.insert, Out::Any(Any::String(_)))
 }
 
 fn sorted(attrs: &Attrs) -> BTreeMap<String, Any> {
@@ -320,7 +433,7 @@ pub fn to_json(node: &Node) -> Json {
             .iter()
             .map(|(key, value)| (key.clone(), to_json(value)))
             .collect(),
-        Node::Array(items) => items.iter().map(to_json).collect(),
+        Node::Array(items) => items.iter().map(|item| to_json(item)).collect(),
         Node::Fragment(children) => content(children),
         Node::XmlText(chunks) => Json::Array(text_nodes(chunks)),
         Node::Element {
@@ -351,10 +464,10 @@ pub fn to_json(node: &Node) -> Json {
     }
 }
 
-fn content(children: &[Node]) -> Json {
+fn content(children: &[Part]) -> Json {
     let mut nodes = Vec::new();
     for child in children {
-        match child {
+        match &**child {
             Node::XmlText(chunks) => nodes.extend(text_nodes(chunks)),
             other => nodes.push(to_json(other)),
         }
@@ -421,7 +534,7 @@ fn write_text(node: &Node, out: &mut String) {
         Node::Element { children, .. } => {
             if children
                 .iter()
-                .any(|child| matches!(child, Node::Element { name, .. } if name != "hardBreak"))
+                .any(|child| matches!(&**child, Node::Element { name, .. } if name != "hardBreak"))
             {
                 blocks(children, out);
             } else {
@@ -443,7 +556,7 @@ fn write_text(node: &Node, out: &mut String) {
     }
 }
 
-fn blocks(children: &[Node], out: &mut String) {
+fn blocks(children: &[Part], out: &mut String) {
     for (index, child) in children.iter().enumerate() {
         if index > 0 {
             out.push('\n');
@@ -489,15 +602,18 @@ mod tests {
             start: 2,
             end: 3,
         };
-        let with = roots_with_ids(&doc, &[h]);
+        let with = roots_with_ids(&doc, &[h], &mut Known::default());
         let Some(Node::Fragment(blocks)) = with.get("default") else {
             panic!("{with:?}");
         };
-        let [Node::Element { id, children, .. }] = &blocks[..] else {
+        let [block] = &blocks[..] else {
             panic!("{blocks:?}");
         };
+        let Node::Element { id, children, .. } = &**block else {
+            panic!("{block:?}");
+        };
         assert_eq!(*id, Some(Id::new(7, 0)));
-        let [Node::XmlText(chunks)] = &children[..] else {
+        let Node::XmlText(chunks) = &*children[0] else {
             panic!("{children:?}");
         };
         let runs: Vec<_> = chunks

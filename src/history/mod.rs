@@ -34,7 +34,7 @@ use crate::{
         scan::ScanLimits,
         thin::ThinError,
     },
-    store::{DocRecord, DocState, Mark, MarkKind, Seq, Store, StoreError, sessions::Grain},
+    store::{DocRecord, DocState, Mark, MarkKind, NewRow, Seq, Store, StoreError, sessions::Grain},
 };
 
 /// Why something of the past could not be had; the words go to the client.
@@ -151,6 +151,16 @@ impl History {
         let reel = Arc::new(known.grown(rows.await?));
         self.shelf.keep(doc, &reel, rewrites);
         Ok(reel)
+    }
+
+    /// One row; of the reel where that is known, as the store unpacks many to read it.
+    async fn row(&self, record: &DocRecord, seq: Seq) -> Result<Option<NewRow>, HistoryError> {
+        let (known, _) = self.shelf.get(&record.doc, record.epoch);
+        if let Some(row) = known.as_ref().and_then(|reel| reel.row(seq)) {
+            return Ok(Some(row.row.clone()));
+        }
+        let rows = self.store.rows(&record.doc, seq, seq).await?;
+        Ok(rows.into_iter().next().map(|row| row.row))
     }
 
     /// The moment that stands for the one after row `seq`: itself, or, where it was thinned away, the newest before it that is

@@ -7,7 +7,7 @@ use crate::{
     clock::UnixMillis,
     document::id::DocId,
     store::{
-        Mark, MarkId, MarkKind, NewMark, Person, Seq,
+        DocRecord, Mark, MarkId, MarkKind, NewMark, Person, Seq,
         sessions::{Grain, Session},
     },
 };
@@ -277,15 +277,15 @@ impl History {
     /// # Errors
     /// When there is no such document or version, or it can not be read.
     pub async fn version(&self, doc: &DocId, id: VersionId) -> Result<Version, HistoryError> {
-        let head = self.record(doc).await?.head_seq;
+        let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
         let marked = entries_of_all(&marks).find(|entry| entry.id == id);
         let entry = match (marked, id) {
             (Some(entry), _) => entry,
             (None, VersionId::Mark(_)) => return Err(HistoryError::NoVersion),
             (None, VersionId::Moment(seq)) => {
-                let seq = self.kept_of(doc, head, &marks, seq).await?;
-                self.any_moment(doc, seq).await?
+                let seq = self.kept_of(doc, record.head_seq, &marks, seq).await?;
+                self.any_moment(&record, seq).await?
             }
         };
         let mut named = self.with_names(vec![entry]).await?;
@@ -305,15 +305,14 @@ impl History {
         self.version(doc, id).await
     }
 
-    async fn any_moment(&self, doc: &DocId, seq: Seq) -> Result<Entry, HistoryError> {
+    async fn any_moment(&self, record: &DocRecord, seq: Seq) -> Result<Entry, HistoryError> {
         let before = seq.saturating_add(1);
-        let session = self.store.sessions(doc, before, 1).await?.pop();
+        let session = self.store.sessions(&record.doc, before, 1).await?.pop();
         match session {
             Some(session) if session.to_seq == seq => Ok(Entry::of_session(session)),
             session => {
-                let rows = self.store.rows(doc, seq, seq).await?;
-                let row = rows.first().map(|row| &row.row);
-                let at = row.map_or(0, |row| row.at);
+                let row = self.row(record, seq).await?;
+                let at = row.as_ref().map_or(0, |row| row.at);
                 Ok(Entry {
                     from_seq: session.as_ref().map_or(seq, |session| session.from_seq),
                     from_at: session.as_ref().map_or(at, |session| session.from_at),
@@ -323,7 +322,7 @@ impl History {
                         to_seq: seq,
                         from_at: at,
                         to_at: at,
-                        authors: row.map(|row| row.author.clone()).into_iter().collect(),
+                        authors: row.into_iter().map(|row| row.author).collect(),
                         grain: session.as_ref().map_or(Grain::All, |session| session.grain),
                     })
                 })

@@ -457,8 +457,8 @@ fn blocks(doc: &Doc) -> Vec<(Id, String)> {
     let Some(Node::Fragment(blocks)) = with_ids(doc).remove("prosemirror") else {
         return Vec::new();
     };
-    let blocks = blocks.into_iter().map(|block| match block {
-        Node::Element { id: Some(id), .. } => (id, view::node(&block)),
+    let blocks = blocks.into_iter().map(|block| match &*block {
+        Node::Element { id: Some(id), .. } => (*id, view::node(&block)),
         other => panic!("{other:?}"),
     });
     blocks.collect()

@@ -13,11 +13,13 @@ use std::{
 
 use super::{
     compare::is_inline,
-    print::{Print, Prints},
     sequence::{Pairs, common, rising},
 };
-use crate::document::{ids::Id, tree};
-use tree::Node;
+use crate::document::{
+    ids::Id,
+    print::Print,
+    tree::{self, Node, Part},
+};
 
 /// A word that stands in more blocks of a list than this says little, and is not looked for.
 const MAX_PLACES: usize = 16;
@@ -35,9 +37,9 @@ pub(super) enum Step {
 }
 
 /// Every block of both lists once, in order; between two pairs what was removed comes first.
-pub(super) fn align(prints: &Prints, before: &[Node], after: &[Node], depth: u32) -> Vec<Step> {
-    let side = |nodes: &[Node]| -> Vec<Print> {
-        let prints = nodes.iter().map(|node| prints.of(node, depth));
+pub(super) fn align(before: &[Part], after: &[Part], depth: u32) -> Vec<Step> {
+    let side = |parts: &[Part]| -> Vec<Print> {
+        let prints = parts.iter().map(|part| Print::of_part(part, depth));
         prints.collect()
     };
     let lists = Lists {
@@ -81,8 +83,8 @@ fn steps(pairs: &[(usize, usize)], before: usize, after: usize) -> Vec<Step> {
 }
 
 struct Lists<'t> {
-    before: &'t [Node],
-    after: &'t [Node],
+    before: &'t [Part],
+    after: &'t [Part],
     before_prints: Vec<Print>,
     after_prints: Vec<Print>,
 }
@@ -221,7 +223,7 @@ impl Lists<'_> {
         accept: impl Fn(usize, usize) -> bool,
     ) -> Pairs {
         let (b, a) = (before.start, after.start);
-        let same_kind = match (&self.before[b], &self.after[a]) {
+        let same_kind = match (&*self.before[b], &*self.after[a]) {
             (Node::Element { name: one, .. }, Node::Element { name: other, .. }) => one == other,
             _ => true,
         };

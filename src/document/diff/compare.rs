@@ -7,19 +7,15 @@ use super::{
     blocks::{self, Step},
     inline,
     line::Inline,
-    print::Prints,
 };
 use crate::document::{
     ids::Id,
-    tree::{self, Node},
+    print::{MAX_DEPTH, Print},
+    tree::{self, Node, Part},
 };
-
-/// Below it nodes are compared as a whole. No editor nests so deep; a hostile document may.
-pub(super) const MAX_DEPTH: u32 = 64;
 
 #[derive(Default)]
 pub(super) struct Compare {
-    pub prints: Prints,
     /// Elements that are in both states, be it with other content: nobody added or removed these.
     kept: HashSet<Id>,
 }
@@ -38,15 +34,26 @@ impl Compare {
             .for_each(|root| element_ids(root, &mut new));
         Self {
             kept: old.intersection(&new).copied().collect(),
-            ..Self::default()
         }
     }
 
-    /// What became of a node that stands in both.
-    pub fn entry(&self, before: &Node, after: &Node, depth: u32) -> Entry {
-        if self.prints.of(before, depth) == self.prints.of(after, depth) {
-            return self.all(after, Change::Same, depth);
+    /// What became of a root that stands in both.
+    pub fn root(&self, before: &Node, after: &Node) -> Entry {
+        match Print::of(before, 0) == Print::of(after, 0) {
+            true => self.all(after, Change::Same, 0),
+            false => self.entry(before, after, 0),
         }
+    }
+
+    /// What became of a part that stands in both.
+    pub fn part(&self, before: &Part, after: &Part, depth: u32) -> Entry {
+        match Print::of_part(before, depth) == Print::of_part(after, depth) {
+            true => self.all(after, Change::Same, depth),
+            false => self.entry(before, after, depth),
+        }
+    }
+
+    fn entry(&self, before: &Node, after: &Node, depth: u32) -> Entry {
         if depth >= MAX_DEPTH {
             return self.replaced(before, after, depth);
         }
@@ -73,18 +80,18 @@ impl Compare {
 
     /// A node that has the same fate with all that is in it.
     pub fn all(&self, node: &Node, change: Change, depth: u32) -> Entry {
-        let list = |nodes: &[Node]| -> Vec<Entry> {
+        let list = |nodes: &[Part]| -> Vec<Entry> {
             let all = nodes.iter().map(|node| self.all(node, change, depth + 1));
             all.collect()
         };
-        let children = |nodes: &[Node]| {
+        let children = |nodes: &[Part]| {
             if is_inline(nodes) {
                 inline::all(self, &Inline::of_children(nodes), change, depth)
             } else {
                 let mut children = list(nodes);
                 if change != Change::Same {
                     for (entry, node) in children.iter_mut().zip(nodes) {
-                        entry.print = Some(self.prints.of(node, depth + 1));
+                        entry.print = Some(Print::of_part(node, depth + 1));
                     }
                 }
                 children
@@ -195,13 +202,13 @@ impl Compare {
 
     fn entries(
         &self,
-        before: &BTreeMap<String, Node>,
-        after: &BTreeMap<String, Node>,
+        before: &BTreeMap<String, Part>,
+        after: &BTreeMap<String, Part>,
         depth: u32,
     ) -> BTreeMap<String, Entry> {
         let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
         let entry = |key: &String| match (before.get(key), after.get(key)) {
-            (Some(before), Some(after)) => Some(self.entry(before, after, depth + 1)),
+            (Some(before), Some(after)) => Some(self.part(before, after, depth + 1)),
             (Some(before), None) => Some(self.all(before, Change::Removed, depth + 1)),
             (None, Some(after)) => Some(self.all(after, Change::Added, depth + 1)),
             (None, None) => None,
@@ -212,7 +219,7 @@ impl Compare {
     }
 
     /// Children of elements and fragments. With text among them all are in the line of text.
-    fn children(&self, before: &[Node], after: &[Node], depth: u32) -> Vec<Entry> {
+    fn children(&self, before: &[Part], after: &[Part], depth: u32) -> Vec<Entry> {
         if is_inline(before) || is_inline(after) {
             let (before, after) = (Inline::of_children(before), Inline::of_children(after));
             return self.inline(&before, &after, depth);
@@ -224,16 +231,16 @@ impl Compare {
         inline::compare(self, before, after, depth)
     }
 
-    fn blocks(&self, before: &[Node], after: &[Node], depth: u32) -> Vec<Entry> {
+    fn blocks(&self, before: &[Part], after: &[Part], depth: u32) -> Vec<Entry> {
         let below = depth + 1;
-        let alone = |node: &Node, change| {
+        let alone = |node: &Part, change| {
             let mut entry = self.all(node, change, below);
-            entry.print = Some(self.prints.of(node, below));
+            entry.print = Some(Print::of_part(node, below));
             entry
         };
-        let steps = blocks::align(&self.prints, before, after, below);
+        let steps = blocks::align(before, after, below);
         let entries = steps.into_iter().map(|step| match step {
-            Step::Both(b, a) => self.entry(&before[b], &after[a], below),
+            Step::Both(b, a) => self.part(&before[b], &after[a], below),
             Step::Removed(b) => alone(&before[b], Change::Removed),
             Step::Added(a) => alone(&after[a], Change::Added),
         });
@@ -242,8 +249,8 @@ impl Compare {
 }
 
 /// Whether these children are a line of text.
-pub(super) fn is_inline(children: &[Node]) -> bool {
-    let text = |child: &Node| matches!(child, Node::XmlText(_));
+pub(super) fn is_inline(children: &[Part]) -> bool {
+    let text = |child: &Part| matches!(**child, Node::XmlText(_));
     children.iter().any(text)
 }
 
@@ -269,8 +276,8 @@ fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
             ..
         } => {
             ids.extend(*id);
-            let parts = attrs.values().chain(children);
-            parts.for_each(|part| element_ids(part, ids));
+            attrs.values().for_each(|attr| element_ids(attr, ids));
+            children.iter().for_each(|part| element_ids(part, ids));
         }
         Node::Array(parts) | Node::Fragment(parts) => {
             parts.iter().for_each(|part| element_ids(part, ids));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::print::Print;
+use crate::document::print::Print;
 use crate::document::{ids::Id, provenance::Row};
 
 /// Formatting: the attributes of each mark by its name.

@@ -243,8 +243,8 @@ impl<'c> Out<'c> {
         (before, was): (&Inline<'_>, Range<usize>),
         (after, is): (&Inline<'_>, Range<usize>),
     ) {
-        let b = before.units(was, self.compare, self.depth);
-        let a = after.units(is, self.compare, self.depth);
+        let b = before.units(was, self.depth);
+        let a = after.units(is, self.depth);
         let mut pairs = Vec::new();
         between(&same_ids(&b, &a), (b.len(), a.len()), |gap, pair| {
             by_words((before, &b), (after, &a), gap, &mut pairs);
@@ -279,7 +279,7 @@ impl<'c> Out<'c> {
         };
         match (before.node, after.node, after.key) {
             (Some(What::Node(before)), Some(What::Node(after)), _) => {
-                let entry = self.compare.entry(before, after, self.depth + 1);
+                let entry = self.compare.part(before, after, self.depth + 1);
                 self.entries.push(entry);
             }
             (_, Some(node), _) => self.node(node, change, after.marks, was),
@@ -354,7 +354,7 @@ mod tests {
 
     use super::*;
     use crate::document::{
-        diff::print::string_of,
+        print::string_of,
         tree::{Chunk, Node},
     };
 

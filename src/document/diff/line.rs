@@ -4,15 +4,12 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{
-    Marks,
-    compare::Compare,
-    print::{Print, marks_of, string_of},
-};
+use super::Marks;
 use crate::document::{
     Clock,
     ids::Id,
-    tree::{Chunk, Node},
+    print::{Print, marks_of, string_of},
+    tree::{Chunk, Node, Part},
 };
 
 /// A line of text of one side.
@@ -33,7 +30,7 @@ pub(super) enum What<'t> {
     /// From one byte of the text to another.
     Text(usize, usize),
     Embed(&'t Node),
-    Node(&'t Node),
+    Node(&'t Part),
 }
 
 impl<'t> Inline<'t> {
@@ -43,13 +40,13 @@ impl<'t> Inline<'t> {
         line
     }
 
-    pub fn of_children(children: &'t [Node]) -> Self {
+    pub fn of_children(children: &'t [Part]) -> Self {
         let mut line = Self::default();
         for child in children {
-            match child {
+            match &**child {
                 Node::XmlText(chunks) => line.push_chunks(chunks),
                 node => line.pieces.push(Piece {
-                    what: What::Node(node),
+                    what: What::Node(child),
                     marks: Marks::new(),
                     id: match node {
                         Node::Element { id, .. } => *id,
@@ -94,7 +91,7 @@ impl<'t> Inline<'t> {
     }
 
     /// What is compared: the graphemes from one byte to another, which is where graphemes end, and all that is embedded.
-    pub fn units(&self, within: Range<usize>, compare: &Compare, depth: u32) -> Vec<Unit<'_>> {
+    pub fn units(&self, within: Range<usize>, depth: u32) -> Vec<Unit<'_>> {
         let mut units = Vec::new();
         let mut pieces = self.pieces.iter().peekable();
         while let Some(first) = pieces.next() {
@@ -107,8 +104,14 @@ impl<'t> Inline<'t> {
             };
             let (from, mut to) = match first.what {
                 What::Text(from, to) => (from, to),
-                What::Node(node) | What::Embed(node) => {
-                    unit.key = Key::Node(compare.prints.of(node, depth + 1));
+                What::Node(part) => {
+                    unit.key = Key::Node(Print::of_part(part, depth + 1));
+                    unit.node = Some(first.what);
+                    units.push(unit);
+                    continue;
+                }
+                What::Embed(value) => {
+                    unit.key = Key::Node(Print::of(value, depth + 1));
                     unit.node = Some(first.what);
                     units.push(unit);
                     continue;

@@ -15,7 +15,6 @@ mod entry;
 mod inline;
 mod line;
 mod moves;
-mod print;
 #[cfg(test)]
 mod projection;
 mod sequence;
@@ -47,7 +46,7 @@ pub fn diff(before: &BTreeMap<String, Node>, after: &BTreeMap<String, Node>) -> 
         let filled =
             |roots: &'_ BTreeMap<String, Node>| roots.get(name).is_some_and(|node| !is_empty(node));
         let entry = match (filled(before), filled(after)) {
-            (true, true) => compare.entry(&before[name], &after[name], 0),
+            (true, true) => compare.root(&before[name], &after[name]),
             (true, false) => compare.all(&before[name], Change::Removed, 0),
             (false, true) => compare.all(&after[name], Change::Added, 0),
             (false, false) => continue,

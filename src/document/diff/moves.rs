@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::{Block, Change, Content, Diff, Entry, print::Print};
+use super::{Block, Change, Content, Diff, Entry};
+use crate::document::print::Print;
 
 /// Finds moves among what was added and removed, and says so in the tree.
 pub(super) fn find(diff: &mut Diff) {

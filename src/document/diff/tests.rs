@@ -17,10 +17,11 @@ use super::{
 use crate::document::{
     ids::Id,
     moment,
+    print::MAX_DEPTH,
     provenance::Provenance,
     replica::doc_with,
     scan::ScanLimits,
-    tree::{Chunk, to_json},
+    tree::{Chunk, Part, parts, to_json},
 };
 
 type Roots = BTreeMap<String, Node>;
@@ -77,7 +78,7 @@ fn element(name: &str, children: Vec<Node>) -> Node {
     Node::Element {
         name: name.into(),
         attrs: BTreeMap::new(),
-        children,
+        children: parts(children),
         id: None,
     }
 }
@@ -107,7 +108,7 @@ fn p(words: &str) -> Node {
 }
 
 fn body(blocks: Vec<Node>) -> Roots {
-    Roots::from([("default".into(), Node::Fragment(blocks))])
+    Roots::from([("default".into(), Node::Fragment(parts(blocks)))])
 }
 
 /// A difference in short: the change of each block, with its runs between brackets.
@@ -296,7 +297,7 @@ fn maps_lists_and_texts_have_differences_too() {
         Node::Map(
             entries
                 .into_iter()
-                .map(|(key, node)| (key.to_owned(), node))
+                .map(|(key, node)| (key.to_owned(), node.into()))
                 .collect(),
         )
     };
@@ -307,11 +308,11 @@ fn maps_lists_and_texts_have_differences_too() {
     let before = Roots::from([
         (
             "list".into(),
-            Node::Array(vec![
+            Node::Array(parts(vec![
                 number(1.0),
                 number(2.0),
                 map(vec![("a", number(1.0))]),
-            ]),
+            ])),
         ),
         (
             "map".into(),
@@ -327,11 +328,11 @@ fn maps_lists_and_texts_have_differences_too() {
     let after = Roots::from([
         (
             "list".into(),
-            Node::Array(vec![
+            Node::Array(parts(vec![
                 number(2.0),
                 number(3.0),
                 map(vec![("a", number(2.0))]),
-            ]),
+            ])),
         ),
         (
             "map".into(),
@@ -354,10 +355,13 @@ fn maps_lists_and_texts_have_differences_too() {
 
 #[test]
 fn a_change_of_kind_is_a_replacement() {
-    let one = Roots::from([("r".into(), Node::Array(vec![Node::Value(Any::from(1.0))]))]);
+    let one = Roots::from([(
+        "r".into(),
+        Node::Array(parts(vec![Node::Value(Any::from(1.0))])),
+    )]);
     let other = Roots::from([(
         "r".into(),
-        Node::Map(BTreeMap::from([("k".into(), Node::TooDeep)])),
+        Node::Map(BTreeMap::from([("k".into(), Node::TooDeep.into())])),
     )]);
     assert_eq!(told(&checked(&one, &other)), "*[-[-1.0]|+[+null]]");
     assert_eq!(told(&checked(&one, &Roots::new())), "-[-1.0]");
@@ -374,10 +378,7 @@ fn what_nests_deeper_than_anybody_looks_is_compared_as_a_whole() {
         body(vec![(0..200).fold(p(words), deep)])
     };
     let all = told(&checked(&nested("one"), &nested("two")));
-    assert_eq!(
-        all.matches("blockquote[").count(),
-        compare::MAX_DEPTH as usize - 1
-    );
+    assert_eq!(all.matches("blockquote[").count(), MAX_DEPTH as usize - 1);
     assert_eq!(
         told(&checked(&nested("one"), &nested("one")))
             .matches(['*', '+', '-'])
@@ -681,14 +682,19 @@ fn bare(roots: &Roots) -> Roots {
                     strip(&mut chunk.insert);
                 });
             }
-            Node::Map(entries) => entries.values_mut().for_each(strip),
-            Node::Array(items) | Node::Fragment(items) => items.iter_mut().for_each(strip),
+            Node::Map(entries) => entries.values_mut().for_each(strip_part),
+            Node::Array(items) | Node::Fragment(items) => items.iter_mut().for_each(strip_part),
             Node::Element { children, id, .. } => {
                 *id = None;
-                children.iter_mut().for_each(strip);
+                children.iter_mut().for_each(strip_part);
             }
             _ => {}
         }
+    }
+    fn strip_part(part: &mut Part) {
+        let mut node = Node::clone(part);
+        strip(&mut node);
+        *part = node.into();
     }
     let mut roots = roots.clone();
     roots.values_mut().for_each(strip);
@@ -817,7 +823,7 @@ fn ids_of_other_documents_do_no_harm() {
         if let Node::Element { id, .. } = &mut other {
             *id = Some(Id::new(1, 0));
         }
-        blocks.push(other);
+        blocks.push(other.into());
     }
     checked(&docs[0], &docs[1]);
     checked(&docs[1], &docs[0]);

@@ -1,17 +1,22 @@
 //! Fingerprints of nodes: two nodes with the same one have the same content, whatever their ids are and however their text
 //! is cut into runs.
 
-use std::{borrow::Cow, cell::RefCell, collections::HashMap};
+use std::borrow::Cow;
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Marks, compare::MAX_DEPTH};
-use crate::document::tree::{self, Chunk, Node};
+use super::{
+    diff::Marks,
+    tree::{self, Chunk, Node, Part},
+};
+
+/// Below it a node is taken as a whole. No editor nests so deep; a hostile document may.
+pub(super) const MAX_DEPTH: u32 = 64;
 
 /// What a node holds. A cryptographic hash, as a document's writers could make others collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Print {
+pub struct Print {
     digest: [u8; 16],
     /// Letters and digits in it.
     pub letters: u32,
@@ -33,23 +38,9 @@ impl Print {
     }
 }
 
-/// The fingerprints that were asked for, by where the nodes are: the trees stand still while they are compared.
-#[derive(Default)]
-pub(super) struct Prints(RefCell<HashMap<*const Node, Print>>);
-
-impl Prints {
-    /// `depth` is how deep the node is.
-    pub fn of(&self, node: &Node, depth: u32) -> Print {
-        let place = std::ptr::from_ref(node);
-        let known = self.0.borrow().get(&place).copied();
-        known.unwrap_or_else(|| {
-            let print = self.calculate(node, depth);
-            self.0.borrow_mut().insert(place, print);
-            print
-        })
-    }
-
-    fn calculate(&self, node: &Node, depth: u32) -> Print {
+impl Print {
+    /// The fingerprint of a node. `depth` is how deep it is.
+    pub(super) fn of(node: &Node, depth: u32) -> Self {
         let mut ink = Ink::new();
         if depth >= MAX_DEPTH {
             ink.word(b"json", &tree::to_json(node).to_string());
@@ -68,18 +59,18 @@ impl Prints {
                 ink.word(b"kind", "map");
                 for (key, value) in entries {
                     ink.word(b"key ", key);
-                    ink.part(&self.of(value, depth + 1));
+                    ink.part(&Self::of_part(value, depth + 1));
                 }
             }
             Node::Array(items) => {
                 ink.word(b"kind", "array");
                 items
                     .iter()
-                    .for_each(|item| ink.part(&self.of(item, depth + 1)));
+                    .for_each(|item| ink.part(&Self::of_part(item, depth + 1)));
             }
             Node::Fragment(children) => {
                 ink.word(b"kind", "fragment");
-                self.children(children, depth, &mut ink);
+                ink.children(children, depth);
             }
             Node::Element {
                 name,
@@ -94,7 +85,7 @@ impl Prints {
                     ink.word(b"attr", &tree::to_json(value).to_string());
                 }
                 ink.print.attributed += u32::from(!attrs.is_empty());
-                self.children(children, depth, &mut ink);
+                ink.children(children, depth);
             }
             Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => {
                 let json = tree::to_json(node);
@@ -105,13 +96,9 @@ impl Prints {
         ink.dry()
     }
 
-    fn children(&self, children: &[Node], depth: u32, ink: &mut Ink) {
-        for child in children {
-            match child {
-                Node::XmlText(chunks) => ink.text(chunks),
-                other => ink.part(&self.of(other, depth + 1)),
-            }
-        }
+    /// The same of a part, which keeps it: it always stands as deep.
+    pub(super) fn of_part(part: &Part, depth: u32) -> Self {
+        part.print(|node| Self::of(node, depth))
     }
 }
 
@@ -147,6 +134,15 @@ impl Ink {
         self.hash.update(label);
         self.hash.update((word.len() as u64).to_le_bytes());
         self.hash.update(word);
+    }
+
+    fn children(&mut self, children: &[Part], depth: u32) {
+        for child in children {
+            match &**child {
+                Node::XmlText(chunks) => self.text(chunks),
+                _ => self.part(&Print::of_part(child, depth + 1)),
+            }
+        }
     }
 
     fn part(&mut self, part: &Print) {
