@@ -229,6 +229,18 @@ impl<'a> Writer<'a> {
                 self.entry(before, around);
                 self.entry(after, around);
             }
+            Content::Same(same) if around == Around::Flow => {
+                let names_same = self.names_same;
+                self.out.push_str(same.part.html(names_same, || {
+                    let mut writer = Writer {
+                        names_same,
+                        ..Writer::new(&[])
+                    };
+                    writer.entry(&same.entry(), around);
+                    writer.out
+                }));
+            }
+            Content::Same(same) => self.entry(&same.entry(), around),
             Content::Left => {
                 let name = match around {
                     Around::Flow => "div",

@@ -182,7 +182,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::document::replica::doc_with;
+    use crate::document::{
+        export::{Form, export},
+        html,
+        replica::doc_with,
+    };
 
     /// Updates of two people who write into each other's words and delete some.
     fn log() -> (Vec<Vec<u8>>, Vec<String>) {
@@ -341,6 +345,8 @@ mod tests {
                 at = next;
                 let read = cursor.tree(&limits).unwrap();
                 assert_eq!(read, tree(&updates[..at], &limits).unwrap(), "{seed}: {at}");
+                let written = export(cursor.replica(), Form::Html);
+                assert_eq!(html::state(&read).as_bytes(), written, "{seed}: {at}");
             }
         }
     }

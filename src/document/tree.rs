@@ -54,6 +54,7 @@ pub struct Part(Arc<Shared>);
 struct Shared {
     node: Node,
     print: OnceLock<Print>,
+    html: [OnceLock<Box<str>>; 2],
 }
 
 impl Part {
@@ -61,12 +62,20 @@ impl Part {
     pub(super) fn print(&self, make: impl FnOnce(&Node) -> Print) -> Print {
         *self.0.print.get_or_init(|| make(&self.0.node))
     }
+
+    /// The block as HTML, with or without its id, made when it is asked for first.
+    pub(super) fn html(&self, is_named: bool, make: impl FnOnce() -> String) -> &str {
+        self.0.html[usize::from(is_named)].get_or_init(|| make().into())
+    }
 }
 
 impl From<Node> for Part {
     fn from(node: Node) -> Self {
-        let print = OnceLock::new();
-        Self(Arc::new(Shared { node, print }))
+        Self(Arc::new(Shared {
+            node,
+            print: OnceLock::new(),
+            html: Default::default(),
+        }))
     }
 }
 

@@ -28,6 +28,7 @@ pub use self::{
 use crate::{
     clock::UnixMillis,
     document::{
+        html,
         id::DocId,
         replica::{Replica, ReplicaError},
         restore::RestoreError,
@@ -210,6 +211,18 @@ impl History {
         let seq = self.kept(doc, seq).await?;
         let (reel, limits) = (self.reel(doc).await?, self.limits);
         let made = apart(move || reel.read(seq, &limits, read)).await?;
+        Ok((seq, made.map_err(HistoryError::Broken)?))
+    }
+
+    /// The state after row `seq` as HTML, and the moment that stands for it: as [`Self::content`], but what did not change
+    /// since somebody looked last is not written anew.
+    ///
+    /// # Errors
+    /// As [`Self::content`].
+    pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<(Seq, String), HistoryError> {
+        let seq = self.kept(doc, seq).await?;
+        let (reel, limits) = (self.reel(doc).await?, self.limits);
+        let made = apart(move || reel.tree(seq, &limits).map(|tree| html::state(&tree))).await?;
         Ok((seq, made.map_err(HistoryError::Broken)?))
     }
 

@@ -408,9 +408,17 @@ async fn content(request: &HttpRequest, doc: &DocId, seq: Seq, form: &str) -> An
     let form = Form::named(form).ok_or_else(|| {
         Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."))
     })?;
-    let (seq, bytes) = history(request)?
-        .content(doc, seq, move |replica| export(replica, form))
-        .await?;
+    let history = history(request)?;
+    let (seq, bytes) = match form {
+        Form::Html => {
+            let (seq, html) = history.html(doc, seq).await?;
+            (seq, html.into())
+        }
+        form => {
+            let read = history.content(doc, seq, move |replica| export(replica, form));
+            read.await?
+        }
+    };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, form.content_type()))
         .insert_header((SEQ_HEADER, seq.to_string()))

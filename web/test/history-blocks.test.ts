@@ -138,7 +138,7 @@ describe('on a server', () => {
     answer = { changed: true, version: null, before: session(31, HEAD) }
     const [one, other] = blocks('<p data-id="7.1">a</p><p data-id="7.2">b</p>', 45, null)
     if (!one || !other) throw new Error('two blocks')
-    model.blocks.show([one, other])
+    model.blocks.show(() => [one, other])
     model.viewer.showsChanges.value = false
     model.goToChange(1)
     expect(model.blocks.current.value).toBe(one)

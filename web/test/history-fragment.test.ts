@@ -14,8 +14,8 @@ beforeEach(() => {
 })
 
 function show(html: string): Element | null {
-  const next = blocksOf(html)
-  const first = replaceBlocks(place, before, next)
+  const next = blocksOf(html, before)
+  const [first = null] = replaceBlocks(place, before, next)
   before = next
   return first
 }
@@ -94,6 +94,36 @@ describe('blocks', () => {
       '<p title=">">i</p>',
     ])
       expect(blocksOf(html).join('')).toBe(html)
+  })
+})
+
+describe('blocks that are known', () => {
+  const PARTS = [
+    '<p>a</p>',
+    '<p>b</p>',
+    '<ul>',
+    '</ul>',
+    '<li><p>c</p></li>',
+    'text',
+    '<hr>',
+    '</p>',
+    '<p>',
+    '<',
+  ]
+  let seed = 1
+  const random = (below: number) => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((seed / 2 ** 32) * below)
+  }
+
+  test('are the same as those that were looked for, also in what is badly formed', () => {
+    for (let round = 0; round < 20_000; round++) {
+      const parts = Array.from({ length: random(8) }, () => PARTS[random(PARTS.length)])
+      const known = blocksOf(parts.join(''))
+      parts.splice(random(parts.length + 1), random(3), ...(random(3) ? [PARTS[random(PARTS.length)]] : []))
+      const html = parts.join('')
+      expect(blocksOf(html, known), `${html} after ${known}`).toEqual(blocksOf(html))
+    }
   })
 })
 

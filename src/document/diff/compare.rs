@@ -48,8 +48,16 @@ impl Compare {
     /// What became of a part that stands in both.
     pub fn part(&self, before: &Part, after: &Part, depth: u32) -> Entry {
         match Print::of_part(before, depth) == Print::of_part(after, depth) {
-            true => self.all(after, Change::Same, depth),
+            true => Entry::same(after, depth),
             false => self.entry(before, after, depth),
+        }
+    }
+
+    /// A part that has the same fate with all that is in it.
+    pub fn whole(&self, part: &Part, change: Change, depth: u32) -> Entry {
+        match change {
+            Change::Same => Entry::same(part, depth),
+            _ => self.all(part, change, depth),
         }
     }
 
@@ -81,7 +89,7 @@ impl Compare {
     /// A node that has the same fate with all that is in it.
     pub fn all(&self, node: &Node, change: Change, depth: u32) -> Entry {
         let list = |nodes: &[Part]| -> Vec<Entry> {
-            let all = nodes.iter().map(|node| self.all(node, change, depth + 1));
+            let all = nodes.iter().map(|node| self.whole(node, change, depth + 1));
             all.collect()
         };
         let children = |nodes: &[Part]| {
@@ -109,7 +117,7 @@ impl Compare {
             Node::Map(entries) => {
                 let entries = entries.iter();
                 let all =
-                    entries.map(|(key, node)| (key.clone(), self.all(node, change, depth + 1)));
+                    entries.map(|(key, node)| (key.clone(), self.whole(node, change, depth + 1)));
                 Content::Map {
                     entries: all.collect(),
                 }

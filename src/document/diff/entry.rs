@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use crate::document::print::Print;
-use crate::document::{ids::Id, provenance::Row};
+use super::compare::Compare;
+use crate::document::{
+    ids::Id,
+    print::Print,
+    provenance::Row,
+    tree::{Node, Part},
+};
 
 /// Formatting: the attributes of each mark by its name.
 pub type Marks = BTreeMap<String, Json>;
@@ -128,6 +133,30 @@ pub enum Content {
     },
     /// The place from which a node was moved.
     Left,
+    /// Anything that is the same with all that is in it. As JSON it is written like every other.
+    #[serde(untagged)]
+    Same(Same),
+}
+
+/// Part of a tree that did not change. Most of most differences is: it is only looked at where it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Same {
+    pub(in crate::document) part: Part,
+    /// How deep it is.
+    depth: u32,
+}
+
+impl Same {
+    /// The entry that stands for it; what is in it may again be `Same`.
+    pub fn entry(&self) -> Entry {
+        Compare::default().all(&self.part, Change::Same, self.depth)
+    }
+}
+
+impl Serialize for Same {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entry().content.serialize(serializer)
+    }
 }
 
 /// An attribute before and after; absent where it was not set.
@@ -153,6 +182,17 @@ impl Entry {
         }
     }
 
+    pub(super) fn same(part: &Part, depth: u32) -> Self {
+        let part = part.clone();
+        let id = match &*part {
+            Node::Element { id, .. } => *id,
+            _ => None,
+        };
+        let mut entry = Self::new(Change::Same, Content::Same(Same { part, depth }));
+        entry.block = id.map(|id| Block { id, beside: false });
+        entry
+    }
+
     /// Same or changed, by what is in it.
     pub(super) fn of_parts(content: Content) -> Self {
         let mut entry = Self::new(Change::Same, content);
@@ -165,7 +205,7 @@ impl Entry {
 }
 
 impl Content {
-    /// The nodes inside, in their order.
+    /// The nodes inside, in their order; none of what is [`Same`].
     pub fn parts(&self) -> Vec<&Entry> {
         match self {
             Self::Element { children, .. }
@@ -175,7 +215,11 @@ impl Content {
             | Self::Array { children } => children.iter().collect(),
             Self::Map { entries } => entries.values().collect(),
             Self::Replaced { before, after } => vec![before, after],
-            Self::Run { .. } | Self::Embed { .. } | Self::Value { .. } | Self::Left => Vec::new(),
+            Self::Run { .. }
+            | Self::Embed { .. }
+            | Self::Value { .. }
+            | Self::Left
+            | Self::Same(_) => Vec::new(),
         }
     }
 

@@ -330,7 +330,7 @@ impl<'c> Out<'c> {
 
     fn node(&mut self, what: What<'_>, change: Change, marks: &Marks, was: Option<&Marks>) {
         let entry = match what {
-            What::Node(node) => self.compare.all(node, change, self.depth + 1),
+            What::Node(part) => self.compare.whole(part, change, self.depth + 1),
             What::Embed(node) => Entry::new(
                 change,
                 Content::Embed {

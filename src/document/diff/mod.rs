@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use self::compare::Compare;
-pub use self::entry::{AttrChange, Block, Change, Content, Entry, Marks};
+pub use self::entry::{AttrChange, Block, Change, Content, Entry, Marks, Same};
 use super::tree::Node;
 
 /// What changed, by the names of the root types. As JSON: `{"roots": {name: entry}}`, see [`Entry`].

@@ -14,6 +14,7 @@ pub(super) enum Which {
 
 /// The roots of one state. Neighbouring runs of the same marks are one.
 pub(super) fn project(diff: &Diff, which: Which) -> BTreeMap<String, Json> {
+    let diff = expanded(diff);
     let mut moved = HashMap::new();
     for entry in diff.roots.values() {
         collect(entry, &mut moved);
@@ -23,6 +24,19 @@ pub(super) fn project(diff: &Diff, which: Which) -> BTreeMap<String, Json> {
     roots
         .filter_map(|(name, entry)| Some((name.clone(), view.node(view.here(entry)?))))
         .collect()
+}
+
+/// The difference in which also what is the same is looked into.
+pub(super) fn expanded(diff: &Diff) -> Diff {
+    fn expand(entry: &mut Entry) {
+        if let Content::Same(same) = &entry.content {
+            *entry = same.entry();
+        }
+        entry.content.parts_mut().into_iter().for_each(expand);
+    }
+    let mut diff = diff.clone();
+    diff.roots.values_mut().for_each(expand);
+    diff
 }
 
 fn collect<'d>(entry: &'d Entry, moved: &mut HashMap<u32, &'d Entry>) {
@@ -115,7 +129,7 @@ impl<'d> View<'d> {
                 }
                 Json::Object(node)
             }
-            Content::Left => panic!("stands nowhere by itself"),
+            Content::Left | Content::Same(_) => panic!("stands nowhere by itself"),
         }
     }
 

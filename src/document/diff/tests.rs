@@ -11,7 +11,7 @@ use yrs::{
 };
 
 use super::{
-    projection::{Which, joined, project},
+    projection::{Which, expanded, joined, project},
     *,
 };
 use crate::document::{
@@ -54,7 +54,12 @@ fn checked(before: &Roots, after: &Roots) -> Diff {
         wanted(after),
         "after {diff:#?}"
     );
-    diff
+    let all = expanded(&diff);
+    assert_eq!(
+        serde_json::to_value(&diff).unwrap(),
+        serde_json::to_value(&all).unwrap()
+    );
+    all
 }
 
 fn text(text: &str) -> Node {

@@ -11,7 +11,7 @@ import type { HistoryModel } from './model'
 
 export class BlockRestore {
   /** Those of the shown document that can be brought back. */
-  readonly all = computed(() => this.#shown.value.filter((block) => !this.#done.value.has(nameOf(block))))
+  readonly all = computed(() => this.#shown.value().filter((block) => !this.#done.value.has(nameOf(block))))
   /** The one under the pointer. */
   readonly hovered = signal<RestorableBlock | null>(null)
   /** The one that was tapped, or gone to where no changes are shown. */
@@ -19,24 +19,24 @@ export class BlockRestore {
   /** What the keys act on: the picked one, or that of the change which was gone to. */
   readonly current = computed(() => {
     const change = this.model.changes.value[this.model.currentChange.value]
-    return this.picked.value ?? blockAround(this.all.value, change?.elements[0])
+    return this.picked.value ?? (change ? blockAround(this.all.value, change.elements[0]) : null)
   })
   readonly offered = computed(() =>
     this.model.player.isPlaying.value ? null : (this.hovered.value ?? this.current.value),
   )
   /** Those that were brought back: asking again would change nothing. */
   readonly #done = signal<ReadonlySet<string>>(new Set())
-  readonly #shown = signal<readonly RestorableBlock[]>([])
+  readonly #shown = signal<() => readonly RestorableBlock[]>(() => [])
   #isRunning = false
 
   constructor(readonly model: HistoryModel) {}
 
-  /** The shown document has changed. */
-  show(blocks: readonly RestorableBlock[]): void {
+  /** The shown document has changed. They are looked for only when somebody wants one. */
+  show(blocks: () => readonly RestorableBlock[]): void {
     const picked = this.picked.value && nameOf(this.picked.value)
     this.#shown.value = blocks
     this.hovered.value = null
-    this.picked.value = this.all.value.find((block) => nameOf(block) === picked) ?? null
+    this.picked.value = (picked && this.all.value.find((block) => nameOf(block) === picked)) || null
   }
 
   hover(node: Node | null): void {

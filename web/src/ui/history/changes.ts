@@ -11,7 +11,7 @@ export interface MarkedChange {
   readonly elements: readonly HTMLElement[]
 }
 
-const MARKED = 'ins, del, [data-change]'
+export const MARKED = 'ins, del, [data-change]'
 const INLINE: ReadonlySet<string> = new Set(['ins', 'del', 'span'])
 
 function kindOf(element: HTMLElement): Change {
@@ -48,9 +48,10 @@ const SAID = 120
 
 export const excerpt = (text: string): string => (text.length > SAID ? `${text.slice(0, SAID)}…` : text)
 
-/** Gives what somebody changed that person's colour; `claimed` is the colour they have with the server. */
+/** Gives what somebody changed, the place itself or in it, that person's colour; `claimed` is the colour they have with the server. */
 export function colourAuthors(place: HTMLElement, claimed: (author: string) => string): void {
-  for (const element of place.querySelectorAll<HTMLElement>('[data-author]')) {
+  const own = place.dataset.author === undefined ? [] : [place]
+  for (const element of [...own, ...place.querySelectorAll<HTMLElement>('[data-author]')]) {
     const author = element.dataset.author ?? ''
     const name = `hue-${hueOf(claimed(author), author)}`
     if (element.classList.contains(name)) continue

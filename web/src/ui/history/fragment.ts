@@ -80,31 +80,31 @@ function markTask(from: Element, to: HTMLLIElement): void {
 
 /**
  * Shows the blocks `next` in `place`, which shows `before`. Blocks that stay are not touched and not even parsed, so that
- * a step costs what changed and not what there is. Returns the first element that is new, or null.
+ * a step costs what changed and not what there is. Returns the elements that are new.
  */
 export function replaceBlocks(
   place: HTMLElement,
   before: readonly string[],
   next: readonly string[],
-): Element | null {
+): readonly HTMLElement[] {
   const kept = keptBlocks(before, next)
   const old = [...place.childNodes]
   const parser = new DOMParser()
-  let first: Element | null = null
+  const made: HTMLElement[] = []
   let at = 0
   for (const [index, html] of next.entries()) {
     const from = kept.get(index)
     if (from === undefined) {
       const fresh = blockOf(parser, html)
       place.insertBefore(fresh, old[at] ?? null)
-      if (fresh instanceof Element) first ??= fresh
+      if (fresh instanceof HTMLElement) made.push(fresh)
     } else {
       for (; at < from; at++) old[at]?.remove()
       at++
     }
   }
   for (; at < old.length; at++) old[at]?.remove()
-  return first
+  return made
 }
 
 /** One node for one block, so that the next step finds its blocks by their number. */
@@ -127,8 +127,32 @@ const VOID: ReadonlySet<string> = new Set(['br', 'hr', 'img', 'input', 'meta', '
 /**
  * Cuts a fragment into its top-level elements by counting tags. That is enough for the server's HTML, in which `<` and
  * `>` are escaped wherever they are text; in any other the cuts are elsewhere, and each piece is still parsed by itself.
+ * Pieces of `known` that it begins and ends with are only compared.
  */
-export function blocksOf(html: string): readonly string[] {
+export function blocksOf(html: string, known: readonly string[] = []): readonly string[] {
+  const blocks: string[] = []
+  let start = 0
+  // The last one may have been open.
+  for (const block of known.slice(0, -1)) {
+    if (!html.startsWith(block, start)) break
+    blocks.push(block)
+    start += block.length
+  }
+  const tail: string[] = []
+  let end = html.length
+  for (let at = known.length - 1; at >= blocks.length; at--) {
+    const block = known[at] as string
+    if (end - block.length < start || !html.endsWith(block, end)) break
+    tail.push(block)
+    end -= block.length
+  }
+  const middle = pieces(html.slice(start, end))
+  // Where an element is open there, it goes on in what looked like the end.
+  if (middle.isOpen && tail.length > 0) return [...blocks, ...pieces(html.slice(start)).blocks]
+  return [...blocks, ...middle.blocks, ...tail.reverse()]
+}
+
+function pieces(html: string): { readonly blocks: readonly string[]; readonly isOpen: boolean } {
   const blocks: string[] = []
   let depth = 0
   let start = 0
@@ -140,6 +164,7 @@ export function blocksOf(html: string): readonly string[] {
     blocks.push(html.slice(start, index + tag.length))
     start = index + tag.length
   }
-  if (start < html.length) blocks.push(html.slice(start))
-  return blocks
+  const isOpen = start < html.length
+  if (isOpen) blocks.push(html.slice(start))
+  return { blocks, isOpen }
 }

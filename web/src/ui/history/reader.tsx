@@ -7,7 +7,7 @@ import { announce } from '../feedback'
 import { useSlow } from '../quiet'
 import { BlockButton } from './block-button'
 import { blocksToRestore } from './blocks'
-import { changesIn, colourAuthors, excerpt, type MarkedChange } from './changes'
+import { changesIn, colourAuthors, excerpt, MARKED, type MarkedChange } from './changes'
 import { blocksOf, replaceBlocks } from './fragment'
 import type { HistoryModel } from './model'
 import { authorName } from './words'
@@ -119,33 +119,31 @@ function Content({ model }: { model: HistoryModel }) {
   useLayoutEffect(() => {
     const element = place.current
     if (!element || !shown) return
-    const next = blocksOf(shown.html)
+    const next = blocksOf(shown.html, blocks.current)
     const fresh = replaceBlocks(element, blocks.current, next)
     blocks.current = next
+    for (const block of fresh) explain(block, model)
     const marked = changesIn(element)
     model.changes.value = marked
     // A version that was chosen opens at its first change; the scrubber keeps its place unless the change is elsewhere.
     const isChosen = viewer.chosen.value !== null || viewer.since.value !== null
     model.currentChange.value = isChosen && marked.length > 0 ? 0 : -1
     model.wentToChange.value = false
-    if (!isChosen) fresh?.scrollIntoView({ block: 'nearest' })
+    if (!isChosen) fresh[0]?.scrollIntoView({ block: 'nearest' })
   }, [shown])
   useLayoutEffect(() => {
-    if (place.current) colourAuthors(place.current, (id) => authors.get(id)?.color ?? '')
-    for (const element of place.current?.querySelectorAll<HTMLElement>('ins, del, [data-change]') ?? []) {
-      element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
-    }
-  }, [shown, authors])
+    if (place.current) explain(place.current, model)
+  }, [authors])
   useLayoutEffect(() => {
-    if (place.current && shown)
-      model.blocks.show(blocksToRestore(place.current, shown, head, model.changes.value))
+    const element = place.current
+    if (element && shown) model.blocks.show(() => blocksToRestore(element, shown, head, changes))
   }, [shown, changes, head])
   // Without the document there are no changes in it.
   useEffect(
     () => () => {
       model.changes.value = []
       model.currentChange.value = -1
-      model.blocks.show([])
+      model.blocks.show(() => [])
     },
     [],
   )
@@ -170,6 +168,17 @@ function Content({ model }: { model: HistoryModel }) {
       />
     </>
   )
+}
+
+/** Says of everything that changed there what happened, and gives it its author's colour. */
+function explain(place: HTMLElement, model: HistoryModel): void {
+  const authors = model.archive.authors.value
+  colourAuthors(place, (id) => authors.get(id)?.color ?? '')
+  const say = (element: HTMLElement) => {
+    element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
+  }
+  if (place.matches(MARKED)) say(place)
+  for (const element of place.querySelectorAll<HTMLElement>(MARKED)) say(element)
 }
 
 const WORDS = {
