@@ -39,6 +39,7 @@ impl History {
         let after = self.version(doc, after).await?;
         let marks = self.store.marks(doc).await?;
         let reel = self.reel(doc).await?;
+        let looked = reel.clone();
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
@@ -60,6 +61,7 @@ impl History {
             Ok::<_, ReplicaError>((diff, authors))
         });
         let (diff, authors) = made.await?.map_err(HistoryError::Broken)?;
+        self.prepare(looked);
         let names = self.names(&authors).await?;
         let authors = authors
             .iter()

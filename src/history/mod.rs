@@ -222,8 +222,20 @@ impl History {
     pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<(Seq, String), HistoryError> {
         let seq = self.kept(doc, seq).await?;
         let (reel, limits) = (self.reel(doc).await?, self.limits);
+        let looked = reel.clone();
         let made = apart(move || reel.tree(seq, &limits).map(|tree| html::state(&tree))).await?;
+        self.prepare(looked);
         Ok((seq, made.map_err(HistoryError::Broken)?))
+    }
+
+    /// Gets ready for the next step of whoever looked at a document.
+    fn prepare(&self, reel: Arc<Reel>) {
+        let limits = self.limits;
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = reel.prepare(&limits) {
+                tracing::warn!(%error, "a moment before one that was shown can not be built");
+            }
+        });
     }
 
     /// The last row that was stored at this time or before it.

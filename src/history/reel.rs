@@ -25,6 +25,8 @@ const KEY_EVERY: Seq = 4_096;
 const MOST_STEPS: Seq = 512;
 /// States that are kept of a document.
 const MOST_KEYS: usize = 32;
+/// Rows before where somebody looks at which another cursor waits.
+const BEHIND: Seq = 256;
 /// What a row takes in memory beside its bytes, about.
 const ROW_BYTES: usize = 96;
 
@@ -45,9 +47,21 @@ pub struct Reel {
     /// Whoever goes through a document compares with the same moment again and again.
     trees: Arc<Mutex<Trees>>,
     /// Where somebody looked last; nothing while somebody looks.
-    cursor: Arc<Mutex<Option<(Seq, Cursor)>>>,
+    cursor: Arc<Mutex<Option<Place>>>,
+    /// Some way before: a cursor does not go back, so the next step back is one forward from there. Locked while it is made, as
+    /// whoever needs it waits no longer than for one of their own.
+    behind: Arc<Mutex<Option<Place>>>,
     /// Who wrote what, up to a row.
     provenance: Arc<Mutex<(Seq, Provenance)>>,
+}
+
+/// A cursor, and where it is.
+#[derive(Debug)]
+struct Place {
+    seq: Seq,
+    cursor: Cursor,
+    /// Whether somebody came from near by, or has just come: a step back may be next.
+    is_step: bool,
 }
 
 impl Reel {
@@ -58,6 +72,7 @@ impl Reel {
             keys: Arc::default(),
             trees: Arc::default(),
             cursor: Arc::default(),
+            behind: Arc::default(),
             provenance: Arc::default(),
         }
     }
@@ -132,31 +147,74 @@ impl Reel {
         Ok(tree)
     }
 
-    /// Goes to a moment: from where somebody looked last, if that is not far before it, else from the next state that is kept.
+    /// Goes to a moment: from where somebody looked last, or from some way before that, if it is near, else from the next state
+    /// that is kept.
     fn at<T>(
         &self,
         seq: Seq,
         limits: &ScanLimits,
         look: impl FnOnce(&mut Cursor) -> Result<T, ReplicaError>,
     ) -> Result<T, ReplicaError> {
+        let is_near = |place: &Place| (place.seq..=place.seq + MOST_STEPS).contains(&seq);
         let last = lock(&self.cursor).take();
-        let near = last.filter(|(at, _)| (*at..=*at + MOST_STEPS).contains(&seq));
+        let from = last.as_ref().map(|place| place.seq);
+        let near = last.filter(is_near);
+        let near = near.or_else(|| lock(&self.behind).take().filter(is_near));
         let mut cursor = match near {
-            Some((at, mut cursor)) => {
+            Some(Place {
+                seq: at,
+                mut cursor,
+                ..
+            }) => {
                 cursor.advance(&self.updates(at + 1, seq), limits)?;
                 cursor
             }
-            None => {
-                let key = seq - seq % KEY_EVERY;
-                let state = self.key(key, limits)?;
-                let state = state.iter().map(AsRef::as_ref);
-                let updates: Vec<&[u8]> = state.chain(self.updates(key + 1, seq)).collect();
-                Cursor::at(&updates, limits)?
-            }
+            None => self.cursor_at(seq, limits)?,
         };
         let made = look(&mut cursor)?;
-        *lock(&self.cursor) = Some((seq, cursor));
+        let is_step = from.is_none_or(|from| from.abs_diff(seq) <= BEHIND);
+        *lock(&self.cursor) = Some(Place {
+            seq,
+            cursor,
+            is_step,
+        });
         Ok(made)
+    }
+
+    fn cursor_at(&self, seq: Seq, limits: &ScanLimits) -> Result<Cursor, ReplicaError> {
+        let key = seq - seq % KEY_EVERY;
+        let state = self.key(key, limits)?;
+        let state = state.iter().map(AsRef::as_ref);
+        let updates: Vec<&[u8]> = state.chain(self.updates(key + 1, seq)).collect();
+        Cursor::at(&updates, limits)
+    }
+
+    /// Makes a step back from where somebody looks cost as little as one forward. Takes as long as opening a moment, so it is for
+    /// when nobody waits.
+    pub(super) fn prepare(&self, limits: &ScanLimits) -> Result<(), ReplicaError> {
+        let step = lock(&self.cursor)
+            .as_ref()
+            .filter(|place| place.is_step)
+            .map(|place| place.seq);
+        let Some(at) = step.filter(|at| *at > 0) else {
+            return Ok(());
+        };
+        let mut behind = lock(&self.behind);
+        let reach = at.saturating_sub(MOST_STEPS)..at;
+        if behind
+            .as_ref()
+            .is_none_or(|place| !reach.contains(&place.seq))
+        {
+            let seq = at.saturating_sub(BEHIND);
+            let mut cursor = self.cursor_at(seq, limits)?;
+            cursor.tree(limits)?;
+            *behind = Some(Place {
+                seq,
+                cursor,
+                is_step: true,
+            });
+        }
+        Ok(())
     }
 
     /// The state after a row at which one is kept; nothing before the first.
@@ -309,6 +367,37 @@ mod tests {
         let seqs: Vec<_> = reel.rows(4_999, 5_002).map(|row| row.seq).collect();
         assert_eq!(seqs, [4_999, 5_000, 5_001, 5_002]);
         assert_eq!((reel.seq_at(9), reel.seq_at(50_005)), (None, Some(5_000)));
+    }
+
+    #[test]
+    fn a_step_back_is_one_forward_from_some_way_before() {
+        let limits = ScanLimits::default();
+        let (rows, texts) = log(5_000);
+        let reel = Reel::new(1).grown(rows);
+        let waits = || lock(&reel.behind).as_ref().map(|place| place.seq);
+        let mut seq = 4_500;
+        assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[4_500]);
+        assert_eq!(waits(), None);
+        for back in [1, 7, 100, 256] {
+            reel.prepare(&limits).unwrap();
+            assert_eq!(waits(), Some(seq - BEHIND));
+            reel.prepare(&limits).unwrap();
+            assert_eq!(waits(), Some(seq - BEHIND), "once");
+            seq -= back;
+            assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[seq as usize]);
+            assert_eq!(waits(), None, "used");
+        }
+        // Whoever jumps does not step.
+        assert_eq!(reel.read(1_000, &limits, text).unwrap(), texts[1_000]);
+        reel.prepare(&limits).unwrap();
+        assert_eq!(waits(), None);
+        assert_eq!(reel.read(20, &limits, text).unwrap(), texts[20]);
+        assert_eq!(reel.read(10, &limits, text).unwrap(), texts[10]);
+        reel.prepare(&limits).unwrap();
+        assert_eq!(waits(), Some(0));
+        assert_eq!(reel.read(0, &limits, text).unwrap(), texts[0]);
+        reel.prepare(&limits).unwrap();
+        assert_eq!(waits(), None, "nothing is before the beginning");
     }
 
     #[test]
