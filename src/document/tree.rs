@@ -138,6 +138,25 @@ impl Known {
     pub fn forget(&mut self, changed: &BranchID) {
         self.0.remove(changed);
     }
+
+    /// Takes the blocks of another moment for those that are equal: what was made of them is then not made again.
+    pub fn share(&mut self, tree: &BTreeMap<String, Node>) {
+        let blocks = tree.values().filter_map(|root| match root {
+            Node::Fragment(blocks) => Some(blocks),
+            _ => None,
+        });
+        for block in blocks.flatten() {
+            let Node::Element { id: Some(id), .. } = **block else {
+                continue;
+            };
+            let id = yrs::ID::new(ClientID::new(id.client), id.clock);
+            if let Some(own) = self.0.get_mut(&BranchID::Nested(id))
+                && *own == *block
+            {
+                *own = block.clone();
+            }
+        }
+    }
 }
 
 /// [`roots`] with the ids of elements and of text, which comes in runs that were each written in one go. `deleted` are the ids

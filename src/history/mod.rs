@@ -210,7 +210,9 @@ impl History {
     ) -> Result<(Seq, T), HistoryError> {
         let seq = self.kept(doc, seq).await?;
         let (reel, limits) = (self.reel(doc).await?, self.limits);
+        let looked = reel.clone();
         let made = apart(move || reel.read(seq, &limits, read)).await?;
+        self.prepare(looked);
         Ok((seq, made.map_err(HistoryError::Broken)?))
     }
 

@@ -51,6 +51,8 @@ pub struct Reel {
     /// Some way before: a cursor does not go back, so the next step back is one forward from there. Locked while it is made, as
     /// whoever needs it waits no longer than for one of their own.
     behind: Arc<Mutex<Option<Place>>>,
+    /// Where nobody looks any more: to let a whole document go takes some milliseconds, too.
+    left: Arc<Mutex<Option<Place>>>,
     /// Who wrote what, up to a row.
     provenance: Arc<Mutex<(Seq, Provenance)>>,
 }
@@ -73,6 +75,7 @@ impl Reel {
             trees: Arc::default(),
             cursor: Arc::default(),
             behind: Arc::default(),
+            left: Arc::default(),
             provenance: Arc::default(),
         }
     }
@@ -158,8 +161,13 @@ impl Reel {
         let is_near = |place: &Place| (place.seq..=place.seq + MOST_STEPS).contains(&seq);
         let last = lock(&self.cursor).take();
         let from = last.as_ref().map(|place| place.seq);
-        let near = last.filter(is_near);
-        let near = near.or_else(|| lock(&self.behind).take().filter(is_near));
+        let near = match last {
+            Some(place) if is_near(&place) => Some(place),
+            far => {
+                *lock(&self.left) = far;
+                lock(&self.behind).take().filter(is_near)
+            }
+        };
         let mut cursor = match near {
             Some(Place {
                 seq: at,
@@ -192,6 +200,7 @@ impl Reel {
     /// Makes a step back from where somebody looks cost as little as one forward. Takes as long as opening a moment, so it is for
     /// when nobody waits.
     pub(super) fn prepare(&self, limits: &ScanLimits) -> Result<(), ReplicaError> {
+        drop(lock(&self.left).take());
         let step = lock(&self.cursor)
             .as_ref()
             .filter(|place| place.is_step)
@@ -208,6 +217,9 @@ impl Reel {
             let seq = at.saturating_sub(BEHIND);
             let mut cursor = self.cursor_at(seq, limits)?;
             cursor.tree(limits)?;
+            if let Some(tree) = lock(&self.trees).newest() {
+                cursor.share(&tree);
+            }
             *behind = Some(Place {
                 seq,
                 cursor,
@@ -288,6 +300,10 @@ impl Trees {
         let place = self.0.iter().position(|(of, _)| *of == seq)?;
         let known = self.0.remove(place)?;
         self.0.push_front(known);
+        self.0.front().map(|(_, tree)| tree.clone())
+    }
+
+    fn newest(&self) -> Option<Arc<Tree>> {
         self.0.front().map(|(_, tree)| tree.clone())
     }
 
