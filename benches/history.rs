@@ -1,5 +1,5 @@
-//! What the history costs in a document of 2,000 paragraphs that was written in 100,000 edits: a step of the scrubber, and the
-//! difference to an earlier moment.
+//! What the history costs in a document of 2,000 paragraphs that was written in 100,000 edits: a step of the scrubber from a moment to
+//! one near by, and a moment that nobody was near to; each with and without the difference to an earlier one.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -10,14 +10,9 @@ use std::{
 };
 
 use coscribe::document::{
-    diff::diff,
-    html,
-    moment::Cursor,
-    replica::doc_with,
-    scan::ScanLimits,
-    tree::{self, Node},
+    diff::diff, html, moment::Cursor, replica::doc_with, scan::ScanLimits, tree::Node,
 };
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use yrs::{
     GetString as _, Text as _, Transact as _, WriteTxn as _, XmlElementPrelim, XmlFragment as _,
@@ -73,47 +68,80 @@ fn written() -> Vec<Vec<u8>> {
     updates.clone()
 }
 
-fn tree_at(updates: &[&[u8]], limits: &ScanLimits) -> BTreeMap<String, Node> {
-    let mut cursor = Cursor::at(updates, limits).unwrap();
-    cursor.tree(limits).unwrap()
+/// Goes through the second half of the writing, again and again.
+struct Scrubber<'u> {
+    updates: &'u [&'u [u8]],
+    limits: ScanLimits,
+    at: usize,
+    cursor: Cursor,
+}
+
+impl<'u> Scrubber<'u> {
+    fn new(updates: &'u [&'u [u8]]) -> Self {
+        let (limits, at) = (ScanLimits::default(), EDITS / 2);
+        let mut cursor = Cursor::at(&updates[..at], &limits).unwrap();
+        cursor.tree(&limits).unwrap();
+        Self {
+            updates,
+            limits,
+            at,
+            cursor,
+        }
+    }
+
+    fn advance(&mut self) {
+        if self.at + STEP > self.updates.len() {
+            *self = Self::new(self.updates);
+        }
+        let next = &self.updates[self.at..self.at + STEP];
+        self.cursor.advance(next, &self.limits).unwrap();
+        self.at += STEP;
+    }
+
+    fn step(&mut self) -> BTreeMap<String, Node> {
+        self.advance();
+        self.cursor.tree(&self.limits).unwrap()
+    }
 }
 
 fn scrubber(c: &mut Criterion) {
     let limits = ScanLimits::default();
     let updates = written();
     let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+    let session = &updates[..EDITS / 2 - SESSION];
+    let tree_at = |updates: &[&[u8]]| Cursor::at(updates, &limits).unwrap().tree(&limits).unwrap();
     let mut group = c.benchmark_group("100,000 edits in 2,000 paragraphs");
     group.sample_size(20);
 
-    let start = EDITS / 2;
-    let mut at = start;
-    let mut cursor = Cursor::at(&updates[..at], &limits).unwrap();
-    let mut step = || {
-        if at + STEP > updates.len() {
-            at = start;
-            cursor = Cursor::at(&updates[..at], &limits).unwrap();
-        }
-        cursor.advance(&updates[at..at + STEP], &limits).unwrap();
-        at += STEP;
-    };
-    group.bench_function("step", |b| b.iter(&mut step));
-
-    let mut cursor = Cursor::at(&updates, &limits).unwrap();
-    group.bench_function("moment as HTML", |b| {
-        b.iter(|| html::state(&tree::roots(cursor.replica().doc().unwrap())));
+    let mut scrubber = Scrubber::new(&updates);
+    group.bench_function("20 edits", |b| b.iter(|| scrubber.advance()));
+    group.bench_function("a step, read", |b| b.iter(|| scrubber.step()));
+    group.bench_function("a step, as HTML", |b| {
+        b.iter(|| html::state(&scrubber.step()));
     });
-    group.bench_function("moment with ids", |b| {
-        b.iter(|| cursor.tree(&limits).unwrap());
+    let mut before = scrubber.step();
+    group.bench_function("a step, with what changed", |b| {
+        b.iter(|| {
+            let after = scrubber.step();
+            if scrubber.at % SESSION < STEP {
+                before = after.clone();
+            }
+            html::difference(&diff(&before, &after), &[])
+        });
     });
 
-    let before = tree_at(&updates[..updates.len() - SESSION], &limits);
-    let after = cursor.tree(&limits).unwrap();
-    group.bench_function("difference", |b| {
-        b.iter(|| diff(black_box(&before), black_box(&after)));
+    group.bench_function("opened, read", |b| b.iter(|| tree_at(black_box(session))));
+    let open = || (tree_at(session), tree_at(&updates[..EDITS / 2]));
+    group.bench_function("opened, as HTML", |b| {
+        b.iter_batched(
+            || tree_at(session),
+            |tree| html::state(&tree),
+            BatchSize::PerIteration,
+        );
     });
-    let found = diff(&before, &after);
-    group.bench_function("difference as HTML", |b| {
-        b.iter(|| html::difference(black_box(&found), &[]));
+    group.bench_function("opened, with what changed", |b| {
+        let compare = |(before, after)| html::difference(&diff(&before, &after), &[]);
+        b.iter_batched(open, compare, BatchSize::PerIteration);
     });
     group.finish();
 }

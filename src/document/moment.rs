@@ -306,7 +306,7 @@ mod tests {
                     (_, 5) => drop(element.insert_attribute(&mut txn, "level", f64::from(at % 4))),
                     (None, _) => drop(element.push_back(&mut txn, XmlTextPrelim::new("text"))),
                     (Some(_), 6) => {
-                        drop(element.push_back(&mut txn, XmlElementPrelim::empty("inner")))
+                        element.push_back(&mut txn, XmlElementPrelim::empty("inner"));
                     }
                     (Some(XmlOut::Text(text)), _) => {
                         let len = text.len(&txn);
