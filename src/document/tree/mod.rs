@@ -1,0 +1,256 @@
+//! A typed view of everything in a document, for exports and for comparing two replicas.
+
+mod read;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
+
+use serde_json::{Map as JsonMap, Value as Json};
+use yrs::Any;
+
+pub(super) use self::read::{Known, roots_with_ids};
+pub use self::read::{depth, roots, roots_with_element_ids};
+use super::{ids::Id, print::Print};
+
+/// One value in the tree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    Text(Vec<Chunk>),
+    Map(BTreeMap<String, Part>),
+    Array(Vec<Part>),
+    Fragment(Vec<Part>),
+    Element {
+        name: String,
+        attrs: BTreeMap<String, Node>,
+        children: Vec<Part>,
+        /// Who it is, where ids were asked for.
+        id: Option<Id>,
+    },
+    XmlText(Vec<Chunk>),
+    Value(Any),
+    /// A subdocument, by its guid.
+    Subdocument(String),
+    /// Nests deeper than the limit; stands for what is below.
+    TooDeep,
+}
+
+/// A node in another one. The trees of several moments share what did not change between them.
+#[derive(Clone)]
+pub struct Part(Arc<Shared>);
+
+struct Shared {
+    node: Node,
+    print: OnceLock<Print>,
+    html: [OnceLock<Box<str>>; 2],
+}
+
+impl Part {
+    /// The fingerprint of its content, made when it is asked for first.
+    pub(super) fn print(&self, make: impl FnOnce(&Node) -> Print) -> Print {
+        *self.0.print.get_or_init(|| make(&self.0.node))
+    }
+
+    /// The block as HTML, with or without its id, made when it is asked for first.
+    pub(super) fn html(&self, is_named: bool, make: impl FnOnce() -> String) -> &str {
+        self.0.html[usize::from(is_named)].get_or_init(|| make().into())
+    }
+}
+
+impl From<Node> for Part {
+    fn from(node: Node) -> Self {
+        Self(Arc::new(Shared {
+            node,
+            print: OnceLock::new(),
+            html: Default::default(),
+        }))
+    }
+}
+
+#[cfg(test)]
+pub(super) fn parts(nodes: Vec<Node>) -> Vec<Part> {
+    nodes.into_iter().map(Part::from).collect()
+}
+
+impl Deref for Part {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0.node
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// A run of text, or one embedded value, with its formatting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    pub insert: Node,
+    pub marks: BTreeMap<String, Any>,
+    /// The id of its first UTF-16 unit, where ids were asked for; the next units have the next clocks. Of text only.
+    pub id: Option<Id>,
+}
+
+/// The tree as JSON. Text becomes a string, maps and lists what they are; XML becomes nodes as ProseMirror writes
+/// them: `{type, attrs, content}`, text with its `marks`.
+pub fn to_json(node: &Node) -> Json {
+    match node {
+        Node::Text(chunks) => Json::String(plain(chunks)),
+        Node::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.clone(), to_json(value)))
+            .collect(),
+        Node::Array(items) => items.iter().map(|item| to_json(item)).collect(),
+        Node::Fragment(children) => content(children),
+        Node::XmlText(chunks) => Json::Array(text_nodes(chunks)),
+        Node::Element {
+            name,
+            attrs,
+            children,
+            ..
+        } => {
+            let mut node = JsonMap::new();
+            node.insert("type".into(), name.clone().into());
+            if !attrs.is_empty() {
+                node.insert(
+                    "attrs".into(),
+                    attrs
+                        .iter()
+                        .map(|(key, value)| (key.clone(), to_json(value)))
+                        .collect(),
+                );
+            }
+            if !children.is_empty() {
+                node.insert("content".into(), content(children));
+            }
+            Json::Object(node)
+        }
+        Node::Value(any) => any_to_json(any),
+        Node::Subdocument(guid) => serde_json::json!({ "guid": guid }),
+        Node::TooDeep => Json::Null,
+    }
+}
+
+fn content(children: &[Part]) -> Json {
+    let mut nodes = Vec::new();
+    for child in children {
+        match &**child {
+            Node::XmlText(chunks) => nodes.extend(text_nodes(chunks)),
+            other => nodes.push(to_json(other)),
+        }
+    }
+    Json::Array(nodes)
+}
+
+fn text_nodes(chunks: &[Chunk]) -> Vec<Json> {
+    chunks
+        .iter()
+        .map(|chunk| {
+            let mut node = JsonMap::new();
+            match &chunk.insert {
+                Node::Value(Any::String(text)) => {
+                    node.insert("type".into(), "text".into());
+                    node.insert("text".into(), text.to_string().into());
+                }
+                embed => {
+                    node.insert("type".into(), "embed".into());
+                    node.insert("value".into(), to_json(embed));
+                }
+            }
+            if !chunk.marks.is_empty() {
+                let marks = chunk.marks.iter().map(|(name, attrs)| {
+                    serde_json::json!({ "type": name, "attrs": any_to_json(attrs) })
+                });
+                node.insert("marks".into(), marks.collect());
+            }
+            Json::Object(node)
+        })
+        .collect()
+}
+
+fn any_to_json(any: &Any) -> Json {
+    match any {
+        Any::Null | Any::Undefined => Json::Null,
+        Any::Bool(value) => (*value).into(),
+        Any::Number(number) => serde_json::to_value(number).unwrap_or(Json::Null),
+        Any::String(text) => text.to_string().into(),
+        Any::Buffer(bytes) => bytes.iter().copied().collect::<Vec<u8>>().into(),
+        Any::Array(items) => items.iter().map(any_to_json).collect(),
+        Any::Map(entries) => {
+            let sorted: BTreeMap<_, _> = entries.iter().collect();
+            sorted
+                .into_iter()
+                .map(|(key, value)| (key.clone(), any_to_json(value)))
+                .collect()
+        }
+    }
+}
+
+/// Everything readable as plain text: a line for each block.
+pub fn to_text(node: &Node) -> String {
+    let mut out = String::new();
+    write_text(node, &mut out);
+    out
+}
+
+fn write_text(node: &Node, out: &mut String) {
+    match node {
+        Node::Text(chunks) | Node::XmlText(chunks) => out.push_str(&plain(chunks)),
+        Node::Fragment(children) => blocks(children, out),
+        Node::Element { name, .. } if name == "hardBreak" => out.push('\n'),
+        Node::Element { children, .. } => {
+            if children
+                .iter()
+                .any(|child| matches!(&**child, Node::Element { name, .. } if name != "hardBreak"))
+            {
+                blocks(children, out);
+            } else {
+                children.iter().for_each(|child| write_text(child, out));
+            }
+        }
+        Node::Array(items) => blocks(items, out),
+        Node::Map(entries) => {
+            for (index, (_, value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push('\n');
+                }
+                write_text(value, out);
+            }
+        }
+        Node::Value(Any::String(text)) => out.push_str(text),
+        Node::Value(Any::Null | Any::Undefined) | Node::Subdocument(_) | Node::TooDeep => {}
+        Node::Value(any) => out.push_str(&any_to_json(any).to_string()),
+    }
+}
+
+fn blocks(children: &[Part], out: &mut String) {
+    for (index, child) in children.iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        write_text(child, out);
+    }
+}
+
+fn plain(chunks: &[Chunk]) -> String {
+    chunks
+        .iter()
+        .filter_map(|chunk| match &chunk.insert {
+            Node::Value(Any::String(text)) => Some(text.as_ref()),
+            _ => None,
+        })
+        .collect()
+}
