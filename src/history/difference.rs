@@ -38,7 +38,7 @@ impl History {
         let before = self.version(doc, before).await?;
         let after = self.version(doc, after).await?;
         let marks = self.store.marks(doc).await?;
-        let reel = self.reel(doc).await?;
+        let reel = self.reel_to(doc, before.seq.max(after.seq)).await?;
         let looked = reel.clone();
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {

@@ -154,6 +154,19 @@ impl History {
         Ok(reel)
     }
 
+    /// The rows of the document up to one, all that its moment needs: what is damaged after it does no harm. All rows where none is.
+    async fn reel_to(&self, doc: &DocId, seq: Seq) -> Result<Arc<Reel>, HistoryError> {
+        let damaged = match self.reel(doc).await {
+            Err(HistoryError::Damaged(error)) => error,
+            reel => return reel,
+        };
+        let rows = self.store.rows(doc, 1, seq).await;
+        // What is wrong with all of it tells more.
+        let rows = rows.map_err(|_| HistoryError::Damaged(damaged))?;
+        let epoch = self.record(doc).await?.epoch;
+        Ok(Arc::new(Reel::new(epoch).grown(rows)))
+    }
+
     /// One row; of the reel where that is known, as the store unpacks many to read it.
     async fn row(&self, record: &DocRecord, seq: Seq) -> Result<Option<NewRow>, HistoryError> {
         let (known, _) = self.shelf.get(&record.doc, record.epoch);
@@ -209,7 +222,7 @@ impl History {
         read: impl FnOnce(&Replica) -> T + Send + 'static,
     ) -> Result<(Seq, T), HistoryError> {
         let seq = self.kept(doc, seq).await?;
-        let (reel, limits) = (self.reel(doc).await?, self.limits);
+        let (reel, limits) = (self.reel_to(doc, seq).await?, self.limits);
         let looked = reel.clone();
         let made = apart(move || reel.read(seq, &limits, read)).await?;
         self.prepare(looked);
@@ -223,7 +236,7 @@ impl History {
     /// As [`Self::content`].
     pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<(Seq, String), HistoryError> {
         let seq = self.kept(doc, seq).await?;
-        let (reel, limits) = (self.reel(doc).await?, self.limits);
+        let (reel, limits) = (self.reel_to(doc, seq).await?, self.limits);
         let looked = reel.clone();
         let made = apart(move || reel.tree(seq, &limits).map(|tree| html::state(&tree))).await?;
         self.prepare(looked);

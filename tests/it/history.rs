@@ -436,3 +436,64 @@ async fn a_part_that_was_brought_back_is_told_as_one() {
     assert_eq!(whole["version"]["part"], Value::Null, "{whole}");
     peer.expect_text("one two three").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_later_does_not_hide_what_was_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), &Trace::synthetic(EDITS).unwrap()).await;
+    let flags = ["--durability", "process", "--compact-after-rows", "500"];
+    let mut server = Server::in_dir(dir.path(), &flags, &[]).await;
+    let mut database = Database::open(dir.path()).await;
+    for (edits, segments) in [(1, 1), (600, 2)] {
+        let peer = Peer::join(&server, "paper").await;
+        for edit in 0..edits {
+            peer.append(&format!("{edit} "));
+            peer.echoed().await;
+        }
+        let folded = async || {
+            let count = database.number("SELECT count(*) FROM history").await;
+            (count == segments).then_some(())
+        };
+        eventually("the log is folded", folded).await;
+    }
+    let moment = async |server: &Server, path: &str| {
+        let answer = server.get(&format!("/api/docs/paper/{path}")).await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let whole = [
+        "at?seq=3000&as=text",
+        "at?seq=3000&as=html",
+        "versions/10/diff/3000",
+    ];
+    let damaged = [
+        "at?seq=6600&as=text",
+        "at?seq=6600&as=html",
+        "versions/10/diff/6600",
+    ];
+    let mut before = Vec::new();
+    for path in whole.iter().chain(&damaged) {
+        before.push(moment(&server, path).await);
+        assert_eq!(before.last().unwrap().0, 200, "{path}");
+    }
+    assert_eq!(server.stop().await, 0);
+    database
+        .execute(
+            "UPDATE history SET bytes = CAST(x'00' || substr(bytes, 2) AS BLOB)
+             WHERE key = (SELECT max(key) FROM history)",
+        )
+        .await;
+    database.close().await;
+    server.restart().await;
+    for (path, before) in whole.iter().zip(&before) {
+        assert_eq!(moment(&server, path).await, *before, "{path}");
+    }
+    for path in damaged {
+        let (status, said) = moment(&server, path).await;
+        assert!(
+            status == 409 && said.contains("\"damaged\""),
+            "{path}: {said}"
+        );
+    }
+    let peer = Peer::join(&server, "paper").await;
+    assert!(peer.text().ends_with("599 "), "the present is whole");
+}
