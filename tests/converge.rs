@@ -288,7 +288,10 @@ async fn a_hocuspocus_server_is_held_to_its_statuses() {
     assert_eq!(report["acknowledged_by"], "status");
     let acknowledged = |fate: &serde_json::Value| fate["acknowledged"].as_u64() > Some(0);
     let fates = report["fates"].as_array().unwrap();
-    assert!(fates.iter().all(acknowledged), "{out}");
+    // Whoever died may have been offline until then.
+    let mut survivors = fates.iter().filter(|fate| fate["dead"] == false);
+    assert!(fates.iter().any(|fate| fate["dead"] == true), "{out}");
+    assert!(survivors.all(acknowledged), "{out}");
     // This one says that it took what it drops.
     let url = Relay::start_as(Speaks::Hocuspocus, true).await;
     let (code, out, err) = converge(&[

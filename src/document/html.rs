@@ -229,7 +229,8 @@ impl<'a> Writer<'a> {
                 self.entry(before, around);
                 self.entry(after, around);
             }
-            Content::Same(same) if around == Around::Flow => {
+            // Not kept of every block in a block: that would be the document as often as it nests.
+            Content::Same(same) if around == Around::Flow && same.is_at_the_top() => {
                 let names_same = self.names_same;
                 self.out.push_str(same.part.html(names_same, || {
                     let mut writer = Writer {

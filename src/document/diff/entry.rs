@@ -147,6 +147,11 @@ pub struct Same {
 }
 
 impl Same {
+    /// Whether it stands directly in a root.
+    pub fn is_at_the_top(&self) -> bool {
+        self.depth == 1
+    }
+
     /// The entry that stands for it; what is in it may again be `Same`.
     pub fn entry(&self) -> Entry {
         Compare::default().all(&self.part, Change::Same, self.depth)

@@ -45,6 +45,7 @@ pub struct Part(Arc<Shared>);
 struct Shared {
     node: Node,
     print: OnceLock<Print>,
+    /// Of a block that stands directly in a root: without and with its id.
     html: [OnceLock<Box<str>>; 2],
 }
 
@@ -54,7 +55,7 @@ impl Part {
         *self.0.print.get_or_init(|| make(&self.0.node))
     }
 
-    /// The block as HTML, with or without its id, made when it is asked for first.
+    /// The same as HTML, with or without its id.
     pub(super) fn html(&self, is_named: bool, make: impl FnOnce() -> String) -> &str {
         self.0.html[usize::from(is_named)].get_or_init(|| make().into())
     }

@@ -136,7 +136,7 @@ function Content({ model }: { model: HistoryModel }) {
   }, [authors])
   useLayoutEffect(() => {
     const element = place.current
-    if (element && shown) model.blocks.show(() => blocksToRestore(element, shown, head, changes))
+    if (element && shown) model.blocks.show(() => blocksToRestore(element, shown, head, model.changes.value))
   }, [shown, changes, head])
   // Without the document there are no changes in it.
   useEffect(
