@@ -108,7 +108,7 @@ fn scrubber(c: &mut Criterion) {
     let limits = ScanLimits::default();
     let updates = written();
     let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
-    let session = &updates[..EDITS / 2 - SESSION];
+    let earlier = &updates[..EDITS / 2 - SESSION];
     let tree_at = |updates: &[&[u8]]| Cursor::at(updates, &limits).unwrap().tree(&limits).unwrap();
     let mut group = c.benchmark_group("100,000 edits in 2,000 paragraphs");
     group.sample_size(20);
@@ -130,11 +130,11 @@ fn scrubber(c: &mut Criterion) {
         });
     });
 
-    group.bench_function("opened, read", |b| b.iter(|| tree_at(black_box(session))));
-    let open = || (tree_at(session), tree_at(&updates[..EDITS / 2]));
+    group.bench_function("opened, read", |b| b.iter(|| tree_at(black_box(earlier))));
+    let open = || (tree_at(earlier), tree_at(&updates[..EDITS / 2]));
     group.bench_function("opened, as HTML", |b| {
         b.iter_batched(
-            || tree_at(session),
+            || tree_at(earlier),
             |tree| html::state(&tree),
             BatchSize::PerIteration,
         );

@@ -286,12 +286,14 @@ async fn a_hocuspocus_server_is_held_to_its_statuses() {
     assert_eq!(code, 0, "{out}\n{err}");
     let report = read_json(&json);
     assert_eq!(report["acknowledged_by"], "status");
-    let acknowledged = |fate: &serde_json::Value| fate["acknowledged"].as_u64() > Some(0);
     let fates = report["fates"].as_array().unwrap();
-    // Whoever died may have been offline until then.
-    let mut survivors = fates.iter().filter(|fate| fate["dead"] == false);
     assert!(fates.iter().any(|fate| fate["dead"] == true), "{out}");
-    assert!(survivors.all(acknowledged), "{out}");
+    for fate in fates {
+        // Whoever died may have been offline until then.
+        let least = u64::from(fate["dead"] == false);
+        let acknowledged = fate["acknowledged"].as_u64();
+        assert!(acknowledged.is_some_and(|count| count >= least), "{out}");
+    }
     // This one says that it took what it drops.
     let url = Relay::start_as(Speaks::Hocuspocus, true).await;
     let (code, out, err) = converge(&[

@@ -10,7 +10,7 @@ use yrs::Any;
 
 use super::{
     html::safe_href,
-    tree::{self, Chunk, Node, Part},
+    tree::{self, Chunk, Node, Part, is_inline},
 };
 
 /// A state, with an empty line between its roots.
@@ -119,12 +119,7 @@ fn element(name: &str, attrs: &BTreeMap<String, Node>, inner: &[Part]) -> Vec<St
             let quoted = quoted.map(|line| line.trim_end().to_owned());
             vec![quoted.collect::<Vec<_>>().join("\n")]
         }
-        _ if inner
-            .iter()
-            .any(|child| matches!(**child, Node::XmlText(_))) =>
-        {
-            Line::of(inner).written().into_iter().collect()
-        }
+        _ if is_inline(inner) => Line::of(inner).written().into_iter().collect(),
         _ => blocks(inner),
     }
 }

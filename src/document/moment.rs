@@ -1,13 +1,8 @@
 //! A document as it was: the state after a row of its log.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, mem};
 
 use bytes::Bytes;
-use yrs::{TransactionMut, branch::BranchID};
 
 use super::{
     id_set::{IdRange, IdSet},
@@ -61,7 +56,8 @@ pub fn tree(
 }
 
 /// Deletions since a cursor was loaded beyond which it is loaded again: reading goes over all of them for each text.
-const MOST_DELETED: usize = 500;
+/// Fewer in tests, so that they come by it.
+const MOST_DELETED: usize = if cfg!(test) { 50 } else { 500 };
 
 /// A document that goes from moment to moment: later ones cost what happened in between.
 #[derive(Debug)]
@@ -71,14 +67,6 @@ pub struct Cursor {
     stripped: IdSet,
     /// What was read and did not change since.
     known: Known,
-    /// Types that changed since they were read, and those that they are in; nothing while there is no document.
-    changed: Option<Changed>,
-}
-
-type Changed = Arc<Mutex<HashSet<BranchID>>>;
-
-fn lock(changed: &Changed) -> MutexGuard<'_, HashSet<BranchID>> {
-    changed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cursor {
@@ -96,16 +84,14 @@ impl Cursor {
     }
 
     fn of(state: Option<Bytes>, limits: &ScanLimits) -> Result<Self, ReplicaError> {
-        let replica = Replica::load(&state, limits)?;
+        let mut replica = Replica::load(&state, limits)?;
+        replica.track_changes();
         let stripped = replica.deleted().clone();
-        let mut cursor = Self {
+        Ok(Self {
             replica,
             stripped,
             known: Known::default(),
-            changed: None,
-        };
-        cursor.watch()?;
-        Ok(cursor)
+        })
     }
 
     /// Goes on over the next updates.
@@ -116,25 +102,6 @@ impl Cursor {
         for update in updates {
             self.replica
                 .append(&Bytes::copy_from_slice(update), limits)?;
-            self.watch()?;
-        }
-        Ok(())
-    }
-
-    /// From now on it is known which types change.
-    fn watch(&mut self) -> Result<(), ReplicaError> {
-        if self.changed.is_some() {
-            return Ok(());
-        }
-        if let Some(doc) = self.replica.doc() {
-            let changed = Changed::default();
-            self.changed = Some(changed.clone());
-            let remember = move |txn: &mut TransactionMut<'_>| {
-                let types = txn.changed_parent_types().iter();
-                lock(&changed).extend(types.map(|branch| branch.id()));
-            };
-            doc.observe_after_transaction("moment", remember)
-                .map_err(|_| ReplicaError::Broken)?;
         }
         Ok(())
     }
@@ -157,13 +124,7 @@ impl Cursor {
         let mut since: Vec<IdRange> = all
             .flat_map(|range| self.stripped.missing_from(range))
             .collect();
-        for changed in self
-            .changed
-            .iter()
-            .flat_map(|set| mem::take(&mut *lock(set)))
-        {
-            self.known.forget(&changed);
-        }
+        self.known.forget(&self.replica.take_changed());
         if since.len() > MOST_DELETED {
             let known = mem::take(&mut self.known);
             *self = Self::of(self.replica.full_state(), limits)?;
@@ -191,6 +152,7 @@ mod tests {
         export::{Form, export},
         html,
         replica::doc_with,
+        tree::Part,
     };
 
     /// Updates of two people who write into each other's words and delete some.
@@ -356,7 +318,42 @@ mod tests {
                 let written = export(cursor.replica(), Form::Html);
                 assert_eq!(html::state(&read).as_bytes(), written, "{seed}: {at}");
             }
+            let was_loaded_again = cursor.stripped.iter().count() > MOST_DELETED;
+            assert!(
+                was_loaded_again,
+                "{seed}: {}",
+                cursor.stripped.iter().count()
+            );
         }
+    }
+
+    #[test]
+    fn moments_share_what_is_the_same_in_them() {
+        let limits = ScanLimits::default();
+        let updates = nested_log(7, 400);
+        let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+        let blocks = |tree: &BTreeMap<String, Node>| match &tree["body"] {
+            Node::Fragment(blocks) => blocks.clone(),
+            other => panic!("{other:?}"),
+        };
+        let mut cursor = Cursor::at(&updates[..399], &limits).unwrap();
+        let before = blocks(&cursor.tree(&limits).unwrap());
+        cursor.advance(&updates[399..], &limits).unwrap();
+        let tree = cursor.tree(&limits).unwrap();
+        let after = blocks(&tree);
+        assert!(before.len() > 3, "{}", before.len());
+        let is_shared = |one: &Part, all: &[Part]| {
+            let mut all = all.iter();
+            all.any(|other| std::ptr::eq::<Node>(&**one, &**other))
+        };
+        let fresh = |all: &[Part]| all.iter().filter(|one| !is_shared(one, &before)).count();
+        assert!(fresh(&after) <= 1, "{}", fresh(&after));
+        let mut other = Cursor::at(&updates, &limits).unwrap();
+        let unshared = blocks(&other.tree(&limits).unwrap());
+        assert_eq!(fresh(&unshared), unshared.len());
+        other.share(&tree);
+        let shared = blocks(&other.tree(&limits).unwrap());
+        assert!(shared.iter().all(|one| is_shared(one, &after)));
     }
 
     #[test]

@@ -36,9 +36,7 @@ impl Print {
     pub fn weight(&self) -> u64 {
         u64::from(self.letters) + u64::from(self.nodes)
     }
-}
 
-impl Print {
     /// The fingerprint of a node. `depth` is how deep it is.
     pub(super) fn of(node: &Node, depth: u32) -> Self {
         let mut ink = Ink::new();

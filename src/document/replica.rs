@@ -8,11 +8,13 @@
 //!   larger the document is.
 //! - After an error the `Doc` is half changed: the replica must be dropped and built again from the log.
 
+use std::{collections::HashSet, mem};
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 use yrs::{
     Doc, GetString, Map, OffsetKind, Options, Out, ReadTxn, Text, TextPrelim, Transact, Update,
-    WriteTxn, updates::decoder::Decode,
+    WriteTxn, branch::BranchID, updates::decoder::Decode,
 };
 
 use super::{
@@ -49,6 +51,8 @@ pub struct Replica {
     measured: usize,
     /// Bytes of all updates that were ever applied, those of what is deleted since among them.
     held: usize,
+    /// Types that changed, and those that they are in; where they are tracked.
+    changed: Option<HashSet<BranchID>>,
 }
 
 /// What applying an update brought.
@@ -95,6 +99,7 @@ impl Default for Replica {
             size: 0,
             held: 0,
             measured: 0,
+            changed: None,
         }
     }
 }
@@ -140,6 +145,17 @@ impl Replica {
     /// Admits types that nest at most so deep from now on; what is stored already stays readable.
     pub fn limit_depth(&mut self, depth: u32) {
         self.max_depth = depth.min(MAX_TYPE_DEPTH);
+    }
+
+    /// From now on it is known which types change.
+    pub(super) fn track_changes(&mut self) {
+        self.changed = Some(HashSet::new());
+    }
+
+    /// The types that changed since this was asked last, and those that they are in; of types that an update made or deleted only
+    /// the latter. None where they are not tracked.
+    pub(super) fn take_changed(&mut self) -> HashSet<BranchID> {
+        self.changed.as_mut().map(mem::take).unwrap_or_default()
     }
 
     pub fn known(&self) -> &StateVector {
@@ -205,6 +221,10 @@ impl Replica {
             }
         }
         txn.commit();
+        if let Some(changed) = &mut self.changed {
+            let types = txn.changed_parent_types().iter();
+            changed.extend(types.map(|branch| branch.id()));
+        }
         let waits = txn.has_missing_updates();
         drop(txn);
         if waits {

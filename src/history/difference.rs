@@ -33,13 +33,12 @@ impl History {
         before: VersionId,
         after: Option<VersionId>,
     ) -> Result<Difference, HistoryError> {
-        let head = self.record(doc).await?.head_seq;
-        let after = after.unwrap_or(VersionId::Moment(head));
-        let before = self.version(doc, before).await?;
-        let after = self.version(doc, after).await?;
+        let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
+        let after = after.unwrap_or(VersionId::Moment(record.head_seq));
+        let before = self.version_of(&record, &marks, before).await?;
+        let after = self.version_of(&record, &marks, after).await?;
         let reel = self.reel_to(doc, before.seq.max(after.seq)).await?;
-        let looked = reel.clone();
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
@@ -61,7 +60,6 @@ impl History {
             Ok::<_, ReplicaError>((diff, authors))
         });
         let (diff, authors) = made.await?.map_err(HistoryError::Broken)?;
-        self.prepare(looked);
         let names = self.names(&authors).await?;
         let authors = authors
             .iter()

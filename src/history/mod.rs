@@ -221,12 +221,8 @@ impl History {
         seq: Seq,
         read: impl FnOnce(&Replica) -> T + Send + 'static,
     ) -> Result<(Seq, T), HistoryError> {
-        let seq = self.kept(doc, seq).await?;
-        let (reel, limits) = (self.reel_to(doc, seq).await?, self.limits);
-        let looked = reel.clone();
-        let made = apart(move || reel.read(seq, &limits, read)).await?;
-        self.prepare(looked);
-        Ok((seq, made.map_err(HistoryError::Broken)?))
+        let read = move |reel: &Reel, seq, limits: &ScanLimits| reel.read(seq, limits, read);
+        self.look(doc, seq, read).await
     }
 
     /// The state after row `seq` as HTML, and the moment that stands for it: as [`Self::content`], but what did not change
@@ -235,16 +231,30 @@ impl History {
     /// # Errors
     /// As [`Self::content`].
     pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<(Seq, String), HistoryError> {
+        let write = |reel: &Reel, seq, limits: &ScanLimits| {
+            let tree = reel.tree(seq, limits)?;
+            Ok(html::state(&tree))
+        };
+        self.look(doc, seq, write).await
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        doc: &DocId,
+        seq: Seq,
+        look: impl FnOnce(&Reel, Seq, &ScanLimits) -> Result<T, ReplicaError> + Send + 'static,
+    ) -> Result<(Seq, T), HistoryError> {
         let seq = self.kept(doc, seq).await?;
         let (reel, limits) = (self.reel_to(doc, seq).await?, self.limits);
-        let looked = reel.clone();
-        let made = apart(move || reel.tree(seq, &limits).map(|tree| html::state(&tree))).await?;
-        self.prepare(looked);
+        let made = apart(move || look(&reel, seq, &limits)).await?;
         Ok((seq, made.map_err(HistoryError::Broken)?))
     }
 
-    /// Gets ready for the next step of whoever looked at a document.
-    fn prepare(&self, reel: Arc<Reel>) {
+    /// Gets ready, in the background, for the next step of whoever goes through a document.
+    pub fn prepare(&self, doc: &DocId) {
+        let Some(reel) = self.shelf.known(doc) else {
+            return;
+        };
         let limits = self.limits;
         tokio::task::spawn_blocking(move || {
             if let Err(error) = reel.prepare(&limits) {

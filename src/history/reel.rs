@@ -46,13 +46,11 @@ pub struct Reel {
     keys: Arc<Mutex<BTreeMap<Seq, Bytes>>>,
     /// Whoever goes through a document compares with the same moment again and again.
     trees: Arc<Mutex<Trees>>,
-    /// Where somebody looked last; nothing while somebody looks.
-    cursor: Arc<Mutex<Option<Place>>>,
+    /// Where somebody looked last.
+    last: Arc<Mutex<Last>>,
     /// Some way before: a cursor does not go back, so the next step back is one forward from there. Locked while it is made, as
     /// whoever needs it waits no longer than for one of their own.
     behind: Arc<Mutex<Option<Place>>>,
-    /// Where nobody looks any more: to let a whole document go takes some milliseconds, too.
-    left: Arc<Mutex<Option<Place>>>,
     /// Who wrote what, up to a row.
     provenance: Arc<Mutex<(Seq, Provenance)>>,
 }
@@ -62,8 +60,16 @@ pub struct Reel {
 struct Place {
     seq: Seq,
     cursor: Cursor,
-    /// Whether somebody came from near by, or has just come: a step back may be next.
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    /// Nothing while somebody looks.
+    place: Option<Place>,
+    /// Whether they came from near by, or have just come: a step back may be next.
     is_step: bool,
+    /// Where nobody looks any more: to let a whole document go takes some milliseconds, too.
+    left: Option<Place>,
 }
 
 impl Reel {
@@ -73,9 +79,8 @@ impl Reel {
             parts: Vec::new(),
             keys: Arc::default(),
             trees: Arc::default(),
-            cursor: Arc::default(),
+            last: Arc::default(),
             behind: Arc::default(),
-            left: Arc::default(),
             provenance: Arc::default(),
         }
     }
@@ -137,7 +142,9 @@ impl Reel {
         limits: &ScanLimits,
         read: impl FnOnce(&Replica) -> T,
     ) -> Result<T, ReplicaError> {
-        self.at(seq, limits, |cursor| Ok(read(cursor.replica())))
+        let read = self.at(seq, limits, |cursor| Ok(read(cursor.replica())));
+        self.let_go();
+        read
     }
 
     /// Everything in the state after row `seq`, with ids.
@@ -159,33 +166,27 @@ impl Reel {
         look: impl FnOnce(&mut Cursor) -> Result<T, ReplicaError>,
     ) -> Result<T, ReplicaError> {
         let is_near = |place: &Place| (place.seq..=place.seq + MOST_STEPS).contains(&seq);
-        let last = lock(&self.cursor).take();
+        let last = lock(&self.last).place.take();
         let from = last.as_ref().map(|place| place.seq);
         let near = match last {
             Some(place) if is_near(&place) => Some(place),
             far => {
-                *lock(&self.left) = far;
+                lock(&self.last).left = far;
                 lock(&self.behind).take().filter(is_near)
             }
         };
         let mut cursor = match near {
-            Some(Place {
-                seq: at,
-                mut cursor,
-                ..
-            }) => {
-                cursor.advance(&self.updates(at + 1, seq), limits)?;
-                cursor
+            Some(mut place) => {
+                let updates = self.updates(place.seq + 1, seq);
+                place.cursor.advance(&updates, limits)?;
+                place.cursor
             }
             None => self.cursor_at(seq, limits)?,
         };
         let made = look(&mut cursor)?;
-        let is_step = from.is_none_or(|from| from.abs_diff(seq) <= BEHIND);
-        *lock(&self.cursor) = Some(Place {
-            seq,
-            cursor,
-            is_step,
-        });
+        let mut last = lock(&self.last);
+        last.is_step = from.is_none_or(|from| from.abs_diff(seq) <= BEHIND);
+        last.place = Some(Place { seq, cursor });
         Ok(made)
     }
 
@@ -200,11 +201,12 @@ impl Reel {
     /// Makes a step back from where somebody looks cost as little as one forward. Takes as long as opening a moment, so it is for
     /// when nobody waits.
     pub(super) fn prepare(&self, limits: &ScanLimits) -> Result<(), ReplicaError> {
-        drop(lock(&self.left).take());
-        let step = lock(&self.cursor)
-            .as_ref()
-            .filter(|place| place.is_step)
-            .map(|place| place.seq);
+        self.let_go();
+        let step = {
+            let last = lock(&self.last);
+            let place = last.place.as_ref().filter(|_| last.is_step);
+            place.map(|place| place.seq)
+        };
         let Some(at) = step.filter(|at| *at > 0) else {
             return Ok(());
         };
@@ -220,13 +222,15 @@ impl Reel {
             if let Some(tree) = lock(&self.trees).newest() {
                 cursor.share(&tree);
             }
-            *behind = Some(Place {
-                seq,
-                cursor,
-                is_step: true,
-            });
+            *behind = Some(Place { seq, cursor });
         }
         Ok(())
+    }
+
+    /// Lets go what nobody looks at any more.
+    fn let_go(&self) {
+        let left = lock(&self.last).left.take();
+        drop(left);
     }
 
     /// The state after a row at which one is kept; nothing before the first.

@@ -48,6 +48,13 @@ impl Shelf {
         (found, rewrites)
     }
 
+    /// The document's reel, if somebody asked for it lately.
+    pub(super) fn known(&self, doc: &DocId) -> Option<Arc<Reel>> {
+        let contents = self.contents();
+        let of_doc = contents.kept.iter().find(|kept| kept.doc == *doc);
+        of_doc.map(|kept| kept.reel.clone())
+    }
+
     /// Lets a document's reel go: its rows are other ones now.
     pub(super) fn forget(&self, doc: &DocId) {
         let mut contents = self.contents();

@@ -279,13 +279,25 @@ impl History {
     pub async fn version(&self, doc: &DocId, id: VersionId) -> Result<Version, HistoryError> {
         let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
-        let marked = entries_of_all(&marks).find(|entry| entry.id == id);
+        self.version_of(&record, &marks, id).await
+    }
+
+    /// [`Self::version`] of a document whose record and marks are known.
+    pub(super) async fn version_of(
+        &self,
+        record: &DocRecord,
+        marks: &[Mark],
+        id: VersionId,
+    ) -> Result<Version, HistoryError> {
+        let marked = entries_of_all(marks).find(|entry| entry.id == id);
         let entry = match (marked, id) {
             (Some(entry), _) => entry,
             (None, VersionId::Mark(_)) => return Err(HistoryError::NoVersion),
             (None, VersionId::Moment(seq)) => {
-                let seq = self.kept_of(doc, record.head_seq, &marks, seq).await?;
-                self.any_moment(&record, seq).await?
+                let seq = self
+                    .kept_of(&record.doc, record.head_seq, marks, seq)
+                    .await?;
+                self.any_moment(record, seq).await?
             }
         };
         let mut named = self.with_names(vec![entry]).await?;

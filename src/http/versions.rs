@@ -349,7 +349,8 @@ async fn difference(request: HttpRequest) -> Answer {
         Some(other) => Some(version_id(other)?),
     };
     let parameters: GetParameters = query(&request)?;
-    let found = history(&request)?.difference(&doc, before, after).await?;
+    let history = history(&request)?;
+    let found = history.difference(&doc, before, after).await?;
     match parameters.r#as.as_deref() {
         None | Some("json") => {
             let changes = Changes {
@@ -361,6 +362,7 @@ async fn difference(request: HttpRequest) -> Answer {
             Ok(json(HttpResponse::Ok(), &changes))
         }
         Some("html") => {
+            history.prepare(&doc);
             let authors: Vec<String> = found
                 .authors
                 .iter()
@@ -412,6 +414,7 @@ async fn content(request: &HttpRequest, doc: &DocId, seq: Seq, form: &str) -> An
     let (seq, bytes) = match form {
         Form::Html => {
             let (seq, html) = history.html(doc, seq).await?;
+            history.prepare(doc);
             (seq, html.into())
         }
         form => {

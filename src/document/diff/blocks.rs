@@ -11,14 +11,11 @@ use std::{
     ops::Range,
 };
 
-use super::{
-    compare::is_inline,
-    sequence::{Pairs, common, rising},
-};
+use super::sequence::{Pairs, common, rising};
 use crate::document::{
     ids::Id,
     print::Print,
-    tree::{self, Node, Part},
+    tree::{self, Node, Part, is_inline},
 };
 
 /// A word that stands in more blocks of a list than this says little, and is not looked for.
@@ -114,11 +111,11 @@ impl Lists<'_> {
         accept: impl Fn(usize, usize) -> bool,
     ) -> Pairs {
         let ids: HashMap<Id, usize> = after
-            .filter_map(|a| Some((id_of(&self.after[a])?, a)))
+            .filter_map(|a| Some((self.after[a].id()?, a)))
             .collect();
         let pairs: Pairs = before
             .filter_map(|b| {
-                let a = *ids.get(&id_of(&self.before[b])?)?;
+                let a = *ids.get(&self.before[b].id()?)?;
                 (can_be_one(&self.before[b], &self.after[a]) && accept(b, a)).then_some((b, a))
             })
             .collect();
@@ -233,13 +230,6 @@ impl Lists<'_> {
             && can_be_one(&self.before[b], &self.after[a])
             && accept(b, a);
         if fits { vec![(b, a)] } else { Pairs::new() }
-    }
-}
-
-fn id_of(node: &Node) -> Option<Id> {
-    match node {
-        Node::Element { id, .. } => *id,
-        _ => None,
     }
 }
 

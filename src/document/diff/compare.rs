@@ -11,7 +11,7 @@ use super::{
 use crate::document::{
     ids::Id,
     print::{MAX_DEPTH, Print},
-    tree::{self, Node, Part},
+    tree::{self, Node, Part, is_inline},
 };
 
 #[derive(Default)]
@@ -61,6 +61,15 @@ impl Compare {
         }
     }
 
+    /// The same of a block, which may be found again at another place.
+    fn block(&self, part: &Part, change: Change, depth: u32) -> Entry {
+        let mut entry = self.whole(part, change, depth);
+        if change != Change::Same {
+            entry.print = Some(Print::of_part(part, depth));
+        }
+        entry
+    }
+
     fn entry(&self, before: &Node, after: &Node, depth: u32) -> Entry {
         if depth >= MAX_DEPTH {
             return self.replaced(before, after, depth);
@@ -92,17 +101,11 @@ impl Compare {
             let all = nodes.iter().map(|node| self.whole(node, change, depth + 1));
             all.collect()
         };
-        let children = |nodes: &[Part]| {
-            if is_inline(nodes) {
-                inline::all(self, &Inline::of_children(nodes), change, depth)
-            } else {
-                let mut children = list(nodes);
-                if change != Change::Same {
-                    for (entry, node) in children.iter_mut().zip(nodes) {
-                        entry.print = Some(Print::of_part(node, depth + 1));
-                    }
-                }
-                children
+        let children = |nodes: &[Part]| match is_inline(nodes) {
+            true => inline::all(self, &Inline::of_children(nodes), change, depth),
+            false => {
+                let all = nodes.iter().map(|node| self.block(node, change, depth + 1));
+                all.collect()
             }
         };
         let text = |chunks| inline::all(self, &Inline::of_chunks(chunks), change, depth);
@@ -143,8 +146,8 @@ impl Compare {
             Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => value(node),
         };
         let mut entry = Entry::new(change, content);
-        if let Node::Element { id, .. } = node {
-            let own = id.filter(|id| change == Change::Same || !self.kept.contains(id));
+        if let Some(id) = node.id() {
+            let own = (change == Change::Same || !self.kept.contains(&id)).then_some(id);
             entry.block = own.map(|id| Block { id, beside: false });
             entry.id = own.filter(|_| change != Change::Same);
         }
@@ -241,25 +244,14 @@ impl Compare {
 
     fn blocks(&self, before: &[Part], after: &[Part], depth: u32) -> Vec<Entry> {
         let below = depth + 1;
-        let alone = |node: &Part, change| {
-            let mut entry = self.all(node, change, below);
-            entry.print = Some(Print::of_part(node, below));
-            entry
-        };
         let steps = blocks::align(before, after, below);
         let entries = steps.into_iter().map(|step| match step {
             Step::Both(b, a) => self.part(&before[b], &after[a], below),
-            Step::Removed(b) => alone(&before[b], Change::Removed),
-            Step::Added(a) => alone(&after[a], Change::Added),
+            Step::Removed(b) => self.block(&before[b], Change::Removed, below),
+            Step::Added(a) => self.block(&after[a], Change::Added, below),
         });
         entries.collect()
     }
-}
-
-/// Whether these children are a line of text.
-pub(super) fn is_inline(children: &[Part]) -> bool {
-    let text = |child: &Part| matches!(**child, Node::XmlText(_));
-    children.iter().any(text)
 }
 
 fn value(node: &Node) -> Content {

@@ -6,12 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::compare::Compare;
-use crate::document::{
-    ids::Id,
-    print::Print,
-    provenance::Row,
-    tree::{Node, Part},
-};
+use crate::document::{ids::Id, print::Print, provenance::Row, tree::Part};
 
 /// Formatting: the attributes of each mark by its name.
 pub type Marks = BTreeMap<String, Json>;
@@ -188,11 +183,7 @@ impl Entry {
     }
 
     pub(super) fn same(part: &Part, depth: u32) -> Self {
-        let part = part.clone();
-        let id = match &*part {
-            Node::Element { id, .. } => *id,
-            _ => None,
-        };
+        let (id, part) = (part.id(), part.clone());
         let mut entry = Self::new(Change::Same, Content::Same(Same { part, depth }));
         entry.block = id.map(|id| Block { id, beside: false });
         entry

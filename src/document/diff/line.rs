@@ -48,10 +48,7 @@ impl<'t> Inline<'t> {
                 node => line.pieces.push(Piece {
                     what: What::Node(child),
                     marks: Marks::new(),
-                    id: match node {
-                        Node::Element { id, .. } => *id,
-                        _ => None,
-                    },
+                    id: node.id(),
                 }),
             }
         }

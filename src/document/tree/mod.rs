@@ -38,6 +38,22 @@ pub enum Node {
     TooDeep,
 }
 
+impl Node {
+    /// Which element it is.
+    pub fn id(&self) -> Option<Id> {
+        match self {
+            Self::Element { id, .. } => *id,
+            _ => None,
+        }
+    }
+}
+
+/// Whether these children are a line of text.
+pub(super) fn is_inline(children: &[Part]) -> bool {
+    let text = |child: &Part| matches!(**child, Node::XmlText(_));
+    children.iter().any(text)
+}
+
 /// A node in another one. The trees of several moments share what did not change between them.
 #[derive(Clone)]
 pub struct Part(Arc<Shared>);

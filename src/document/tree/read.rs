@@ -7,7 +7,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Deref,
     rc::Rc,
 };
@@ -44,9 +44,11 @@ pub fn roots_with_element_ids(doc: &Doc) -> BTreeMap<String, Node> {
 pub(in crate::document) struct Known(HashMap<BranchID, Part>);
 
 impl Known {
-    /// A type has changed, or what is in it.
-    pub fn forget(&mut self, changed: &BranchID) {
-        self.0.remove(changed);
+    /// These types have changed, or what is in them.
+    pub fn forget(&mut self, changed: &HashSet<BranchID>) {
+        for id in changed {
+            self.0.remove(id);
+        }
     }
 
     /// Takes the blocks of another moment for those that are equal: what was made of them is then not made again.
@@ -56,7 +58,7 @@ impl Known {
             _ => None,
         });
         for block in blocks.flatten() {
-            let Node::Element { id: Some(id), .. } = **block else {
+            let Some(id) = block.id() else {
                 continue;
             };
             let id = yrs::ID::new(ClientID::new(id.client), id.clock);
@@ -183,12 +185,8 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
             other => return self.out(other, depth),
         };
         let diffs = self.diffs(branch);
-        let text = |diffs: &[Diff<yrs::ID>]| {
-            let chunks = diffs.iter().map(|diff| self.chunk(diff, depth));
-            Node::Text(chunks.collect())
-        };
         if diffs.iter().any(is_text) {
-            return text(&diffs);
+            return Node::Text(self.chunks(&diffs, depth));
         }
         match diffs.first().map(|diff| &diff.insert) {
             Some(Out::YXmlElement(_) | Out::YXmlText(_)) => {
@@ -196,7 +194,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
                 let parts = parts.map(|diff| self.part(diff.insert.clone(), depth));
                 Node::Fragment(parts.collect())
             }
-            Some(Out::Any(_) | Out::UndefinedRef(_)) => text(&diffs),
+            Some(Out::Any(_) | Out::UndefinedRef(_)) => Node::Text(self.chunks(&diffs, depth)),
             Some(_) => self.array(&ArrayRef::from(branch), depth),
             None if branch.len() > 0 => self.array(&ArrayRef::from(branch), depth),
             None => {
@@ -230,7 +228,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
         }
         match value {
             Out::Any(any) => Node::Value(any),
-            Out::YText(text) => Node::Text(self.chunks(pointer(&text), depth + 1)),
+            Out::YText(text) => Node::Text(self.chunks(&self.diffs(pointer(&text)), depth + 1)),
             Out::YArray(array) => self.array(&array, depth + 1),
             Out::YMap(map) => self.map(&map, depth + 1),
             Out::YXmlElement(element) => self.element(&element, depth + 1),
@@ -241,8 +239,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
         }
     }
 
-    fn chunks(&self, branch: BranchPtr, depth: u32) -> Vec<Chunk> {
-        let diffs = self.diffs(branch);
+    fn chunks(&self, diffs: &[Diff<yrs::ID>], depth: u32) -> Vec<Chunk> {
         diffs.iter().map(|diff| self.chunk(diff, depth)).collect()
     }
 
@@ -268,8 +265,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
     fn array(&self, array: &ArrayRef, depth: u32) -> Node {
         let diffs = self.diffs(pointer(array));
         if diffs.iter().any(is_text) {
-            let chunks = diffs.iter().map(|diff| self.chunk(diff, depth));
-            return Node::Text(chunks.collect());
+            return Node::Text(self.chunks(&diffs, depth));
         }
         Node::Array(
             array
@@ -315,7 +311,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
     }
 
     fn xml_text(&self, text: &XmlTextRef, depth: u32) -> Node {
-        Node::XmlText(self.chunks(pointer(text), depth))
+        Node::XmlText(self.chunks(&self.diffs(pointer(text)), depth))
     }
 
     fn xml(&self, node: XmlOut, depth: u32) -> Part {

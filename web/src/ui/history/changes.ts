@@ -48,10 +48,15 @@ const SAID = 120
 
 export const excerpt = (text: string): string => (text.length > SAID ? `${text.slice(0, SAID)}…` : text)
 
+/** What matches in a place, the place itself among it. */
+export function matching(place: HTMLElement, selector: string): readonly HTMLElement[] {
+  const inside = place.querySelectorAll<HTMLElement>(selector)
+  return place.matches(selector) ? [place, ...inside] : [...inside]
+}
+
 /** Gives what somebody changed, the place itself or in it, that person's colour; `claimed` is the colour they have with the server. */
 export function colourAuthors(place: HTMLElement, claimed: (author: string) => string): void {
-  const own = place.dataset.author === undefined ? [] : [place]
-  for (const element of [...own, ...place.querySelectorAll<HTMLElement>('[data-author]')]) {
+  for (const element of matching(place, '[data-author]')) {
     const author = element.dataset.author ?? ''
     const name = `hue-${hueOf(claimed(author), author)}`
     if (element.classList.contains(name)) continue

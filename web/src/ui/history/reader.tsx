@@ -7,7 +7,7 @@ import { announce } from '../feedback'
 import { useSlow } from '../quiet'
 import { BlockButton } from './block-button'
 import { blocksToRestore } from './blocks'
-import { changesIn, colourAuthors, excerpt, MARKED, type MarkedChange } from './changes'
+import { changesIn, colourAuthors, excerpt, MARKED, type MarkedChange, matching } from './changes'
 import { blocksOf, replaceBlocks } from './fragment'
 import type { HistoryModel } from './model'
 import { authorName } from './words'
@@ -174,11 +174,9 @@ function Content({ model }: { model: HistoryModel }) {
 function explain(place: HTMLElement, model: HistoryModel): void {
   const authors = model.archive.authors.value
   colourAuthors(place, (id) => authors.get(id)?.color ?? '')
-  const say = (element: HTMLElement) => {
+  for (const element of matching(place, MARKED)) {
     element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
   }
-  if (place.matches(MARKED)) say(place)
-  for (const element of place.querySelectorAll<HTMLElement>(MARKED)) say(element)
 }
 
 const WORDS = {
