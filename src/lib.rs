@@ -6,6 +6,7 @@
 pub mod app;
 pub mod auth;
 pub mod bench;
+pub mod bus;
 mod child_server;
 pub mod cli;
 pub mod clock;

@@ -184,10 +184,10 @@ impl Tasks {
         self.tracker.spawn_on(task, &self.main)
     }
 
-    /// Lets others go first whenever a task has its turn and `waits` says so.
+    /// Asks of each task that has its turn what it does with it.
     #[cfg(test)]
-    pub fn shuffled(mut self, waits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.order = Some(shuffled::Order::new(waits));
+    pub fn shuffled(mut self, turn: impl Fn() -> Turn + Send + Sync + 'static) -> Self {
+        self.order = Some(shuffled::Order::new(turn));
         self
     }
 
@@ -263,6 +263,9 @@ impl Signals {
 }
 
 #[cfg(test)]
+pub use shuffled::Turn;
+
+#[cfg(test)]
 mod shuffled {
     //! A scheduler on top of the runtime's own, which takes turns: a task whose turn it is may let others go first, so
     //! that in the course of many runs every order of steps occurs.
@@ -274,13 +277,23 @@ mod shuffled {
         task::{Context, Poll},
     };
 
-    /// Decides who lets others go first. One for all tasks of a run.
+    /// What a task does when it has its turn.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Turn {
+        Goes,
+        /// Lets others go first.
+        Waits,
+        /// Its process was killed: it does nothing ever again, not even clean up.
+        Never,
+    }
+
+    /// Decides on turns. One for all tasks of a process.
     #[derive(Clone)]
-    pub struct Order(Arc<dyn Fn() -> bool + Send + Sync>);
+    pub struct Order(Arc<dyn Fn() -> Turn + Send + Sync>);
 
     impl Order {
-        pub fn new(waits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-            Self(Arc::new(waits))
+        pub fn new(turn: impl Fn() -> Turn + Send + Sync + 'static) -> Self {
+            Self(Arc::new(turn))
         }
     }
 
@@ -306,11 +319,14 @@ mod shuffled {
         type Output = F::Output;
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-            if self.order.as_ref().is_some_and(|order| order.0()) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            match self.order.as_ref().map_or(Turn::Goes, |order| order.0()) {
+                Turn::Goes => self.task.as_mut().poll(cx),
+                Turn::Waits => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Turn::Never => Poll::Pending,
             }
-            self.task.as_mut().poll(cx)
         }
     }
 }

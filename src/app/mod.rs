@@ -100,6 +100,8 @@ impl App {
 
         let registry = Registry::new(Arc::new(Services {
             store: store.clone(),
+            // One process owns the data directory.
+            bus: None,
             writer,
             clock: clock.clone(),
             metrics: shared_metrics.clone(),

@@ -127,8 +127,12 @@ impl Replica {
 
     /// Applies the next row of the log, all of which must be ready. Of the limits only that on the depth of values holds:
     /// what was accepted once must stay readable, also when it was joined with other updates, and when the limits were
-    /// lowered since.
-    pub fn append(&mut self, update: &Bytes, limits: &ScanLimits) -> Result<(), ReplicaError> {
+    /// lowered since. Answers what the row is made of, or nothing when all of it was known.
+    pub fn append(
+        &mut self,
+        update: &Bytes,
+        limits: &ScanLimits,
+    ) -> Result<Option<Scan>, ReplicaError> {
         let scan = scan_accepted(update, limits.max_any_depth)?;
         let first = self.doc.is_none();
         let split = first
@@ -138,8 +142,8 @@ impl Replica {
         if split.rest {
             return Err(ReplicaError::NotReady);
         }
-        self.apply(&scan, update, &split)?;
-        Ok(())
+        let applied = self.apply(&scan, update, &split)?;
+        Ok(applied.map(|_| scan))
     }
 
     /// Admits types that nest at most so deep from now on; what is stored already stays readable.

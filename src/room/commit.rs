@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     document::{ClientId, Clock},
-    protocol::{ServerMessage, close::Close, close::CloseCode},
-    store::{Append, Appended, NotWritable},
+    protocol::ServerMessage,
+    store::{Append, Appended, Seq},
 };
 
 /// Bytes of deleted content that may stay in memory besides twice the state. Every keystroke counts with its own
@@ -75,13 +75,14 @@ impl State {
             answers,
             renames: batch.renames,
         });
-        self.leak_planted();
+        self.leak_planted(effects);
         planted::place_for_a_panic();
     }
 
     /// What the planted bugs do too early.
-    fn leak_planted(&mut self) {
+    fn leak_planted(&mut self, effects: &mut Vec<Effect>) {
         let leaks = [
+            Bug::PublishBeforeCommit,
             Bug::FanOutBeforeCommit,
             Bug::AckBeforeCommit,
             Bug::AnswerBeforeCommit,
@@ -92,6 +93,10 @@ impl State {
         let Some(mut batch) = self.in_flight.take() else {
             return;
         };
+        if planted::is(Bug::PublishBeforeCommit) {
+            let rows = (self.head_seq + 1, self.head_seq + batch.row_count);
+            self.publish(rows, &batch.sealed.updates, effects);
+        }
         if planted::is(Bug::FanOutBeforeCommit) {
             for update in &batch.sealed.updates {
                 self.fan_out(update, &batch.sealed.floor, &batch.acks);
@@ -117,38 +122,21 @@ impl State {
         self.metrics.uncommitted_bytes.dec_by(batch.bytes as i64);
         match appended {
             Appended::Committed { epoch, head_seq } => {
-                let expected = self.head_seq + batch.row_count;
                 self.epoch = Some(*epoch);
-                self.head_seq = *head_seq;
-                if *head_seq != expected {
-                    // Somebody else wrote to the log: the replica lacks their rows.
-                    self.broken = true;
-                }
-                self.announce(batch);
+                let rows = (*head_seq + 1 - batch.row_count, *head_seq);
+                self.publish(rows, &batch.sealed.updates, effects);
+                self.announce(batch, rows.0);
+                self.number(rows);
+                self.take_held();
                 self.retry_parked(now);
                 self.compact_if_due(effects);
             }
-            Appended::Refused(why) => {
-                let close = match why {
-                    NotWritable::Trashed => {
-                        Close::new(CloseCode::Gone, "the document is in the trash")
-                    }
-                    NotWritable::Deleted => Close::new(CloseCode::Gone, "the document was deleted"),
-                    NotWritable::OtherEpoch => Close::new(
-                        CloseCode::OtherEpoch,
-                        "the document was deleted and created again",
-                    ),
-                    NotWritable::Quarantined => {
-                        Close::new(CloseCode::Quarantined, "the document is under quarantine")
-                    }
-                };
-                self.end(close);
-            }
+            Appended::Refused(why) => self.end(why.close()),
         }
     }
 
     /// The batch is durable: everybody learns of it.
-    fn announce(&mut self, batch: InFlight) {
+    fn announce(&mut self, batch: InFlight, first: Seq) {
         self.tail_rows += batch.row_count;
         self.tail_bytes += batch.bytes as u64;
         self.metrics.updates_committed.inc_by(batch.row_count);
@@ -169,7 +157,6 @@ impl State {
         for (id, count) in batch.acks {
             self.acknowledge(id, count);
         }
-        let first = self.head_seq + 1 - batch.row_count;
         for (row, reply) in batch.sealed.edited {
             // Whoever asked may have gone away meanwhile.
             reply.send(Ok(first + row as u64)).ok();
@@ -182,7 +169,12 @@ impl State {
 
     /// One frame for everybody, the authors included: for stock clients the frame is the acknowledgement, so an author
     /// gets it even where an answer has shown everything new to it.
-    fn fan_out(&mut self, update: &Bytes, floor: &[(ClientId, Clock)], authors: &[(PeerId, u64)]) {
+    pub(super) fn fan_out(
+        &mut self,
+        update: &Bytes,
+        floor: &[(ClientId, Clock)],
+        authors: &[(PeerId, u64)],
+    ) {
         let mut frame: Option<Bytes> = None;
         let batch = self.batch;
         let limit = self.limits.outbox_bytes;

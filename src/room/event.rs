@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{compaction::Folded, outbox::Outbox};
+use super::{compaction::Folded, elsewhere::Seen, outbox::Outbox};
 use crate::{
+    bus::Notice,
     clock::UnixMillis,
     document::{ClientId, awareness::Millis},
     protocol::{ClientMessage, Dialect, close::Close},
@@ -56,14 +57,22 @@ pub enum Event {
     CommittedState(Box<Result<Loaded, StoreError>>),
     /// A compaction has ended; it covered the log up to here.
     Compacted(Option<Folded>),
+    /// Another node has committed to this document.
+    Elsewhere(Box<Notice>),
+    /// It is time to see whether one has that nobody told of.
+    Look,
+    /// What the store holds behind what the room holds.
+    Looked(Box<Result<Seen, StoreError>>),
     Command(Box<Command>),
 }
 
 impl Event {
-    /// Bytes of client messages in it.
+    /// Bytes of updates and messages in it.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Messages { messages, .. } => messages.iter().map(ClientMessage::len).sum(),
+            Self::Elsewhere(notice) => notice.len(),
+            Self::Looked(seen) => seen.as_ref().as_ref().map_or(0, Seen::len),
             _ => 0,
         }
     }
@@ -139,4 +148,8 @@ pub enum Effect {
     Rebuild,
     /// Compact the log; `Event::Compacted` follows.
     Compact,
+    /// Tell the other nodes what was committed here.
+    Publish(Box<Notice>),
+    /// Read the rows after this one; `Event::Looked` follows.
+    Look(Seq),
 }

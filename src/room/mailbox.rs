@@ -121,9 +121,13 @@ impl Mailbox {
         .await;
     }
 
-    /// Whether events wait.
-    pub fn has_mail(&self) -> bool {
-        !self.lock().events.is_empty()
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.lock().events.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Takes no more events, unless some are waiting: then the room has to live on, and the answer is false.

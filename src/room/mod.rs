@@ -14,6 +14,7 @@ mod batch;
 pub mod bell;
 mod commit;
 pub mod compaction;
+pub mod elsewhere;
 pub mod event;
 mod heavy;
 mod intake;

@@ -96,13 +96,15 @@ impl Outbox {
     pub fn push_document(&self, frame: &Bytes, limit: usize) -> Pushed {
         let mut state = self.lock();
         if state.bytes > 0 && state.bytes + frame.len() > limit {
-            let dropped = state.take(Kind::Document);
-            state.tell_when_empty = true;
-            self.wake(&mut state);
-            return Pushed::Overflow(dropped);
+            return Pushed::Overflow(self.take_documents_of(&mut state));
         }
         self.push(&mut state, Kind::Document, frame.clone());
         Pushed::Queued
+    }
+
+    /// Takes back the document frames that wait, oldest first, as a difference will replace them. `Next::Empty` will follow.
+    pub fn take_documents(&self) -> Vec<Bytes> {
+        self.take_documents_of(&mut self.lock())
     }
 
     /// An awareness frame. Returns false when the peer is too slow for it: it is to be sent everybody's latest state
@@ -209,6 +211,12 @@ impl Outbox {
     /// [`Self::poll_next`] as a future.
     pub async fn next(self: &Arc<Self>) -> Next {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn take_documents_of(&self, state: &mut State) -> Vec<Bytes> {
+        state.tell_when_empty = true;
+        self.wake(state);
+        state.take(Kind::Document)
     }
 
     fn push(&self, state: &mut State, kind: Kind, frame: Bytes) {

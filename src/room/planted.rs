@@ -16,6 +16,10 @@ pub enum Bug {
     LoadTwice,
     /// What a slow peer missed is forgotten.
     DropForSlowPeer,
+    /// Other nodes are told of a batch before it is durable.
+    PublishBeforeCommit,
+    /// A node believes that it was told of everything, in order.
+    TrustTheBus,
 }
 
 #[cfg(test)]

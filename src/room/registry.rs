@@ -21,6 +21,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
+    bus::{Bus, Notice},
     clock::Clock,
     document::id::DocId,
     lifecycle::Tasks,
@@ -32,9 +33,14 @@ use crate::{
 /// While the server stops, rooms begin to compact their logs only for so long.
 const TIDY_TIME: Duration = Duration::from_secs(3);
 
+/// Events that may wait in a room's mailbox before it is no longer told of other nodes' commits.
+const MOST_UNREAD: usize = 256;
+
 /// What every room uses.
 pub struct Services {
     pub store: Arc<dyn Store>,
+    /// To the other nodes that serve this store, where there are some.
+    pub bus: Option<Arc<dyn Bus>>,
     pub writer: Arc<Writer>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
@@ -102,7 +108,7 @@ impl Registry {
             return Err(Draining);
         }
         if let Some(mailbox) = rooms.get(doc)
-            && !(planted::is(Bug::LoadTwice) && mailbox.has_mail())
+            && (!planted::is(Bug::LoadTwice) || mailbox.is_empty())
         {
             // A room closes its mailbox only under this lock, and leaves the map with it.
             if mailbox.post(event).is_ok() {
@@ -122,6 +128,16 @@ impl Registry {
     /// The room of a document, if it is open.
     pub fn open(&self, doc: &DocId) -> Option<Arc<Mailbox>> {
         self.lock().get(doc).cloned()
+    }
+
+    /// Another node has committed something. A room that is behind with its work is not given more: it looks by itself.
+    pub fn hear(&self, notice: Notice) {
+        if let Some(mailbox) = self.open(&notice.doc)
+            && mailbox.len() < MOST_UNREAD
+        {
+            // A room that has ended reads all of it when it is opened again.
+            mailbox.post(Event::Elsewhere(Box::new(notice))).ok();
+        }
     }
 
     /// How many rooms are open.

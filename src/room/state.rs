@@ -14,7 +14,7 @@
 //! - The replica is exactly: what is committed, the batch in flight, the pending batch.
 //!
 //! Parts of the machine in files of their own: `intake` (updates), `commit` (to the store and to everybody), `answers`
-//! (sync answers, slow peers), `presence` (awareness).
+//! (sync answers, slow peers), `presence` (awareness), `elsewhere` (what other nodes commit).
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use super::{
     answers::AnswerCache,
     batch::{Ask, Batch, OwnEdit},
     commit::InFlight,
+    elsewhere::Elsewhere,
     event::{Command, Effect, Event, Join, Now, PeerId},
     limits::RoomLimits,
     peer::{Peer, Peers},
@@ -76,6 +77,7 @@ pub struct State {
     pub(super) broken: bool,
     /// The replica holds much that was deleted; reading it again frees that.
     pub(super) stale: bool,
+    pub(super) elsewhere: Elsewhere,
     /// What came while the replica was to be read again.
     deferred: Vec<Event>,
     /// No peer may stay or come; the room ends when nothing is left to commit.
@@ -111,6 +113,7 @@ impl State {
             compacting: false,
             broken: false,
             stale: false,
+            elsewhere: Elsewhere::default(),
             deferred: Vec::new(),
             ending: None,
         }
@@ -163,9 +166,13 @@ impl State {
         self.broken = false;
         self.stale = false;
         self.changes += 1;
+        let (head, before) = (self.head_seq, self.replica.known().clone());
         match loaded {
             Some((stored, replica)) => self.take_stored(stored, replica),
             None => self.replica = Replica::default(),
+        }
+        if self.head_seq > head {
+            self.show_since(&before);
         }
         if self.reapply_pending().is_err() {
             self.fault();
@@ -215,6 +222,9 @@ impl State {
             Event::Storing(health) => self.set_storing(health, effects),
             Event::CommittedState(loaded) => self.answer_from_committed(*loaded),
             Event::Compacted(covered) => self.compacted(covered),
+            Event::Elsewhere(notice) => self.heard(*notice, now, effects),
+            Event::Look => self.look(effects),
+            Event::Looked(seen) => self.looked(*seen, now, effects),
             Event::Command(command) => self.command(*command, now),
         }
     }
@@ -234,6 +244,7 @@ impl State {
             }
             return;
         }
+        self.look_if_behind(effects);
         self.presence
             .flush(&mut self.peers, &self.limits, &self.metrics, now);
         if self.in_flight.is_none() {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     compaction,
+    elsewhere::Seen,
     event::{Effect, Event, Now},
     heavy,
     mailbox::Mailbox,
@@ -22,11 +23,14 @@ use crate::{
     document::{id::DocId, replica::Replica},
     metrics::as_seconds,
     protocol::close::{Close, CloseCode},
-    store::{Append, Loaded, StoreError, Stored},
+    store::{Append, Loaded, Seq, StoreError, Stored},
 };
 
 /// Stored bytes above which building a replica leaves the async threads.
 const LARGE: usize = 64 << 10;
+
+/// How often a room looks for commits of other nodes that nobody told it of.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Bytes of messages above which a step may take long: a few hundred kilobytes of legal but awkward edits take seconds.
 const HEAVY: usize = 32 << 10;
@@ -89,13 +93,23 @@ impl Room {
         metrics.rooms.dec();
     }
 
+    /// Whether other nodes serve this store, too.
+    fn is_one_of_many(&self) -> bool {
+        self.registry.services().bus.is_some()
+    }
+
     async fn live(&self, mut state: Box<State>) {
+        if self.is_one_of_many() {
+            state.share();
+        }
         let mut work = Work::default();
         let mut idle_since = Some(Instant::now());
+        let mut look_at = self.is_one_of_many().then(|| Instant::now() + LOOK);
         let alarm = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(alarm);
         loop {
             let deadline = self.deadline(&state, idle_since);
+            let deadline = [deadline, look_at].into_iter().flatten().min();
             // Setting the alarm costs a lock of the runtime's timers: one that rings too early does no harm.
             if let Some(deadline) = deadline
                 && (alarm.is_elapsed() || deadline < alarm.deadline())
@@ -106,6 +120,10 @@ impl Room {
                 biased;
                 () = self.mailbox.receive(&mut work.events) => {}
                 () = &mut alarm, if deadline.is_some() => {}
+            }
+            if look_at.is_some_and(|at| at <= Instant::now()) {
+                look_at = Some(Instant::now() + LOOK);
+                work.events.push_back(Event::Look);
             }
             let now = self.now();
             let heavy = work.events.iter().map(Event::bytes).sum::<usize>() > HEAVY;
@@ -133,6 +151,12 @@ impl Room {
                 Effect::Append(append) => self.append(*append, work),
                 Effect::LoadCommitted => self.load_committed(),
                 Effect::Compact => self.compact(),
+                Effect::Publish(notice) => {
+                    if let Some(bus) = &self.registry.services().bus {
+                        bus.publish(*notice);
+                    }
+                }
+                Effect::Look(after) => self.look(after),
                 Effect::Rebuild => {
                     if !self.rebuild(state, &mut work.effects).await {
                         return false;
@@ -346,6 +370,28 @@ impl Room {
             let loaded = store.load(&doc).await;
             // Nobody waits any more when the room is gone.
             mailbox.post(Event::CommittedState(Box::new(loaded))).ok();
+        });
+    }
+
+    /// Reads what was committed after this row. The record is read last, so that the rows are not of a later epoch.
+    fn look(&self, after: Seq) {
+        let (store, doc, mailbox) = (
+            self.registry.services().store.clone(),
+            self.doc.clone(),
+            self.mailbox.clone(),
+        );
+        self.spawn(async move {
+            let seen = async {
+                let rows = match store.rows(&doc, after + 1, Seq::MAX).await {
+                    Err(StoreError::NotFound) => Vec::new(),
+                    rows => rows?,
+                };
+                let record = store.get(&doc).await?;
+                Ok(Seen { record, rows })
+            };
+            let seen = Box::new(seen.await);
+            // Nobody waits any more when the room is gone.
+            mailbox.post(Event::Looked(seen)).ok();
         });
     }
 

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     reach::Reach,
@@ -180,6 +180,21 @@ impl Disk {
         }
     }
 
+    /// One transaction after the other. Whoever asked may be killed meanwhile: what was begun is done.
+    async fn transact(
+        self: &Arc<Self>,
+        what: What,
+        bytes: usize,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let disk = self.clone();
+        let done = Handle::current().spawn(async move {
+            let _turn = disk.turn.lock().await;
+            disk.write(what, bytes).await
+        });
+        done.await
+            .unwrap_or_else(|error| Err(StoreError::Other(error.into())))
+    }
+
     /// Writes a transaction and makes it as durable as is asked for.
     async fn write(&self, what: What, bytes: usize) -> Result<Vec<Appended>, StoreError> {
         self.step(WRITE).await;
@@ -291,10 +306,11 @@ pub struct DiskStore(pub Arc<Disk>);
 #[async_trait]
 impl Store for DiskStore {
     async fn append(&self, batch: &[Append], now: UnixMillis) -> Result<Vec<Appended>, StoreError> {
-        let _turn = self.0.turn.lock().await;
         let rows = batch.iter().flat_map(|entry| &entry.rows);
         let bytes = rows.map(|row| row.bytes.len() + 40).sum();
-        self.0.write(What::Append(batch.to_vec(), now), bytes).await
+        self.0
+            .transact(What::Append(batch.to_vec(), now), bytes)
+            .await
     }
 
     async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError> {
@@ -309,9 +325,8 @@ impl Store for DiskStore {
     }
 
     async fn compact(&self, compaction: Compaction) -> Result<bool, StoreError> {
-        let _turn = self.0.turn.lock().await;
         let bytes = compaction.snapshot.bytes.len();
-        self.0.write(What::Compact(compaction), bytes).await?;
+        self.0.transact(What::Compact(compaction), bytes).await?;
         Ok(true)
     }
 
@@ -330,7 +345,13 @@ impl Store for DiskStore {
     }
 
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
-        self.0.view().rows(doc, from, to).await
+        self.0.step(READ).await;
+        if self.0.load_fails() {
+            return Err(StoreError::Busy("somebody else reads".into()));
+        }
+        let rows = self.0.view().rows(doc, from, to).await;
+        self.0.step(READ).await;
+        rows
     }
 
     async fn sessions(&self, _: &DocId, _: Seq, _: u32) -> Result<Vec<Session>, StoreError> {
@@ -362,12 +383,12 @@ impl Store for DiskStore {
     }
 
     async fn quarantine(&self, doc: &DocId, reason: &str) -> Result<(), StoreError> {
-        let _turn = self.0.turn.lock().await;
         let what = What::Quarantine(doc.clone(), reason.to_owned());
-        self.0.write(what, reason.len()).await.map(drop)
+        self.0.transact(what, reason.len()).await.map(drop)
     }
 
     async fn get(&self, doc: &DocId) -> Result<Option<DocRecord>, StoreError> {
+        self.0.step(READ).await;
         self.0.view().get(doc).await
     }
 

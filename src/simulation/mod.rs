@@ -1,9 +1,10 @@
-//! Deterministic simulation: the real rooms, registry, writer and compaction, on a disk, a clock, a network and a
+//! Deterministic simulation: the real rooms, registry, writer and compaction, on a disk, a clock, a network, a bus and a
 //! scheduler that belong to the test.
 //!
 //! People with real Yjs replicas edit documents over slow and breaking connections, while the disk is full, fails to
 //! confirm, or loses and tears what was not synced, and the process is killed, the power cut or the server stopped at any
-//! step. Time is virtual, so nothing waits, and everything is drawn from one seed: a seed that fails does so again,
+//! step. In half of the histories two or three nodes serve the one store, over a bus that loses, delays, repeats and
+//! reorders, and each may be killed by itself. Time is virtual, so nothing waits, and everything is drawn from one seed: a seed that fails does so again,
 //! step by step ([`run`]).
 //!
 //! What is checked, and when:
@@ -18,6 +19,7 @@
 mod disk;
 mod history;
 mod network;
+mod nodes;
 mod person;
 mod reach;
 mod scenario;

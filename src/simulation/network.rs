@@ -39,6 +39,8 @@ pub struct Line {
     arrives: Instant,
     tasks: [AbortHandle; 3],
     peer: PeerId,
+    /// Where it ends.
+    pub node: usize,
     outbox: Arc<Outbox>,
     mailbox: Arc<Mailbox>,
 }
@@ -50,14 +52,18 @@ enum Down {
 }
 
 impl Line {
-    /// Connects a person. `None` when the server takes nobody.
-    pub fn open(world: &Arc<World>, server: &Server, person: usize) -> Option<Self> {
+    /// Connects a person to a node. `None` when it takes nobody.
+    pub fn open(
+        world: &Arc<World>,
+        (node, server): (usize, &Server),
+        person: usize,
+    ) -> Option<Self> {
         let (doc, dialect) = {
             let person = world.person(person);
             (person.doc.clone(), person.dialect)
         };
         let outbox = Arc::new(Outbox::default());
-        let peer = server.registry.next_peer();
+        let peer = world.next_peer();
         let join = Join {
             peer,
             outbox: outbox.clone(),
@@ -71,7 +77,7 @@ impl Line {
         let (leaves, comes) = mpsc::channel(if slow { SLOW_WINDOW } else { WINDOW });
         world.note(|| {
             format!(
-                "{person} connects as {peer}{}",
+                "{person} connects as {peer} to {node}{}",
                 if slow { ", slow" } else { "" }
             )
         });
@@ -93,6 +99,7 @@ impl Line {
             arrives: Instant::now(),
             tasks,
             peer,
+            node,
             outbox,
             mailbox,
         })

@@ -25,6 +25,10 @@ pub struct Scenario {
     pub seed: u64,
     pub people: u16,
     pub documents: u16,
+    /// Processes that serve the one store.
+    pub nodes: u16,
+    /// Of a hundred notices between them, so many are lost.
+    pub bus_loses: u64,
     pub edits: u32,
     pub workloads: Vec<Workload>,
     pub durability: Durability,
@@ -93,8 +97,14 @@ impl Scenario {
                 (at, kind, kind != Crash::Stop && random.below(3) > 0)
             })
             .collect();
+        // Drawn apart, so that what a seed was without them it still is.
+        let mut between = Random::new(seed ^ 0xb05);
+        let nodes = [1, 1, 2, 3][between.below(4) as usize];
+        let bus_loses = [0, 20, 100][between.below(3) as usize];
         Self {
             seed,
+            nodes,
+            bus_loses,
             people,
             documents: 1 + random.below(2) as u16,
             edits,

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
@@ -12,10 +12,11 @@ use super::{
     world::{World, lock},
 };
 use crate::{
+    bus::Bus,
     clock::{Clock, UnixMillis},
     converge::random::Random,
     health::Health,
-    lifecycle::{Lifecycle, Tasks},
+    lifecycle::{Lifecycle, Tasks, Turn},
     metrics::Metrics,
     room::{
         bell::Bells,
@@ -30,8 +31,7 @@ pub struct Server {
     pub registry: Arc<Registry>,
     pub metrics: Arc<Metrics>,
     tasks: Tasks,
-    /// The process ends itself, as the disk failed to confirm a write.
-    pub fatal: Arc<Notify>,
+    killed: Arc<AtomicBool>,
 }
 
 /// Wall time, which may jump.
@@ -51,29 +51,34 @@ impl Clock for SimulatedClock {
 }
 
 impl Server {
-    pub fn start(world: &World) -> Self {
+    pub fn start(world: &World, bus: Option<Arc<dyn Bus>>, fatal: Arc<Notify>) -> Self {
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
+        let killed = Arc::new(AtomicBool::new(false));
         // A task lets others go first one time in three.
         let order = Mutex::new(Random::new(world.below(u64::MAX)));
-        let waits = move || lock(&order).below(3) == 0;
-        let tasks = lifecycle.tasks().clone().shuffled(waits);
+        let turn = {
+            let killed = killed.clone();
+            move || match lock(&order).below(3) {
+                _ if killed.load(Ordering::Relaxed) => Turn::Never,
+                0 => Turn::Waits,
+                _ => Turn::Goes,
+            }
+        };
+        let tasks = lifecycle.tasks().clone().shuffled(turn);
         let health = Health::default();
         let metrics = Arc::new(Metrics::new(health.clone()));
         let store: Arc<dyn Store> = Arc::new(DiskStore(world.disk.clone()));
-        let fatal = Arc::new(Notify::new());
         let writer = Arc::new(Writer::new(
             store.clone(),
             world.clock.clone(),
             health,
             metrics.clone(),
-            Box::new({
-                let fatal = fatal.clone();
-                move |_| fatal.notify_one()
-            }),
+            Box::new(move |_| fatal.notify_one()),
         ));
         drop(tasks.spawn(writer.clone().run()));
         let registry = Registry::new(Arc::new(Services {
             store,
+            bus,
             writer,
             clock: world.clock.clone(),
             metrics: metrics.clone(),
@@ -87,8 +92,13 @@ impl Server {
             registry,
             tasks,
             metrics,
-            fatal,
+            killed,
         }
+    }
+
+    /// Ends the process without a word.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
     }
 
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {

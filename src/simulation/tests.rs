@@ -166,6 +166,33 @@ fn what_a_slow_peer_is_not_sent_is_found() {
     assert!(failure.what.contains("apart"), "{}", failure.what);
 }
 
+#[test]
+fn a_notice_to_other_nodes_before_the_commit_is_found() {
+    let (_, failure) = found_within_budget(Bug::PublishBeforeCommit);
+    assert!(failure.what.contains("not durable"), "{}", failure.what);
+}
+
+#[test]
+fn a_node_that_believes_the_bus_is_found() {
+    let (_, failure) = found_within_budget(Bug::TrustTheBus);
+    assert!(failure.what.contains("apart"), "{}", failure.what);
+}
+
+/// The control for the bus: without one, only looking shows a node what others wrote.
+#[test]
+fn nodes_without_a_bus_converge_all_the_same() {
+    for seed in 1..=100 {
+        let scenario = Scenario {
+            nodes: 3,
+            bus_loses: 100,
+            ..Scenario::draw(seed)
+        };
+        if let Err(failure) = run(&scenario) {
+            panic!("{}", explain(&failure, &scenario));
+        }
+    }
+}
+
 /// The control: durability that does not promise to survive a power cut must be caught losing something in one.
 #[test]
 fn process_durability_loses_in_a_power_cut() {

@@ -15,9 +15,10 @@ use super::{
     disk::Disk,
     history::Log,
     network::Line,
+    nodes::Nodes,
     person::Person,
     scenario::{Crash, Scenario},
-    server::{Server, SimulatedClock},
+    server::SimulatedClock,
     verdict,
 };
 use crate::{
@@ -28,7 +29,10 @@ use crate::{
     },
     document::id::DocId,
     protocol::Dialect,
-    room::{event::Command, planted},
+    room::{
+        event::{Command, PeerId},
+        planted,
+    },
 };
 
 /// The longest pause between two things that people do, in milliseconds.
@@ -55,6 +59,7 @@ pub struct World {
 struct Progress {
     edits: u32,
     step: u32,
+    peers: PeerId,
     /// How many of the scenario's crashes are over.
     crashes: usize,
 }
@@ -120,7 +125,8 @@ impl World {
         runtime.block_on(async {
             self.log().set_start(Some(Instant::now()));
             self.note(|| "the server starts".into());
-            let server = Server::start(self);
+            let mut nodes = Nodes::start(self);
+            let fatal = nodes.fatal.clone();
             tokio::select! {
                 biased;
                 () = self.failed.notified() => Ended::Failed,
@@ -129,14 +135,14 @@ impl World {
                     Ended::Crashed(self.scenario.crashes.get(crashes).map_or(Crash::Kill, |crash| crash.1))
                 }
                 // What a failed sync left is unknown, as after a power cut.
-                () = server.fatal.notified() => Ended::Crashed(Crash::PowerCut),
-                ended = self.live(&server) => ended,
+                () = fatal.notified() => Ended::Crashed(Crash::PowerCut),
+                ended = self.live(&mut nodes) => ended,
             }
         })
     }
 
     /// People do things until the next crash, or until all is done.
-    async fn live(self: &Arc<Self>, server: &Server) -> Ended {
+    async fn live(self: &Arc<Self>, nodes: &mut Nodes) -> Ended {
         loop {
             sleep(Duration::from_millis(self.below(PAUSE))).await;
             let (edits, crashes) = {
@@ -147,30 +153,32 @@ impl World {
                 Some((at, Crash::Stop, _)) if *at <= edits => {
                     self.note(|| "the server is told to stop".into());
                     self.disk.heal();
-                    let left = server.registry.drain(Duration::from_secs(60)).await;
-                    if left > 0 {
-                        self.fail(format!("{left} rooms did not end"));
+                    for server in nodes.all() {
+                        let left = server.registry.drain(Duration::from_secs(60)).await;
+                        if left > 0 {
+                            self.fail(format!("{left} rooms did not end"));
+                        }
                     }
                     return Ended::Crashed(Crash::Stop);
                 }
                 Some((at, _, true)) if *at <= edits => self.disk.halt_soon(),
                 Some((at, crash, false)) if *at <= edits => return Ended::Crashed(*crash),
-                None if edits >= self.scenario.edits => return self.settle(server).await,
+                None if edits >= self.scenario.edits => return self.settle(nodes).await,
                 _ => {}
             }
-            self.act(server);
+            self.act(nodes);
         }
     }
 
     /// One thing happens.
-    fn act(self: &Arc<Self>, server: &Server) {
+    fn act(self: &Arc<Self>, nodes: &mut Nodes) {
         let who = self.below(self.people.len() as u64) as usize;
         let scenario = &self.scenario;
         match self.below(100) {
-            dice if dice < scenario.cuts => self.cut(server, who),
-            10..46 => self.connect(server, who),
-            46 => self.export(server, who),
-            47 => self.rename(server, who),
+            dice if dice < scenario.cuts => self.cut(nodes, who),
+            10..46 => self.connect(nodes, who),
+            46 => self.export(nodes, who),
+            47 => self.rename(nodes, who),
             48 => self.clock.jump(self.below(2 * DAY as u64) as i64 - DAY),
             49 if scenario.disk_trouble => self.fill_disk(),
             50 if scenario.disk_trouble && self.chance(30) => {
@@ -182,11 +190,25 @@ impl World {
                 self.note(|| format!("a step panics after {steps}"));
                 planted::panic_in(Some(steps));
             }
+            52 if nodes.all().len() > 1 => self.kill(nodes),
             _ => self.edit(who),
         }
     }
 
-    fn cut(&self, server: &Server, who: usize) {
+    /// The process of one node is killed, and the others go on.
+    fn kill(self: &Arc<Self>, nodes: &mut Nodes) {
+        let node = self.some_node();
+        self.note(|| format!("node {node} is killed"));
+        nodes.replace(self, node);
+        for person in self.everybody() {
+            let mut person = lock(person);
+            if person.line.as_ref().is_some_and(|line| line.node == node) {
+                person.line = None;
+            }
+        }
+    }
+
+    fn cut(&self, nodes: &Nodes, who: usize) {
         let Some(line) = self.person(who).line.take() else {
             return;
         };
@@ -196,6 +218,7 @@ impl World {
             self.below(UNNOTICED)
         };
         self.note(|| format!("{who} is cut off, heard of after {heard_after} ms"));
+        let server = nodes.get(line.node);
         line.cut(server, Duration::from_millis(heard_after));
     }
 
@@ -205,11 +228,12 @@ impl World {
         self.disk.set_full(full);
     }
 
-    fn connect(self: &Arc<Self>, server: &Server, who: usize) {
+    fn connect(self: &Arc<Self>, nodes: &Nodes, who: usize) {
         if self.person(who).line.is_some() {
             return;
         }
-        if let Some(line) = Line::open(self, server, who) {
+        let node = self.some_node();
+        if let Some(line) = Line::open(self, (node, nodes.get(node)), who) {
             let mut person = self.person(who);
             let greeting = person.greet();
             let line = person.line.insert(line);
@@ -248,7 +272,8 @@ impl World {
     }
 
     /// What the server exports must be durable, too.
-    fn export(self: &Arc<Self>, server: &Server, who: usize) {
+    fn export(self: &Arc<Self>, nodes: &Nodes, who: usize) {
+        let server = nodes.get(self.some_node());
         let doc = self.person(who).doc.clone();
         let (reply, answer) = oneshot::channel::<Bytes>();
         if server
@@ -273,7 +298,8 @@ impl World {
         });
     }
 
-    fn rename(&self, server: &Server, who: usize) {
+    fn rename(&self, nodes: &Nodes, who: usize) {
+        let server = nodes.get(self.some_node());
         let doc = self.person(who).doc.clone();
         let (reply, _) = oneshot::channel();
         let rename = Command::Rename {
@@ -287,14 +313,14 @@ impl World {
     }
 
     /// Nothing breaks any more, and nobody who is connected connects again: all must become equal.
-    async fn settle(self: &Arc<Self>, server: &Server) -> Ended {
+    async fn settle(self: &Arc<Self>, nodes: &Nodes) -> Ended {
         self.note(|| "all is done".into());
         planted::panic_in(None);
         self.disk.settle();
         let started = Instant::now();
         let difference = loop {
             for who in 0..self.people.len() {
-                self.connect(server, who);
+                self.connect(nodes, who);
             }
             match verdict::apart(self) {
                 Some(apart) if started.elapsed() > PATIENCE => break Some(apart),
@@ -309,9 +335,11 @@ impl World {
         // What is on its way may still be said twice.
         sleep(Duration::from_secs(5)).await;
         verdict::at_the_end(self);
-        let uncommitted = server.metrics.uncommitted_bytes.get();
-        if uncommitted != 0 {
-            self.fail(format!("{uncommitted} bytes are still on the books"));
+        for server in nodes.all() {
+            let uncommitted = server.metrics.uncommitted_bytes.get();
+            if uncommitted != 0 {
+                self.fail(format!("{uncommitted} bytes are still on the books"));
+            }
         }
         if self.failure().is_some() {
             return Ended::Failed;
@@ -351,6 +379,21 @@ impl World {
 
     pub fn chance(&self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    /// An id for a connection, whichever node it ends at.
+    pub fn next_peer(&self) -> PeerId {
+        let mut progress = self.progress();
+        progress.peers += 1;
+        progress.peers
+    }
+
+    /// With one there is nothing to draw.
+    fn some_node(&self) -> usize {
+        match self.scenario.nodes {
+            1 => 0,
+            nodes => self.below(u64::from(nodes)) as usize,
+        }
     }
 
     pub fn latency(&self) -> Duration {

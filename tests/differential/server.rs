@@ -79,6 +79,7 @@ impl Server {
         let _inside = runtime.enter();
         let registry = Registry::new(Arc::new(Services {
             store: store.clone(),
+            bus: None,
             writer,
             clock,
             metrics: metrics.clone(),

@@ -1,0 +1,288 @@
+//! What other nodes commit to the log of this document.
+//!
+//! A notice that goes on where the replica ends is applied and fanned out as it is. Where one is missing, whether a
+//! notice or our own commit shows it, the rows are read from the store, and each peer gets one difference. `head_seq` is
+//! always the last row up to which the replica holds all.
+
+use bytes::Bytes;
+
+use super::{
+    answers::lower_by_frame,
+    event::{Effect, Now},
+    planted::{self, Bug},
+    state::State,
+};
+use crate::{
+    bus::Notice,
+    document::{ClientId, Clock, replica::ReplicaError, scan::Scan, state_vector::StateVector},
+    protocol::close::{Close, CloseCode},
+    store::{DocRecord, DocState, Epoch, LogRow, NotWritable, Seq, StoreError},
+};
+
+/// Notices that wait for the answer to the batch in flight. What more come is read from the store.
+const MOST_HELD: usize = 16;
+
+/// What is known of the log beyond what the replica holds.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    /// Other nodes are told what this one commits.
+    shares: bool,
+    /// A row that is known to be in the log.
+    told: Seq,
+    /// The store is being asked.
+    looks: bool,
+    held: Vec<Notice>,
+}
+
+/// The log beyond some row, as the store has it.
+#[derive(Debug)]
+pub struct Seen {
+    /// Read after the rows: they are of this epoch or an earlier one.
+    pub record: Option<DocRecord>,
+    pub rows: Vec<LogRow>,
+}
+
+impl Seen {
+    /// Bytes of its rows.
+    pub fn len(&self) -> usize {
+        self.rows.iter().map(|row| row.row.bytes.len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+impl State {
+    /// Other nodes serve this store: they are told what is committed here.
+    pub fn share(&mut self) {
+        self.elsewhere.shares = true;
+    }
+
+    /// For the other nodes: what this one has committed.
+    pub(super) fn publish(
+        &self,
+        (from, to): (Seq, Seq),
+        updates: &[Bytes],
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.elsewhere.shares {
+            effects.push(Effect::Publish(Box::new(Notice {
+                doc: self.doc.clone(),
+                epoch: self.epoch.unwrap_or_default(),
+                from,
+                to,
+                updates: updates.to_vec(),
+            })));
+        }
+    }
+
+    /// Another node says what it has committed.
+    pub(super) fn heard(&mut self, notice: Notice, now: Now, effects: &mut Vec<Effect>) {
+        if self.is_ending() || !self.is_of(notice.epoch) || notice.to <= self.head_seq {
+            return;
+        }
+        self.knows_of(notice.to);
+        if planted::is(Bug::TrustTheBus) {
+            self.head_seq = notice.from - 1;
+        }
+        if self.elsewhere.held.len() < MOST_HELD {
+            self.elsewhere.held.push(notice);
+        }
+        if self.take_held() {
+            self.retry_parked(now);
+            self.compact_if_due(effects);
+        }
+    }
+
+    /// Our own rows got these numbers.
+    pub(super) fn number(&mut self, (from, to): (Seq, Seq)) {
+        self.knows_of(to);
+        if from <= self.head_seq + 1 || planted::is(Bug::TrustTheBus) {
+            self.head_seq = self.head_seq.max(to);
+        } else {
+            // What is missing before them may be among what is held.
+            self.elsewhere.held.push(Notice {
+                doc: self.doc.clone(),
+                epoch: self.epoch.unwrap_or_default(),
+                from,
+                to,
+                updates: Vec::new(),
+            });
+        }
+    }
+
+    /// Takes in what follows on what the replica holds. Not while a batch is in flight: its answers were encoded without it
+    /// and leave first. Answers whether there was something.
+    pub(super) fn take_held(&mut self) -> bool {
+        let mut took = false;
+        while self.in_flight.is_none() && !self.broken {
+            let head = self.head_seq;
+            self.elsewhere.held.retain(|notice| notice.to > head);
+            let mut held = self.elsewhere.held.iter();
+            let Some(next) = held.position(|notice| notice.from <= head + 1) else {
+                break;
+            };
+            let notice = self.elsewhere.held.swap_remove(next);
+            self.epoch = Some(notice.epoch);
+            self.head_seq = notice.to;
+            took = true;
+            if !notice.is_empty() {
+                self.tail_rows += notice.to - head;
+                self.tail_bytes += notice.len() as u64;
+            }
+            for update in &notice.updates {
+                match self.apply_elsewhere(update) {
+                    Ok(Some(scan)) => self.show_elsewhere(update, &scan),
+                    Ok(None) => {}
+                    Err(error) => self.does_not_fit(&error),
+                }
+            }
+        }
+        took
+    }
+
+    /// All of the update is shown, also what only waits here to be committed and is so already there: what is new may
+    /// refer to it.
+    fn show_elsewhere(&mut self, update: &Bytes, scan: &Scan) {
+        let runs = scan.runs.iter();
+        let floor: Vec<_> = runs.map(|run| (run.client, run.start)).collect();
+        self.batch += 1;
+        self.fan_out(update, &floor, &[]);
+    }
+
+    /// Asks the store for the rows that are missing.
+    pub(super) fn look_if_behind(&mut self, effects: &mut Vec<Effect>) {
+        if self.elsewhere.told > self.head_seq && self.in_flight.is_none() {
+            self.look(effects);
+        }
+    }
+
+    /// Asks the store whether there is more than the replica holds: a bus may lose what it is given.
+    pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
+        if !self.elsewhere.looks && !planted::is(Bug::TrustTheBus) {
+            self.elsewhere.looks = true;
+            effects.push(Effect::Look(self.head_seq));
+        }
+    }
+
+    /// The store has answered.
+    pub(super) fn looked(
+        &mut self,
+        seen: Result<Seen, StoreError>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.elsewhere.looks = false;
+        if self.is_ending() {
+            return;
+        }
+        let (record, rows) = match seen {
+            Ok(Seen {
+                record: Some(record),
+                rows,
+            }) => (record, rows),
+            // Nobody has written yet.
+            Ok(_) => return,
+            // Who only looked looks again; what is known to be missing has to be read.
+            Err(_) => {
+                self.broken |= self.elsewhere.told > self.head_seq;
+                return;
+            }
+        };
+        let why = match record.state {
+            DocState::Live => None,
+            DocState::Trashed => Some(NotWritable::Trashed),
+            DocState::Deleted => Some(NotWritable::Deleted),
+            DocState::Quarantined => Some(NotWritable::Quarantined),
+        };
+        if let Some(why) = why {
+            return self.end(why.close());
+        }
+        let last = rows.last().map_or(0, |row| row.seq);
+        if last > self.head_seq && self.is_of(record.epoch) {
+            self.epoch = Some(record.epoch);
+            self.take_rows(&rows, last);
+            self.take_held();
+            self.retry_parked(now);
+            self.compact_if_due(effects);
+        }
+    }
+
+    /// Whether rows of this epoch are of this document. Where the name was given anew, nobody may stay here.
+    fn is_of(&mut self, epoch: Epoch) -> bool {
+        match self.epoch {
+            Some(own) if own < epoch => {
+                self.end(NotWritable::OtherEpoch.close());
+                false
+            }
+            own => own.is_none_or(|own| own == epoch),
+        }
+    }
+
+    fn take_rows(&mut self, rows: &[LogRow], last: Seq) {
+        let before = self.replica.known().clone();
+        for LogRow { row, .. } in rows {
+            match self.apply_elsewhere(&row.bytes) {
+                Ok(Some(_)) => {
+                    self.tail_rows += 1;
+                    self.tail_bytes += row.bytes.len() as u64;
+                }
+                Ok(None) => {}
+                Err(error) => return self.does_not_fit(&error),
+            }
+        }
+        self.head_seq = last;
+        self.knows_of(last);
+        self.show_since(&before);
+    }
+
+    /// Brings stored bytes into the replica. Answers nothing when it knew all of it.
+    fn apply_elsewhere(&mut self, update: &Bytes) -> Result<Option<Scan>, ReplicaError> {
+        let brought = self.replica.append(update, &self.limits.scan)?;
+        self.changes += u64::from(brought.is_some());
+        Ok(brought)
+    }
+
+    fn does_not_fit(&mut self, error: &ReplicaError) {
+        tracing::warn!(%error, "what another node committed does not fit; the document is read again");
+        self.broken = true;
+    }
+
+    /// The replica holds more than at `before`, and no frame says what: each peer gets one difference, like one that was too
+    /// slow. What waits in its outbox goes into that, too: it could not be left out later from behind the difference.
+    pub(super) fn show_since(&mut self, before: &StateVector) {
+        let known = self.replica.known().iter();
+        let floor: Vec<(ClientId, Clock)> = known
+            .map(|(client, clock)| (client, clock, before.get(client)))
+            .filter(|(_, clock, from)| from < clock)
+            .map(|(client, _, from)| (client, from))
+            .collect();
+        for (_, peer) in self.peers.iter_mut() {
+            peer.lower_floor(&floor);
+            for frame in peer.outbox.take_documents() {
+                lower_by_frame(peer, &frame);
+            }
+        }
+    }
+
+    fn knows_of(&mut self, seq: Seq) {
+        self.elsewhere.told = self.elsewhere.told.max(seq);
+    }
+}
+
+impl NotWritable {
+    /// What peers are told of a document that takes no rows.
+    pub(super) fn close(self) -> Close {
+        let (code, reason) = match self {
+            Self::Trashed => (CloseCode::Gone, "the document is in the trash"),
+            Self::Deleted => (CloseCode::Gone, "the document was deleted"),
+            Self::OtherEpoch => (
+                CloseCode::OtherEpoch,
+                "the document was deleted and created again",
+            ),
+            Self::Quarantined => (CloseCode::Quarantined, "the document is under quarantine"),
+        };
+        Close::new(code, reason)
+    }
+}
