@@ -31,9 +31,10 @@ const LAYERS: &[(&str, &str)] = &[
     ("bench", "dial document page child_server"),
     ("store", "clock document"),
     ("history", "clock document store"),
+    ("bus", "document store"),
     (
         "room",
-        "clock lifecycle health metrics document protocol store",
+        "clock lifecycle health metrics document protocol store bus",
     ),
     ("ws", "lifecycle metrics document protocol store room"),
     // The transports do not know each other, and HTTP knows no room: it asks through its `Library` port.
@@ -48,7 +49,7 @@ const LAYERS: &[(&str, &str)] = &[
     // Only in tests: the rooms on a disk, a clock and a network of its own.
     (
         "simulation",
-        "clock lifecycle health metrics document protocol converge store room",
+        "clock lifecycle health metrics document protocol converge store bus room",
     ),
     (
         "cli",

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    ops::RangeInclusive,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use coscribe::{
+    bus::Notice,
     document::{
         id::DocId,
         replica::{Replica, doc_with},
@@ -18,12 +20,16 @@ use coscribe::{
     protocol::{ClientMessage, Dialect, y_websocket},
     room::{
         compaction::Folded,
+        elsewhere::Seen,
         event::{Command, EditError, Effect, Event, Join, Now, PeerId},
         limits::RoomLimits,
         outbox::{Next, Outbox},
         state::State,
     },
-    store::{Append, Appended, Loaded, LogRow, MarkKind, NewMark, NewRow, Snapshot, Stored},
+    store::{
+        Append, Appended, DocRecord, DocState, Loaded, LogRow, MarkKind, NewMark, NewRow, Seq,
+        Snapshot, Stored,
+    },
 };
 use yrs::{
     Doc, GetString, ReadTxn, Text, Transact, Update,
@@ -101,6 +107,16 @@ impl Room {
             epoch: None,
         })));
         outbox
+    }
+
+    /// From where the store is to be read.
+    fn looks(&mut self) -> Vec<Seq> {
+        let effects = std::mem::take(&mut self.effects);
+        let looks = effects.iter().filter_map(|effect| match effect {
+            Effect::Look(after) => Some(*after),
+            _ => None,
+        });
+        looks.collect()
     }
 
     fn says(&mut self, peer: PeerId, message: ClientMessage) {
@@ -585,45 +601,152 @@ fn sync_requests_that_have_to_wait_do_not_keep_the_socket_busy() {
     assert_eq!(answers, 10);
 }
 
+/// What another node committed.
+fn notice(rows: RangeInclusive<Seq>, update: Vec<u8>) -> Event {
+    Event::Elsewhere(Box::new(Notice {
+        doc: DocId::parse("doc").unwrap(),
+        epoch: 1,
+        from: *rows.start(),
+        to: *rows.end(),
+        updates: vec![update.into()],
+    }))
+}
+
+/// What the store answers who looks: these updates, each a row from `from` on.
+fn seen(state: DocState, from: Seq, updates: &[&Vec<u8>]) -> Event {
+    let rows = updates.iter().zip(from..).map(|(update, seq)| LogRow {
+        seq,
+        row: NewRow {
+            bytes: Bytes::copy_from_slice(update),
+            author: "somebody".into(),
+            client_id: 0,
+            at: 0,
+        },
+        hidden: false,
+    });
+    let record = DocRecord {
+        doc: DocId::parse("doc").unwrap(),
+        epoch: 1,
+        title: String::new(),
+        state,
+        head_seq: from + updates.len() as Seq - 1,
+        size: 0,
+        created_at: 0,
+        edited_at: 0,
+        trashed_at: None,
+    };
+    Event::Looked(Box::new(Ok(Seen {
+        record: Some(record),
+        rows: rows.collect(),
+    })))
+}
+
 #[test]
-fn a_log_that_somebody_else_wrote_to_is_read_again_once_and_what_came_meanwhile_is_kept() {
+fn what_another_node_committed_is_shown_at_once_and_only_once() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    hear(&outbox);
+    let other = Author::new(9);
+    let (one, two) = (other.types("one "), other.types("two"));
+    room.event(notice(1..=1, one.clone()));
+    room.event(notice(1..=1, one.clone()));
+    assert_eq!(hear(&outbox).updates, [one]);
+    room.event(notice(2..=2, two.clone()));
+    assert_eq!(hear(&outbox).updates, [two]);
+    assert!(
+        room.effects.is_empty(),
+        "nothing is stored again: {:?}",
+        room.effects
+    );
+}
+
+#[test]
+fn what_another_node_committed_waits_for_the_answers_that_were_encoded_without_it() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let (author, other) = (Author::new(7), Author::new(9));
+    let own = author.types("own ");
+    let foreign = other.types("foreign");
+    room.update(1, &own);
+    hear(&outbox);
+    // Theirs came second in the log, and is heard of first.
+    room.event(notice(2..=2, foreign.clone()));
+    assert!(hear(&outbox).updates.is_empty());
+    room.commit();
+    assert_eq!(hear(&outbox).updates, [own, foreign]);
+    assert!(room.effects.is_empty(), "{:?}", room.effects);
+}
+
+#[test]
+fn rows_that_nobody_told_of_are_read_and_each_peer_gets_one_difference() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let (author, other) = (Author::new(7), Author::new(9));
+    let own = author.types("own ");
+    room.update(1, &own);
+    hear(&outbox);
+    // Two rows of others lie before ours.
+    let (one, two) = (other.types("one "), other.types("two "));
+    room.committed = 2;
+    room.commit();
+    assert_eq!(room.looks(), [0], "once, from the first that is missing");
+    // A notice of the second does not help without the first.
+    room.event(notice(2..=2, two.clone()));
+    assert!(room.looks().is_empty());
+    room.event(seen(DocState::Live, 1, &[&one, &two, &own]));
+    assert!(hear(&outbox).empty, "the difference replaces what waited");
+    room.event(Event::Drained(1));
+    let reader = Author::new(8);
+    let heard = hear(&outbox);
+    assert_eq!(heard.updates.len(), 1);
+    reader.learns(&heard.updates[0]);
+    assert_eq!(reader.text().len(), "own one two ".len());
+    // The next row is ours again.
+    room.update(1, &author.types("more"));
+    room.committed = 3;
+    room.commit();
+    assert!(room.looks().is_empty());
+}
+
+#[test]
+fn a_document_that_another_node_trashed_lets_nobody_stay() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    room.event(Event::Look);
+    assert_eq!(room.looks(), [0]);
+    room.event(seen(DocState::Trashed, 1, &[]));
+    assert_eq!(hear(&outbox).closed, Some(4404));
+}
+
+#[test]
+fn what_does_not_fit_makes_the_document_be_read_again_once_and_what_came_meanwhile_is_kept() {
     let mut room = Room::new(RoomLimits::default());
     let outbox = room.join(1, Dialect::Coscribe);
     let author = Author::new(7);
     let first = author.types("first ");
     room.update(1, &first);
+    room.commit();
+    hear(&outbox);
+    let other = Author::new(9);
+    let (foreign, late) = (other.types("foreign "), other.types("late"));
+    // It says that it is the second row, and goes on behind something that is not there.
+    room.event(notice(2..=2, late));
     room.update(1, &author.types("second "));
-    let rows = room.in_flight.take().unwrap().rows;
-    // A foreign row lies before ours.
-    room.event(Event::Committed(Appended::Committed {
-        epoch: 1,
-        head_seq: 2,
-    }));
-    room.event(Event::Drained(1));
     assert_eq!(room.rebuilds(), 1);
     room.effects.clear();
-    let other = Author::new(9);
-    let foreign = LogRow {
-        seq: 1,
+    let row = |seq, bytes: Vec<u8>| LogRow {
+        seq,
         row: NewRow {
-            bytes: other.types("foreign ").into(),
-            ..rows[0].clone()
+            bytes: bytes.into(),
+            ..room.log[0].rows[0].clone()
         },
         hidden: false,
     };
-    let tail = vec![
-        foreign,
-        LogRow {
-            seq: 2,
-            row: rows[0].clone(),
-            hidden: false,
-        },
-    ];
     let stored = Stored {
         epoch: 1,
         head_seq: 2,
         snapshot: None,
-        tail,
+        tail: vec![row(1, first), row(2, foreign)],
         title: String::new(),
     };
     let limits = RoomLimits::default().scan;
@@ -635,13 +758,24 @@ fn a_log_that_somebody_else_wrote_to_is_read_again_once_and_what_came_meanwhile_
         room.in_flight.is_some(),
         "what was pending is on its way without another event"
     );
+    assert!(hear(&outbox).empty, "who was here lacks what was read");
+    room.event(Event::Drained(1));
     room.committed = 2;
     room.commit();
     room.says(1, ClientMessage::SyncStep1(Bytes::from_static(&[0])));
-    let reader = Author::new(8);
-    reader.learns(hear(&outbox).steps_2.last().unwrap());
-    for word in ["foreign ", "first ", "second "] {
-        assert_eq!(reader.text().matches(word).count(), 1, "{word}");
+    let heard = hear(&outbox);
+    for shown in [heard.steps_2.last().unwrap(), &heard.updates[0]] {
+        let reader = Author::new(8);
+        reader.learns(
+            &author
+                .0
+                .transact()
+                .encode_state_as_update_v1(&yrs::StateVector::default()),
+        );
+        reader.learns(shown);
+        for word in ["foreign ", "first ", "second "] {
+            assert_eq!(reader.text().matches(word).count(), 1, "{word}");
+        }
     }
 }
 

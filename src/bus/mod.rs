@@ -35,8 +35,7 @@ impl Notice {
     }
 }
 
-/// The port, as one node sees it. What others publish goes to
-/// [`Registry::hear`](crate::room::registry::Registry::hear).
+/// The port, as one node sees it. What others publish goes to its rooms' registry.
 pub trait Bus: Send + Sync + 'static {
     /// Tells the other nodes. Never waits and never fails: see what a bus may do.
     fn publish(&self, notice: Notice);

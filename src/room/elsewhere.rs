@@ -116,7 +116,7 @@ impl State {
     /// and leave first. Answers whether there was something.
     pub(super) fn take_held(&mut self) -> bool {
         let mut took = false;
-        while self.in_flight.is_none() && !self.broken {
+        while self.in_flight.is_none() {
             let head = self.head_seq;
             self.elsewhere.held.retain(|notice| notice.to > head);
             let mut held = self.elsewhere.held.iter();
@@ -124,22 +124,28 @@ impl State {
                 break;
             };
             let notice = self.elsewhere.held.swap_remove(next);
-            self.epoch = Some(notice.epoch);
-            self.head_seq = notice.to;
+            if let Err(error) = self.take_notice(&notice) {
+                self.does_not_fit(&error);
+                break;
+            }
             took = true;
-            if !notice.is_empty() {
-                self.tail_rows += notice.to - head;
-                self.tail_bytes += notice.len() as u64;
-            }
-            for update in &notice.updates {
-                match self.apply_elsewhere(update) {
-                    Ok(Some(scan)) => self.show_elsewhere(update, &scan),
-                    Ok(None) => {}
-                    Err(error) => self.does_not_fit(&error),
-                }
-            }
         }
         took
+    }
+
+    fn take_notice(&mut self, notice: &Notice) -> Result<(), ReplicaError> {
+        for update in &notice.updates {
+            if let Some(scan) = self.apply_elsewhere(update)? {
+                self.show_elsewhere(update, &scan);
+            }
+        }
+        if !notice.is_empty() {
+            self.tail_rows += notice.to - self.head_seq;
+            self.tail_bytes += notice.len() as u64;
+        }
+        self.epoch = Some(notice.epoch);
+        self.head_seq = notice.to;
+        Ok(())
     }
 
     /// All of the update is shown, also what only waits here to be committed and is so already there: what is new may
@@ -199,10 +205,15 @@ impl State {
         if let Some(why) = why {
             return self.end(why.close());
         }
+        if !self.is_of(record.epoch) {
+            return;
+        }
         let last = rows.last().map_or(0, |row| row.seq);
-        if last > self.head_seq && self.is_of(record.epoch) {
+        if last > self.head_seq {
             self.epoch = Some(record.epoch);
-            self.take_rows(&rows, last);
+            if let Err(error) = self.take_rows(&rows, last) {
+                return self.does_not_fit(&error);
+            }
             self.take_held();
             self.retry_parked(now);
             self.compact_if_due(effects);
@@ -220,21 +231,25 @@ impl State {
         }
     }
 
-    fn take_rows(&mut self, rows: &[LogRow], last: Seq) {
+    fn take_rows(&mut self, rows: &[LogRow], last: Seq) -> Result<(), ReplicaError> {
         let before = self.replica.known().clone();
-        for LogRow { row, .. } in rows {
-            match self.apply_elsewhere(&row.bytes) {
-                Ok(Some(_)) => {
-                    self.tail_rows += 1;
-                    self.tail_bytes += row.bytes.len() as u64;
-                }
-                Ok(None) => {}
-                Err(error) => return self.does_not_fit(&error),
-            }
-        }
+        let taken = self.apply_rows(rows);
+        // Also what went in before a row that did not.
+        self.show_since(&before);
+        taken?;
         self.head_seq = last;
         self.knows_of(last);
-        self.show_since(&before);
+        Ok(())
+    }
+
+    fn apply_rows(&mut self, rows: &[LogRow]) -> Result<(), ReplicaError> {
+        for LogRow { row, .. } in rows {
+            if self.apply_elsewhere(&row.bytes)?.is_some() {
+                self.tail_rows += 1;
+                self.tail_bytes += row.bytes.len() as u64;
+            }
+        }
+        Ok(())
     }
 
     /// Brings stored bytes into the replica. Answers nothing when it knew all of it.

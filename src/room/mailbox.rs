@@ -2,7 +2,8 @@
 //!
 //! What clients send takes permits for its bytes and waits when there are none: a full mailbox slows that socket
 //! only, by TCP back-pressure. What the server itself sends (a commit is done, a peer has left) never waits and is
-//! bounded by the number of peers and batches it speaks of. An idle mailbox holds no buffer.
+//! bounded by the number of peers and batches it speaks of; of other nodes' commits the registry drops what would be
+//! too many. An idle mailbox holds no buffer.
 
 use std::{
     collections::VecDeque,

@@ -209,7 +209,10 @@ impl State {
     pub fn handle(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
         if (self.broken || self.stale) && !matches!(event, Event::Committed(_) | Event::Storing(_))
         {
-            self.deferred.push(event);
+            // What another node committed is in the log that is read.
+            if !matches!(event, Event::Elsewhere(_)) {
+                self.deferred.push(event);
+            }
             return;
         }
         planted::place_for_a_panic();
