@@ -678,6 +678,32 @@ fn what_another_node_committed_waits_for_the_answers_that_were_encoded_without_i
 }
 
 #[test]
+fn what_waits_here_and_is_committed_there_is_shown_before_what_refers_to_it() {
+    let mut room = Room::new(RoomLimits::default());
+    let (writer, reader) = (
+        room.join(1, Dialect::YWebsocket),
+        room.join(2, Dialect::YWebsocket),
+    );
+    let author = Author::new(7);
+    let (one, two) = (author.types("one "), author.types("two"));
+    // Somebody else's batch is in flight when the author comes over from another node, which had taken in the same.
+    room.update(1, &Author::new(9).types("first "));
+    room.update(1, &one);
+    hear(&writer);
+    hear(&reader);
+    room.event(notice(1..=1, one.clone()));
+    room.event(notice(2..=2, two));
+    room.committed = 2;
+    room.commit();
+    let view = Author::new(8);
+    for update in hear(&reader).updates {
+        view.learns(&update);
+        assert!(!view.0.transact().has_missing_updates());
+    }
+    assert_eq!(view.text().len(), "first one two".len());
+}
+
+#[test]
 fn rows_that_nobody_told_of_are_read_and_each_peer_gets_one_difference() {
     let mut room = Room::new(RoomLimits::default());
     let outbox = room.join(1, Dialect::YWebsocket);

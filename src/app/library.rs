@@ -13,7 +13,7 @@ use crate::{
         id::DocId,
         replica::{EMPTY_UPDATE, Replica},
     },
-    http::library::{Document, Edit, Library, LibraryError, Person},
+    http::library::{Document, Edit, Library, LibraryError, Person, Turn},
     protocol::close::{Close, CloseCode},
     room::{
         compaction::{CompactionError, compact, replay},
@@ -23,7 +23,7 @@ use crate::{
     store::{DocRecord, DocState, ListQuery, Loaded, Seq, StoreError},
 };
 
-/// How long a request waits for an edit to be stored.
+/// How long a request waits for an edit to be stored. What is not stored by then still will be.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct RoomLibrary {
@@ -154,9 +154,7 @@ impl RoomLibrary {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(RenameError::NotWritable))) | Ok(Err(_)) => Err(LibraryError::Draining),
             Ok(Ok(Err(error))) => Err(LibraryError::Internal(error.into())),
-            Err(_) => Err(LibraryError::NotStoring(
-                "the edit could not be stored in time".into(),
-            )),
+            Err(_) => Err(LibraryError::NotStoredYet),
         }
     }
 }
@@ -210,9 +208,9 @@ impl Library for RoomLibrary {
         self.get(doc).await
     }
 
-    async fn edit(&self, doc: &DocId, edit: Edit) -> Result<Seq, LibraryError> {
+    async fn edit(&self, doc: &DocId, edit: Edit, turn: Turn) -> Result<Seq, LibraryError> {
         self.writable(doc).await?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let command = Command::Edit {
             update: edit.update,
             author: edit.author,
@@ -223,16 +221,21 @@ impl Library for RoomLibrary {
         self.registry
             .command(doc, command)
             .map_err(|Draining| LibraryError::Draining)?;
-        let waited = tokio::time::timeout(PATIENCE, answer).await;
+        let waited = tokio::time::timeout(PATIENCE, &mut answer).await;
         match waited {
             Ok(Ok(Ok(seq))) => Ok(seq),
             Ok(Ok(Err(EditError::NotReady))) => Err(LibraryError::NotReady),
             Ok(Ok(Err(EditError::Refused(reason)))) => Err(LibraryError::Refused(reason)),
             Ok(Ok(Err(EditError::NotStoring(reason)))) => Err(LibraryError::NotStoring(reason)),
             Ok(Ok(Err(EditError::NotWritable))) | Ok(Err(_)) => Err(LibraryError::Draining),
-            Err(_) => Err(LibraryError::NotStoring(
-                "the edit could not be stored in time".into(),
-            )),
+            Err(_) => {
+                drop(self.registry.services().tasks.spawn(async move {
+                    // However it ends, the next one may begin.
+                    answer.await.ok();
+                    drop(turn);
+                }));
+                Err(LibraryError::NotStoredYet)
+            }
         }
     }
 

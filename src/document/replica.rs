@@ -127,12 +127,8 @@ impl Replica {
 
     /// Applies the next row of the log, all of which must be ready. Of the limits only that on the depth of values holds:
     /// what was accepted once must stay readable, also when it was joined with other updates, and when the limits were
-    /// lowered since. Answers what the row is made of, or nothing when all of it was known.
-    pub fn append(
-        &mut self,
-        update: &Bytes,
-        limits: &ScanLimits,
-    ) -> Result<Option<Scan>, ReplicaError> {
+    /// lowered since. Answers whether it brought anything new.
+    pub fn append(&mut self, update: &Bytes, limits: &ScanLimits) -> Result<bool, ReplicaError> {
         let scan = scan_accepted(update, limits.max_any_depth)?;
         let first = self.doc.is_none();
         let split = first
@@ -142,8 +138,7 @@ impl Replica {
         if split.rest {
             return Err(ReplicaError::NotReady);
         }
-        let applied = self.apply(&scan, update, &split)?;
-        Ok(applied.map(|_| scan))
+        Ok(self.apply(&scan, update, &split)?.is_some())
     }
 
     /// Admits types that nest at most so deep from now on; what is stored already stays readable.

@@ -171,6 +171,10 @@ impl From<LibraryError> for Problem {
             LibraryError::NotStoring(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-storing", detail).retry_after(5)
             }
+            // No word of when to try again: the edit would be made twice.
+            LibraryError::NotStoredYet => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-stored-yet", detail)
+            }
             LibraryError::Draining => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(2)
             }

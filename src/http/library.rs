@@ -39,8 +39,9 @@ pub trait Library: Send + Sync + 'static {
     ) -> Result<Document, LibraryError>;
 
     /// Makes an edit of the server's own, which merges with what others do; answers the number of its row when it is
-    /// committed. `NotReady` when it was made for another document of this name.
-    async fn edit(&self, doc: &DocId, edit: Edit) -> Result<Seq, LibraryError>;
+    /// committed. `NotReady` when it was made for another document of this name. `turn` is dropped when it is known what
+    /// became of the edit, which after `NotStoredYet` is later.
+    async fn edit(&self, doc: &DocId, edit: Edit, turn: Turn) -> Result<Seq, LibraryError>;
 
     /// Live → trash: sockets are closed, nothing is lost. `InTrash` when it is there already.
     async fn trash(&self, doc: &DocId) -> Result<Document, LibraryError>;
@@ -69,6 +70,9 @@ pub struct Edit {
     pub client: ClientId,
     pub mark: Option<NewMark>,
 }
+
+/// Whatever nobody else may have while an edit is being made.
+pub type Turn = Box<dyn std::any::Any + Send>;
 
 /// A document and who is in it right now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +110,11 @@ pub enum LibraryError {
     /// Storing fails for now, for this reason.
     #[error("Nothing can be saved at the moment: {0}. Try again later; nothing was changed.")]
     NotStoring(Arc<str>),
+    /// Not a failure: what was asked for may still happen.
+    #[error(
+        "The change was taken in and waits to be stored, which takes long or fails at the moment. It will be there once storing works; look before you try again."
+    )]
+    NotStoredYet,
     #[error(
         "The document was deleted and created again meanwhile. Load it again; nothing was changed."
     )]

@@ -306,8 +306,8 @@ async fn restore(request: HttpRequest, payload: web::Payload) -> Answer {
         client: edit.client.into(),
         mark: Some(edit.mark),
     };
-    let seq = http(&request).0.library.edit(&doc, edit).await?;
-    drop(turn);
+    let library = &http(&request).0.library;
+    let seq = library.edit(&doc, edit, Box::new(turn)).await?;
     let version = history.restored(&doc, seq).await?;
     let before = VersionId::Moment(seq.saturating_sub(1));
     let before = history.version(&doc, before).await?;

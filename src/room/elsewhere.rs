@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     bus::Notice,
-    document::{ClientId, Clock, replica::ReplicaError, scan::Scan, state_vector::StateVector},
+    document::{ClientId, Clock, replica::ReplicaError, scan::outline, state_vector::StateVector},
     protocol::close::{Close, CloseCode},
     store::{DocRecord, DocState, Epoch, LogRow, NotWritable, Seq, StoreError},
 };
@@ -135,8 +135,9 @@ impl State {
 
     fn take_notice(&mut self, notice: &Notice) -> Result<(), ReplicaError> {
         for update in &notice.updates {
-            if let Some(scan) = self.apply_elsewhere(update)? {
-                self.show_elsewhere(update, &scan);
+            // What is known may only wait here to be committed, and what follows may refer to it.
+            if self.apply_elsewhere(update)? || self.pending.has_rows() {
+                self.show_elsewhere(update)?;
             }
         }
         if !notice.is_empty() {
@@ -148,13 +149,13 @@ impl State {
         Ok(())
     }
 
-    /// All of the update is shown, also what only waits here to be committed and is so already there: what is new may
-    /// refer to it.
-    fn show_elsewhere(&mut self, update: &Bytes, scan: &Scan) {
+    fn show_elsewhere(&mut self, update: &Bytes) -> Result<(), ReplicaError> {
+        let scan = outline(update)?;
         let runs = scan.runs.iter();
         let floor: Vec<_> = runs.map(|run| (run.client, run.start)).collect();
         self.batch += 1;
         self.fan_out(update, &floor, &[]);
+        Ok(())
     }
 
     /// Asks the store for the rows that are missing.
@@ -244,7 +245,7 @@ impl State {
 
     fn apply_rows(&mut self, rows: &[LogRow]) -> Result<(), ReplicaError> {
         for LogRow { row, .. } in rows {
-            if self.apply_elsewhere(&row.bytes)?.is_some() {
+            if self.apply_elsewhere(&row.bytes)? {
                 self.tail_rows += 1;
                 self.tail_bytes += row.bytes.len() as u64;
             }
@@ -252,11 +253,11 @@ impl State {
         Ok(())
     }
 
-    /// Brings stored bytes into the replica. Answers nothing when it knew all of it.
-    fn apply_elsewhere(&mut self, update: &Bytes) -> Result<Option<Scan>, ReplicaError> {
-        let brought = self.replica.append(update, &self.limits.scan)?;
-        self.changes += u64::from(brought.is_some());
-        Ok(brought)
+    /// Brings stored bytes into the replica. Answers whether they brought anything new.
+    fn apply_elsewhere(&mut self, update: &Bytes) -> Result<bool, ReplicaError> {
+        let is_new = self.replica.append(update, &self.limits.scan)?;
+        self.changes += u64::from(is_new);
+        Ok(is_new)
     }
 
     fn does_not_fit(&mut self, error: &ReplicaError) {

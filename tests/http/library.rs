@@ -11,7 +11,10 @@ use coscribe::{
     auth::actor::Actor,
     clock::{Clock, ManualClock},
     document::{export::Form, id::DocId},
-    http::{Document, Library, LibraryError, Person, library::Edit},
+    http::{
+        Document, Library, LibraryError, Person,
+        library::{Edit, Turn},
+    },
     store::{DocRecord, DocState, ListQuery, Seq},
 };
 
@@ -151,7 +154,7 @@ impl Library for MemoryLibrary {
         })
     }
 
-    async fn edit(&self, doc: &DocId, _edit: Edit) -> Result<Seq, LibraryError> {
+    async fn edit(&self, doc: &DocId, _edit: Edit, _turn: Turn) -> Result<Seq, LibraryError> {
         self.get(doc).await?;
         Err(LibraryError::Refused("this library has no rooms".into()))
     }

@@ -27,7 +27,7 @@ use crate::harness::{
     database::Database,
     eventually,
     node::Node,
-    peer::Peer,
+    peer::{Connect, Peer},
     server::{Server, run},
 };
 
@@ -395,11 +395,11 @@ async fn a_restore_that_can_not_be_made_is_refused_by_name_and_changes_nothing()
 #[tokio::test(flavor = "multi_thread")]
 async fn two_restores_at_once_bring_the_text_back_once() {
     let server = Server::start().await;
-    let peer = Peer::join(&server, "plan").await;
+    let peer = Connect::to(server.socket("plan")).coscribe().join().await;
     peer.append("one two three");
-    peer.echoed().await;
+    peer.saved().await;
     peer.delete(0, 13);
-    peer.echoed().await;
+    peer.saved().await;
     let asks = (0..8).map(|_| {
         let path = "/api/docs/plan/versions/1/restore";
         server.request(Method::POST, path, Some(json!({})))

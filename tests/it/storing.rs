@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use reqwest::Method;
+use serde_json::{Value, json};
+
 use crate::harness::{
     PATIENCE,
     database::Database,
@@ -234,6 +237,51 @@ async fn a_file_system_that_becomes_read_only_only_delays_edits() {
     })
     .await;
     assert_eq!(lost_after_a_kill(&mut server, &DOCS, &ledger).await, 0);
+}
+
+/// A restore is in the batch that meets the trouble first, so it is taken in before anybody knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_can_not_be_stored_yet_says_so_and_is_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("read-only");
+    let setting = format!("SHIM_READ_ONLY={}", file.display());
+    let Some(prefix) = shim::prefix(&[&setting]) else {
+        return;
+    };
+    let server = Server::in_dir(&folder.path().join("data"), &[], &shim::words(&prefix)).await;
+    let peer = Connect::to(server.socket("plan")).coscribe().join().await;
+    peer.append("one two");
+    peer.saved().await;
+    peer.delete(0, 7);
+    peer.saved().await;
+    let restore = async || {
+        let path = "/api/docs/plan/versions/1/restore";
+        let response = server.request(Method::POST, path, Some(json!({}))).await;
+        let status = response.status().as_u16();
+        (status, response.json::<Value>().await.unwrap())
+    };
+    std::fs::write(&file, "").unwrap();
+    let (status, body) = restore().await;
+    assert_eq!(
+        (status, &body["code"]),
+        (503, &json!("not-stored-yet")),
+        "{body}"
+    );
+    // Nobody may bring back what is already on its way.
+    let (status, body) = restore().await;
+    assert_eq!((status, &body["code"]), (409, &json!("restoring")));
+    peer.expect_text("").await;
+    std::fs::remove_file(&file).unwrap();
+    peer.expect_text("one two").await;
+    assert_eq!(server.head("plan").await, 3);
+    // The turn is given back at some time after everybody was told.
+    let (status, body) = loop {
+        match restore().await {
+            (409, _) => tokio::task::yield_now().await,
+            answer => break answer,
+        }
+    };
+    assert_eq!((status, &body["changed"]), (200, &json!(false)), "{body}");
 }
 
 /// The control of trouble with the disk: from a moment on it keeps nothing, as a full or a read-only one, and says that
