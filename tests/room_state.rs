@@ -28,7 +28,7 @@ use coscribe::{
     },
     store::{
         Append, Appended, DocRecord, DocState, Loaded, LogRow, MarkKind, NewMark, NewRow, Seq,
-        Snapshot, Stored,
+        Snapshot, StoreError, Stored,
     },
 };
 use yrs::{
@@ -732,6 +732,50 @@ fn rows_that_nobody_told_of_are_read_and_each_peer_gets_one_difference() {
     room.committed = 3;
     room.commit();
     assert!(room.looks().is_empty());
+}
+
+#[test]
+fn a_store_that_can_not_be_read_is_asked_again_later_and_editing_goes_on() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let other = Author::new(9);
+    let (one, two) = (other.types("one "), other.types("two"));
+    room.event(notice(2..=2, two.clone()));
+    assert_eq!(room.looks(), [0]);
+    let busy = StoreError::Busy("somebody else writes".into());
+    room.event(Event::Looked(Box::new(Err(busy))));
+    // Nor is it asked at once where it shows less than was told.
+    assert!(room.looks().is_empty());
+    let own = Author::new(7).types("own ");
+    room.update(1, &own);
+    room.committed = 2;
+    room.commit();
+    assert_eq!(hear(&outbox).updates, [own.clone()]);
+    assert!(room.looks().is_empty());
+    room.event(Event::Look);
+    assert_eq!(room.looks(), [0]);
+    room.event(seen(DocState::Live, 1, &[&one]));
+    assert!(room.looks().is_empty());
+    room.event(Event::Look);
+    assert_eq!(room.looks(), [3], "the notice and our own row follow on it");
+    room.event(Event::Drained(1));
+    let reader = Author::new(8);
+    reader.learns(&hear(&outbox).updates[0]);
+    assert_eq!(reader.text().len(), "one two".len());
+}
+
+#[test]
+fn nobody_stays_where_the_name_was_given_to_another_document() {
+    let mut room = Room::new(RoomLimits::default());
+    let outbox = room.join(1, Dialect::YWebsocket);
+    let Event::Elsewhere(mut anew) = notice(1..=1, Author::new(9).types("other")) else {
+        unreachable!()
+    };
+    anew.epoch = 2;
+    room.event(Event::Elsewhere(anew));
+    let heard = hear(&outbox);
+    assert_eq!(heard.closed, Some(4409));
+    assert!(heard.updates.is_empty());
 }
 
 #[test]

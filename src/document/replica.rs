@@ -138,7 +138,10 @@ impl Replica {
         if split.rest {
             return Err(ReplicaError::NotReady);
         }
-        Ok(self.apply(&scan, update, &split)?.is_some())
+        let limit = mem::replace(&mut self.max_depth, MAX_TYPE_DEPTH);
+        let applied = self.apply(&scan, update, &split);
+        self.max_depth = limit;
+        Ok(applied?.is_some())
     }
 
     /// Admits types that nest at most so deep from now on; what is stored already stays readable.

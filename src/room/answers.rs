@@ -127,8 +127,13 @@ impl State {
             peer.tell(ServerMessage::Awareness(&update));
         }
         let waiting = std::mem::take(&mut peer.waiting_asks);
-        if peer.lag.is_some() {
-            self.pending.asks.push(Ask::CatchUp(id));
+        let asks = &mut self.pending.asks;
+        if peer.lag.is_some()
+            && !asks
+                .iter()
+                .any(|ask| matches!(ask, Ask::CatchUp(of) if *of == id))
+        {
+            asks.push(Ask::CatchUp(id));
         }
         for vector in waiting {
             self.sync_step_1(id, &vector);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{
     answers::lower_by_frame,
+    batch::Ask,
     event::{Effect, Now},
     planted::{self, Bug},
     state::State,
@@ -16,11 +17,12 @@ use crate::{
     bus::Notice,
     document::{ClientId, Clock, replica::ReplicaError, scan::outline, state_vector::StateVector},
     protocol::close::{Close, CloseCode},
-    store::{DocRecord, DocState, Epoch, LogRow, NotWritable, Seq, StoreError},
+    store::{DocRecord, DocState, Epoch, FIRST_EPOCH, LogRow, NotWritable, Seq, StoreError},
 };
 
-/// Notices that wait for the answer to the batch in flight. What more come is read from the store.
+/// Notices, and their bytes, that wait for the answer to the batch in flight. What more come are read from the store.
 const MOST_HELD: usize = 16;
+const MOST_HELD_BYTES: usize = 4 << 20;
 
 /// What is known of the log beyond what the replica holds.
 #[derive(Debug, Default)]
@@ -31,6 +33,10 @@ pub(super) struct Elsewhere {
     told: Seq,
     /// The store is being asked.
     looks: bool,
+    /// The store has not given all that is in the log: it is not asked again before the next [`Event::Look`].
+    ///
+    /// [`Event::Look`]: super::event::Event::Look
+    rests: bool,
     held: Vec<Notice>,
 }
 
@@ -69,7 +75,7 @@ impl State {
         if self.elsewhere.shares {
             effects.push(Effect::Publish(Box::new(Notice {
                 doc: self.doc.clone(),
-                epoch: self.epoch.unwrap_or_default(),
+                epoch: self.epoch.unwrap_or(FIRST_EPOCH),
                 from,
                 to,
                 updates: updates.to_vec(),
@@ -86,9 +92,7 @@ impl State {
         if planted::is(Bug::TrustTheBus) {
             self.head_seq = notice.from - 1;
         }
-        if self.elsewhere.held.len() < MOST_HELD {
-            self.elsewhere.held.push(notice);
-        }
+        self.hold(notice);
         if self.take_held() {
             self.retry_parked(now);
             self.compact_if_due(effects);
@@ -102,13 +106,21 @@ impl State {
             self.head_seq = self.head_seq.max(to);
         } else {
             // What is missing before them may be among what is held.
-            self.elsewhere.held.push(Notice {
+            self.hold(Notice {
                 doc: self.doc.clone(),
-                epoch: self.epoch.unwrap_or_default(),
+                epoch: self.epoch.unwrap_or(FIRST_EPOCH),
                 from,
                 to,
                 updates: Vec::new(),
             });
+        }
+    }
+
+    fn hold(&mut self, notice: Notice) {
+        let held = &mut self.elsewhere.held;
+        let bytes = held.iter().map(Notice::len).sum::<usize>() + notice.len();
+        if held.len() < MOST_HELD && bytes <= MOST_HELD_BYTES {
+            held.push(notice);
         }
     }
 
@@ -134,6 +146,7 @@ impl State {
     }
 
     fn take_notice(&mut self, notice: &Notice) -> Result<(), ReplicaError> {
+        let renames = self.renames();
         for update in &notice.updates {
             // What is known may only wait here to be committed, and what follows may refer to it.
             if self.apply_elsewhere(update)? || self.pending.has_rows() {
@@ -146,6 +159,7 @@ impl State {
         }
         self.epoch = Some(notice.epoch);
         self.head_seq = notice.to;
+        self.take_title(renames);
         Ok(())
     }
 
@@ -154,21 +168,49 @@ impl State {
         let runs = scan.runs.iter();
         let floor: Vec<_> = runs.map(|run| (run.client, run.start)).collect();
         self.batch += 1;
+        // Whose answer has yet to be encoded gets that first.
+        for ask in &self.pending.asks {
+            if let Ask::Step2(id, _) = ask
+                && let Some(peer) = self.peers.get(*id)
+            {
+                peer.lower_floor(&floor);
+                peer.outbox.tell_when_empty();
+            }
+        }
         self.fan_out(update, &floor, &[]);
         Ok(())
     }
 
+    /// Whether an edit that waits here changes the title.
+    fn renames(&self) -> bool {
+        self.replica.title() != self.title
+    }
+
+    /// Others' titles are in the list already; `renames` is what [`Self::renames`] said before.
+    fn take_title(&mut self, renames: bool) {
+        if !renames {
+            self.title = self.replica.title();
+        }
+    }
+
+    /// Whether it is known that rows are missing.
+    pub fn is_behind(&self) -> bool {
+        self.elsewhere.told > self.head_seq
+    }
+
     /// Asks the store for the rows that are missing.
     pub(super) fn look_if_behind(&mut self, effects: &mut Vec<Effect>) {
-        if self.elsewhere.told > self.head_seq && self.in_flight.is_none() {
+        let rests = self.elsewhere.rests || self.in_flight.is_some() || self.is_ending();
+        if self.is_behind() && !rests {
             self.look(effects);
         }
     }
 
     /// Asks the store whether there is more than the replica holds: a bus may lose what it is given.
     pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
-        if !self.elsewhere.looks && !planted::is(Bug::TrustTheBus) {
+        if !self.elsewhere.looks && !planted::is(Bug::NeverLook) {
             self.elsewhere.looks = true;
+            self.elsewhere.rests = false;
             effects.push(Effect::Look(self.head_seq));
         }
     }
@@ -181,22 +223,18 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         self.elsewhere.looks = false;
+        self.elsewhere.rests = true;
+        // Nobody has written yet, or nothing can be read now.
+        let Ok(Seen {
+            record: Some(record),
+            rows,
+        }) = seen
+        else {
+            return;
+        };
         if self.is_ending() {
             return;
         }
-        let (record, rows) = match seen {
-            Ok(Seen {
-                record: Some(record),
-                rows,
-            }) => (record, rows),
-            // Nobody has written yet.
-            Ok(_) => return,
-            // Who only looked looks again; what is known to be missing has to be read.
-            Err(_) => {
-                self.broken |= self.elsewhere.told > self.head_seq;
-                return;
-            }
-        };
         let why = match record.state {
             DocState::Live => None,
             DocState::Trashed => Some(NotWritable::Trashed),
@@ -212,32 +250,38 @@ impl State {
         let last = rows.last().map_or(0, |row| row.seq);
         if last > self.head_seq {
             self.epoch = Some(record.epoch);
-            if let Err(error) = self.take_rows(&rows, last) {
-                return self.does_not_fit(&error);
+            match self.take_rows(&rows, last) {
+                Ok(()) => {}
+                // The document is read again, and others wait for that: not while a batch may be in flight for long.
+                Err(_) if self.in_flight.is_some() => {}
+                Err(error) => return self.does_not_fit(&error),
             }
             self.take_held();
             self.retry_parked(now);
             self.compact_if_due(effects);
         }
+        self.elsewhere.rests = self.is_behind();
     }
 
     /// Whether rows of this epoch are of this document. Where the name was given anew, nobody may stay here.
-    fn is_of(&mut self, epoch: Epoch) -> bool {
-        match self.epoch {
-            Some(own) if own < epoch => {
-                self.end(NotWritable::OtherEpoch.close());
-                false
-            }
-            own => own.is_none_or(|own| own == epoch),
+    pub(super) fn is_of(&mut self, epoch: Epoch) -> bool {
+        let own = self.epoch.unwrap_or(FIRST_EPOCH);
+        if own < epoch {
+            self.end(NotWritable::OtherEpoch.close());
         }
+        own == epoch
     }
 
     fn take_rows(&mut self, rows: &[LogRow], last: Seq) -> Result<(), ReplicaError> {
-        let before = self.replica.known().clone();
+        let (before, changes, renames) =
+            (self.replica.known().clone(), self.changes, self.renames());
         let taken = self.apply_rows(rows);
         // Also what went in before a row that did not.
-        self.show_since(&before);
+        if self.changes > changes {
+            self.show_since(&before);
+        }
         taken?;
+        self.take_title(renames);
         self.head_seq = last;
         self.knows_of(last);
         Ok(())

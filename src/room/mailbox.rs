@@ -2,8 +2,8 @@
 //!
 //! What clients send takes permits for its bytes and waits when there are none: a full mailbox slows that socket
 //! only, by TCP back-pressure. What the server itself sends (a commit is done, a peer has left) never waits and is
-//! bounded by the number of peers and batches it speaks of; of other nodes' commits the registry drops what would be
-//! too many. An idle mailbox holds no buffer.
+//! bounded by the number of peers and batches it speaks of. What other nodes have committed is dropped by a full mailbox,
+//! as it is in the log. An idle mailbox holds no buffer.
 
 use std::{
     collections::VecDeque,
@@ -68,6 +68,17 @@ impl Mailbox {
         self.put(|events| events.push_back((event, permits)))
     }
 
+    /// Sends what may as well be dropped when the mailbox is full. Answers whether it was taken.
+    pub fn offer(&self, event: Event, bytes: usize) -> bool {
+        let permits = u32::try_from(bytes.min(CAPACITY)).unwrap_or(u32::MAX);
+        let Ok(permit) = self.room_for.try_acquire_many(permits) else {
+            return false;
+        };
+        permit.forget();
+        self.put(|events| events.push_back((event, permits)))
+            .is_ok()
+    }
+
     /// Sends what the server itself has to say.
     pub fn post(&self, event: Event) -> Result<(), RoomGone> {
         self.put(|events| events.push_back((event, 0)))
@@ -122,13 +133,9 @@ impl Mailbox {
         .await;
     }
 
-    /// How many events wait.
-    pub fn len(&self) -> usize {
-        self.lock().events.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Whether events wait.
+    pub fn has_mail(&self) -> bool {
+        !self.lock().events.is_empty()
     }
 
     /// Takes no more events, unless some are waiting: then the room has to live on, and the answer is false.

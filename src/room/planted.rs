@@ -18,8 +18,10 @@ pub enum Bug {
     DropForSlowPeer,
     /// Other nodes are told of a batch before it is durable.
     PublishBeforeCommit,
-    /// A node believes that it was told of everything, in order.
+    /// A node believes that it was told of all rows before the one that it is told of.
     TrustTheBus,
+    /// A node never looks for what it was not told of.
+    NeverLook,
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::{
     bell::Bells,
     event::{Command, Event, Join, PeerId},
     limits::RoomLimits,
-    mailbox::{Mailbox, RoomGone},
+    mailbox::{MESSAGE_OVERHEAD, Mailbox, RoomGone},
     planted::{self, Bug},
     task,
     writer::Writer,
@@ -32,9 +32,6 @@ use crate::{
 
 /// While the server stops, rooms begin to compact their logs only for so long.
 const TIDY_TIME: Duration = Duration::from_secs(3);
-
-/// Events that may wait in a room's mailbox before it is no longer told of other nodes' commits.
-const MOST_UNREAD: usize = 256;
 
 /// What every room uses.
 pub struct Services {
@@ -108,7 +105,7 @@ impl Registry {
             return Err(Draining);
         }
         if let Some(mailbox) = rooms.get(doc)
-            && (!planted::is(Bug::LoadTwice) || mailbox.is_empty())
+            && !(planted::is(Bug::LoadTwice) && mailbox.has_mail())
         {
             // A room closes its mailbox only under this lock, and leaves the map with it.
             if mailbox.post(event).is_ok() {
@@ -130,13 +127,12 @@ impl Registry {
         self.lock().get(doc).cloned()
     }
 
-    /// Another node has committed something. A room that is behind with its work is not given more: it looks by itself.
+    /// Another node has committed something. A room whose mailbox is full finds it in the log, as one does that is opened
+    /// later.
     pub fn hear(&self, notice: Notice) {
-        if let Some(mailbox) = self.open(&notice.doc)
-            && mailbox.len() < MOST_UNREAD
-        {
-            // A room that has ended reads all of it when it is opened again.
-            mailbox.post(Event::Elsewhere(Box::new(notice))).ok();
+        if let Some(mailbox) = self.open(&notice.doc) {
+            let bytes = notice.len() + MESSAGE_OVERHEAD;
+            mailbox.offer(Event::Elsewhere(Box::new(notice)), bytes);
         }
     }
 

@@ -11,7 +11,7 @@
 //! - Nothing that shows an update leaves the room before the store has committed it. That holds for frames and for
 //!   every answer: an answer is encoded when the batch that it shows is submitted, and sent when it is committed.
 //! - At most one batch is in flight. While it is, everything that arrives becomes the next one.
-//! - The replica is exactly: what is committed, the batch in flight, the pending batch.
+//! - The replica is exactly: what is committed up to `head_seq`, the batch in flight, the pending batch.
 //!
 //! Parts of the machine in files of their own: `intake` (updates), `commit` (to the store and to everybody), `answers`
 //! (sync answers, slow peers), `presence` (awareness), `elsewhere` (what other nodes commit).
@@ -59,7 +59,7 @@ pub struct State {
     pub(super) presence: Presence,
     pub(super) pending: Batch,
     pub(super) in_flight: Option<InFlight>,
-    /// Number of the batch in flight, or of the last one.
+    /// Number of the batch in flight, or of the last one; what another node committed counts as one.
     pub(super) batch: u64,
     /// Counts what was applied to the replica.
     pub(super) changes: u64,
@@ -168,6 +168,7 @@ impl State {
         self.changes += 1;
         let (head, before) = (self.head_seq, self.replica.known().clone());
         match loaded {
+            Some((stored, _)) if !self.is_of(stored.epoch) => {}
             Some((stored, replica)) => self.take_stored(stored, replica),
             None => self.replica = Replica::default(),
         }
@@ -177,6 +178,8 @@ impl State {
         if self.reapply_pending().is_err() {
             self.fault();
         }
+        // Not what the answers were encoded from that `take_stored` has kept.
+        self.changes += 1;
         self.go_on(now, effects);
     }
 

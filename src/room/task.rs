@@ -104,10 +104,13 @@ impl Room {
         }
         let mut work = Work::default();
         let mut idle_since = Some(Instant::now());
-        let mut look_at = self.is_one_of_many().then(|| Instant::now() + LOOK);
+        let mut look_at = None;
         let alarm = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(alarm);
         loop {
+            if look_at.is_none() && (self.is_one_of_many() || state.is_behind()) {
+                look_at = Some(Instant::now() + LOOK);
+            }
             let deadline = self.deadline(&state, idle_since);
             let deadline = [deadline, look_at].into_iter().flatten().min();
             // Setting the alarm costs a lock of the runtime's timers: one that rings too early does no harm.
@@ -122,7 +125,7 @@ impl Room {
                 () = &mut alarm, if deadline.is_some() => {}
             }
             if look_at.is_some_and(|at| at <= Instant::now()) {
-                look_at = Some(Instant::now() + LOOK);
+                look_at = None;
                 work.events.push_back(Event::Look);
             }
             let now = self.now();

@@ -36,12 +36,16 @@ const SECTOR: usize = 64;
 const WRITE: u64 = 4;
 const SYNC: u64 = 15;
 const READ: u64 = 10;
+/// Within this time a living process has ended itself after a failed sync.
+const NOTICED: Duration = Duration::from_millis(50);
 
 pub struct Disk {
     inner: Mutex<Inner>,
     /// One transaction at a time.
     turn: tokio::sync::Mutex<()>,
     pub halted: Notify,
+    /// A sync failed, a while ago: also where the process that waited for it is gone.
+    pub failed: Notify,
     opening_syncs: bool,
 }
 
@@ -90,6 +94,7 @@ impl Disk {
             }),
             turn: tokio::sync::Mutex::new(()),
             halted: Notify::new(),
+            failed: Notify::new(),
             opening_syncs: scenario.opening_syncs,
         })
     }
@@ -189,10 +194,18 @@ impl Disk {
         let disk = self.clone();
         let done = Handle::current().spawn(async move {
             let _turn = disk.turn.lock().await;
-            disk.write(what, bytes).await
+            let done = disk.write(what, bytes).await;
+            if matches!(done, Err(StoreError::SyncFailed(_))) {
+                let disk = disk.clone();
+                Handle::current().spawn(async move {
+                    tokio::time::sleep(NOTICED).await;
+                    disk.failed.notify_one();
+                });
+            }
+            done
         });
         done.await
-            .unwrap_or_else(|error| Err(StoreError::Other(error.into())))
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// Writes a transaction and makes it as durable as is asked for.

@@ -178,6 +178,12 @@ fn a_node_that_believes_the_bus_is_found() {
     assert!(failure.what.contains("apart"), "{}", failure.what);
 }
 
+#[test]
+fn a_node_that_never_looks_is_found() {
+    let (_, failure) = found_within_budget(Bug::NeverLook);
+    assert!(failure.what.contains("apart"), "{}", failure.what);
+}
+
 /// The control for the bus: without one, only looking shows a node what others wrote.
 #[test]
 fn nodes_without_a_bus_converge_all_the_same() {

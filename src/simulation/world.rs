@@ -136,6 +136,7 @@ impl World {
                 }
                 // What a failed sync left is unknown, as after a power cut.
                 () = fatal.notified() => Ended::Crashed(Crash::PowerCut),
+                () = self.disk.failed.notified() => Ended::Crashed(Crash::PowerCut),
                 ended = self.live(&mut nodes) => ended,
             }
         })
