@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::reel::Reel;
 use crate::{document::id::DocId, store::Epoch};
 
-/// Bytes that are kept, at most; a single larger reel is kept while it is used.
+/// Bytes that are kept, at most, with the answers that were made of the reels; a single larger reel is kept while it is used.
 const MOST_BYTES: usize = 64 << 20;
 /// A reel that nobody asked for this long is let go.
 const KEPT_FOR: Duration = Duration::from_secs(120);
@@ -29,8 +29,29 @@ struct Contents {
 struct Kept {
     doc: DocId,
     reel: Arc<Reel>,
+    /// Of its rows and states.
     bytes: usize,
     used: Instant,
+}
+
+impl Contents {
+    /// Lets go what was not used the longest, until the rest is few enough bytes.
+    fn trim(&mut self) {
+        let kept = &mut self.kept;
+        let mut total: usize = kept.iter().map(Kept::bytes).sum();
+        while total > MOST_BYTES && kept.len() > 1 {
+            let by_age = kept.iter().enumerate();
+            let oldest = by_age.min_by_key(|(_, kept)| kept.used);
+            let oldest = oldest.map_or(0, |(place, _)| place);
+            total -= kept.swap_remove(oldest).bytes();
+        }
+    }
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.bytes + self.reel.answers.bytes()
+    }
 }
 
 impl Shelf {
@@ -45,6 +66,8 @@ impl Shelf {
             kept.used = now;
             kept.reel.clone()
         });
+        // Answers were added since.
+        contents.trim();
         (found, rewrites)
     }
 
@@ -84,13 +107,7 @@ impl Shelf {
             bytes: reel.bytes(),
             used: Instant::now(),
         });
-        let mut total: usize = kept.iter().map(|kept| kept.bytes).sum();
-        while total > MOST_BYTES && kept.len() > 1 {
-            let by_age = kept.iter().enumerate();
-            let oldest = by_age.min_by_key(|(_, kept)| kept.used);
-            let oldest = oldest.map_or(0, |(place, _)| place);
-            total -= kept.swap_remove(oldest).bytes;
-        }
+        contents.trim();
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
