@@ -43,7 +43,8 @@ impl Contents {
             let by_age = kept.iter().enumerate();
             let oldest = by_age.min_by_key(|(_, kept)| kept.used);
             let oldest = oldest.map_or(0, |(place, _)| place);
-            total -= kept.swap_remove(oldest).bytes();
+            // Answers may have been added meanwhile.
+            total = total.saturating_sub(kept.swap_remove(oldest).bytes());
         }
     }
 }
@@ -112,5 +113,63 @@ impl Shelf {
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{LogRow, NewRow};
+
+    fn reel() -> Arc<Reel> {
+        let row = NewRow {
+            bytes: vec![0, 0].into(),
+            author: "ada".into(),
+            client_id: 7,
+            at: 0,
+        };
+        let row = LogRow {
+            seq: 1,
+            row,
+            hidden: false,
+        };
+        Arc::new(Reel::new(0).grown(vec![row]))
+    }
+
+    #[test]
+    fn answers_go_with_the_rows_that_they_were_made_of() {
+        let (shelf, doc) = (Shelf::default(), DocId::parse("plan").unwrap());
+        let purged = reel();
+        shelf.keep(&doc, &purged, 0);
+        let tag = purged.answers.keep("secret");
+        let grown = purged.grown(Vec::new());
+        assert!(grown.answers.get(&tag).is_some());
+        shelf.forget(&doc);
+        assert!(shelf.get(&doc, 0).0.is_none());
+        // Somebody who had begun before comes with what they made of it.
+        shelf.keep(&doc, &purged, 0);
+        shelf.keep(&doc, &reel(), 1);
+        let late = purged.answers.keep("secret");
+        let (now, _) = shelf.get(&doc, 0);
+        let now = now.unwrap();
+        assert!([tag, late].iter().all(|tag| now.answers.get(tag).is_none()));
+    }
+
+    #[test]
+    fn answers_count_among_the_bytes_that_are_kept() {
+        let shelf = Shelf::default();
+        let docs: Vec<_> = (0..8)
+            .map(|number| DocId::parse(&number.to_string()).unwrap())
+            .collect();
+        let answer = "x".repeat(MOST_BYTES / 4 - 1_000);
+        for doc in &docs {
+            shelf.keep(doc, &reel(), 0);
+            let (reel, _) = shelf.get(doc, 0);
+            reel.unwrap().answers.keep(&answer);
+        }
+        let (last, _) = shelf.get(&docs[7], 0);
+        assert!(last.is_some());
+        let left = docs.iter().filter(|doc| shelf.known(doc).is_some());
+        assert_eq!(left.count(), 4);
     }
 }

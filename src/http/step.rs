@@ -15,9 +15,11 @@ use crate::{document::export::Form, history::Answers};
 /// By this name the server may know the answer at the next step.
 const TAG_HEADER: HeaderName = HeaderName::from_static("coscribe-tag");
 
+/// The form of an answer that is told by another one.
+const SPLICE: &str = "application/vnd.coscribe.splice+json";
+
 /// Bytes that are looked at together; no more than 255 code units.
 const CHUNK: usize = 240;
-const SPLICE: &str = "application/vnd.coscribe.splice+json";
 
 /// The answer to whoever asked for HTML. `holds` is the tag of the answer that they hold, empty for none; without it they get what
 /// everybody gets, and no tag.
