@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{History, HistoryError, Version, VersionId, apart};
+use super::{Answers, History, HistoryError, Version, VersionId, apart};
 use crate::{
     document::{
         diff::{Diff, diff},
@@ -20,6 +20,8 @@ pub struct Difference {
     /// Whom the numbers of authors in `diff` mean.
     pub authors: Vec<Person>,
     pub diff: Diff,
+    /// Those that were given last of the same rows.
+    pub answers: Answers,
 }
 
 impl History {
@@ -39,6 +41,7 @@ impl History {
         let before = self.version_of(&record, &marks, before).await?;
         let after = self.version_of(&record, &marks, after).await?;
         let reel = self.reel_to(doc, before.seq.max(after.seq)).await?;
+        let answers = reel.answers.clone();
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
@@ -69,6 +72,7 @@ impl History {
             after,
             authors: authors.collect(),
             diff,
+            answers,
         })
     }
 }

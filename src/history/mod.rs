@@ -4,6 +4,7 @@
 //! nothing here has to be kept in step with a room: it reads the store. What is brought back goes through the room, as an
 //! edit like any other.
 
+mod answers;
 mod difference;
 mod plan;
 mod reel;
@@ -19,6 +20,7 @@ use std::{
 
 use self::shelf::Shelf;
 pub use self::{
+    answers::Answers,
     difference::Difference,
     plan::{Part, Plan, PlannedEdit, Turn},
     reel::Reel,
@@ -94,6 +96,16 @@ impl From<StoreError> for HistoryError {
             error => Self::Store(error),
         }
     }
+}
+
+/// A moment as HTML.
+#[derive(Debug)]
+pub struct Moment {
+    /// The one that stands for what was asked for.
+    pub seq: Seq,
+    pub html: String,
+    /// Those that were given last of the same rows.
+    pub answers: Answers,
 }
 
 /// The past of all documents.
@@ -230,12 +242,13 @@ impl History {
     ///
     /// # Errors
     /// As [`Self::content`].
-    pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<(Seq, String), HistoryError> {
+    pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<Moment, HistoryError> {
         let write = |reel: &Reel, seq, limits: &ScanLimits| {
             let tree = reel.tree(seq, limits)?;
-            Ok(html::state(&tree))
+            Ok((html::state(&tree), reel.answers.clone()))
         };
-        self.look(doc, seq, write).await
+        let (seq, (html, answers)) = self.look(doc, seq, write).await?;
+        Ok(Moment { seq, html, answers })
     }
 
     async fn look<T: Send + 'static>(

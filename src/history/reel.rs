@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::Answers;
 use crate::{
     clock::UnixMillis,
     document::{
@@ -53,6 +54,8 @@ pub struct Reel {
     behind: Arc<Mutex<Option<Place>>>,
     /// Who wrote what, up to a row.
     provenance: Arc<Mutex<(Seq, Provenance)>>,
+    /// What was told of its moments last.
+    pub(super) answers: Answers,
 }
 
 /// A cursor, and where it is.
@@ -82,6 +85,7 @@ impl Reel {
             last: Arc::default(),
             behind: Arc::default(),
             provenance: Arc::default(),
+            answers: Answers::default(),
         }
     }
 
@@ -286,7 +290,7 @@ impl Reel {
         ask(provenance)
     }
 
-    /// What it takes in memory, about.
+    /// What it takes in memory, about, and without the answers.
     pub(super) fn bytes(&self) -> usize {
         let rows = self.parts.iter().flat_map(|part| part.iter());
         let rows: usize = rows.map(|row| row.row.bytes.len() + ROW_BYTES).sum();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::reel::Reel;
 use crate::{document::id::DocId, store::Epoch};
 
-/// Bytes that are kept, at most; a single larger reel is kept while it is used.
+/// Bytes that are kept, at most, with the answers that were made of the reels; a single larger reel is kept while it is used.
 const MOST_BYTES: usize = 64 << 20;
 /// A reel that nobody asked for this long is let go.
 const KEPT_FOR: Duration = Duration::from_secs(120);
@@ -29,8 +29,30 @@ struct Contents {
 struct Kept {
     doc: DocId,
     reel: Arc<Reel>,
+    /// Of its rows and states.
     bytes: usize,
     used: Instant,
+}
+
+impl Contents {
+    /// Lets go what was not used the longest, until the rest is few enough bytes.
+    fn trim(&mut self) {
+        let kept = &mut self.kept;
+        let mut total: usize = kept.iter().map(Kept::bytes).sum();
+        while total > MOST_BYTES && kept.len() > 1 {
+            let by_age = kept.iter().enumerate();
+            let oldest = by_age.min_by_key(|(_, kept)| kept.used);
+            let oldest = oldest.map_or(0, |(place, _)| place);
+            // Answers may have been added meanwhile.
+            total = total.saturating_sub(kept.swap_remove(oldest).bytes());
+        }
+    }
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.bytes + self.reel.answers.bytes()
+    }
 }
 
 impl Shelf {
@@ -45,6 +67,8 @@ impl Shelf {
             kept.used = now;
             kept.reel.clone()
         });
+        // Answers were added since.
+        contents.trim();
         (found, rewrites)
     }
 
@@ -84,16 +108,68 @@ impl Shelf {
             bytes: reel.bytes(),
             used: Instant::now(),
         });
-        let mut total: usize = kept.iter().map(|kept| kept.bytes).sum();
-        while total > MOST_BYTES && kept.len() > 1 {
-            let by_age = kept.iter().enumerate();
-            let oldest = by_age.min_by_key(|(_, kept)| kept.used);
-            let oldest = oldest.map_or(0, |(place, _)| place);
-            total -= kept.swap_remove(oldest).bytes;
-        }
+        contents.trim();
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{LogRow, NewRow};
+
+    fn reel() -> Arc<Reel> {
+        let row = NewRow {
+            bytes: vec![0, 0].into(),
+            author: "ada".into(),
+            client_id: 7,
+            at: 0,
+        };
+        let row = LogRow {
+            seq: 1,
+            row,
+            hidden: false,
+        };
+        Arc::new(Reel::new(0).grown(vec![row]))
+    }
+
+    #[test]
+    fn answers_go_with_the_rows_that_they_were_made_of() {
+        let (shelf, doc) = (Shelf::default(), DocId::parse("plan").unwrap());
+        let purged = reel();
+        shelf.keep(&doc, &purged, 0);
+        let tag = purged.answers.keep("secret");
+        let grown = purged.grown(Vec::new());
+        assert!(grown.answers.get(&tag).is_some());
+        shelf.forget(&doc);
+        assert!(shelf.get(&doc, 0).0.is_none());
+        // Somebody who had begun before comes with what they made of it.
+        shelf.keep(&doc, &purged, 0);
+        shelf.keep(&doc, &reel(), 1);
+        let late = purged.answers.keep("secret");
+        let (now, _) = shelf.get(&doc, 0);
+        let now = now.unwrap();
+        assert!([tag, late].iter().all(|tag| now.answers.get(tag).is_none()));
+    }
+
+    #[test]
+    fn answers_count_among_the_bytes_that_are_kept() {
+        let shelf = Shelf::default();
+        let docs: Vec<_> = (0..8)
+            .map(|number| DocId::parse(&number.to_string()).unwrap())
+            .collect();
+        let answer = "x".repeat(MOST_BYTES / 4 - 1_000);
+        for doc in &docs {
+            shelf.keep(doc, &reel(), 0);
+            let (reel, _) = shelf.get(doc, 0);
+            reel.unwrap().answers.keep(&answer);
+        }
+        let (last, _) = shelf.get(&docs[7], 0);
+        assert!(last.is_some());
+        let left = docs.iter().filter(|doc| shelf.known(doc).is_some());
+        assert_eq!(left.count(), 4);
     }
 }

@@ -12,7 +12,9 @@ pub mod guard;
 mod headers;
 mod health;
 pub mod library;
+mod moment;
 mod openapi;
+mod step;
 mod unread;
 mod versions;
 

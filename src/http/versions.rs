@@ -1,4 +1,4 @@
-//! The JSON API of a document's past: versions, and any moment of it.
+//! The JSON API of a document's versions, and of what changed between two.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
     documents::{encoded, json, named, parsed, whole},
     forget,
     library::Edit,
-    resource,
+    moment, resource, step,
 };
 use crate::{
     auth::{
@@ -23,14 +23,7 @@ use crate::{
         actor::Actor,
     },
     clock::UnixMillis,
-    document::{
-        ClientId, Clock,
-        diff::Diff,
-        export::{FORMS, Form, export},
-        html,
-        id::DocId,
-        ids::Id,
-    },
+    document::{ClientId, Clock, diff::Diff, html, id::DocId, ids::Id},
     history::{Cursor, History, Kind, Part, Version, VersionId},
     store::{Person, Seq, sessions::Grain},
     timestamp::{from_rfc3339, rfc3339},
@@ -41,8 +34,6 @@ const MAX_LABEL_CHARS: usize = 200;
 /// Versions per page when nothing is said, and at most.
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 200;
-/// The moment that an answer shows: another one than was asked for, where that one was thinned away.
-const SEQ_HEADER: &str = "coscribe-seq";
 /// Bytes of the hash that names an author.
 const AUTHOR_BYTES: usize = 8;
 
@@ -73,8 +64,8 @@ pub(super) fn configure(cfg: &mut ServiceConfig) {
     )
     .service(
         resource("/api/docs/{doc:[^/]*}/at")
-            .route(web::get().to(at))
-            .route(web::head().to(at)),
+            .route(web::get().to(moment::at))
+            .route(web::head().to(moment::at)),
     );
 }
 
@@ -205,6 +196,8 @@ async fn name(request: HttpRequest, payload: web::Payload) -> Answer {
 #[serde(deny_unknown_fields)]
 struct GetParameters {
     r#as: Option<String>,
+    /// See [`step::html`].
+    holds: Option<String>,
 }
 
 /// Describes a version, or gives its content where a form is asked for.
@@ -214,7 +207,10 @@ async fn get(request: HttpRequest) -> Answer {
     let version = history(&request)?.version(&doc, id).await?;
     match parameters.r#as {
         None => Ok(json(HttpResponse::Ok(), &Written::from(version))),
-        Some(form) => content(&request, &doc, version.seq, &form).await,
+        Some(form) => {
+            let holds = parameters.holds.as_deref();
+            moment::content(&request, &doc, version.seq, &form, holds).await
+        }
     }
 }
 
@@ -368,65 +364,15 @@ async fn difference(request: HttpRequest) -> Answer {
                 .iter()
                 .map(|person| author_id(&person.author))
                 .collect();
-            Ok(HttpResponse::Ok()
-                .insert_header((header::CONTENT_TYPE, Form::Html.content_type()))
-                .insert_header((header::CACHE_CONTROL, "no-store"))
-                .body(html::difference(&found.diff, &authors)))
+            let html = html::difference(&found.diff, &authors);
+            let holds = parameters.holds.as_deref();
+            Ok(step::html(holds, html, &found.answers))
         }
         Some(_) => Err(Problem::bad_request(
             "bad-form",
             "`as` names the form: `json` or `html`.",
         )),
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AtParameters {
-    seq: Option<Seq>,
-    time: Option<String>,
-    r#as: String,
-}
-
-/// The document after a row of its log, or as it was at a time.
-async fn at(request: HttpRequest) -> Answer {
-    let doc = named(&request)?;
-    let parameters: AtParameters = query(&request)?;
-    let seq = match (parameters.seq, parameters.time.as_deref()) {
-        (Some(seq), None) => seq,
-        (None, Some(time)) => {
-            let time = valid_time("time", time)?;
-            history(&request)?.seq_at(&doc, time).await?
-        }
-        _ => {
-            let detail = "Give either `seq`, the number of an edit, or `time`.";
-            return Err(Problem::bad_request("bad-query", detail));
-        }
-    };
-    content(&request, &doc, seq, &parameters.r#as).await
-}
-
-async fn content(request: &HttpRequest, doc: &DocId, seq: Seq, form: &str) -> Answer {
-    let form = Form::named(form).ok_or_else(|| {
-        Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."))
-    })?;
-    let history = history(request)?;
-    let (seq, bytes) = match form {
-        Form::Html => {
-            let (seq, html) = history.html(doc, seq).await?;
-            history.prepare(doc);
-            (seq, html.into())
-        }
-        form => {
-            let read = history.content(doc, seq, move |replica| export(replica, form));
-            read.await?
-        }
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, form.content_type()))
-        .insert_header((SEQ_HEADER, seq.to_string()))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(bytes))
 }
 
 pub(super) fn http(request: &HttpRequest) -> &Http {

@@ -8,4 +8,5 @@ mod documents;
 mod library;
 mod origins;
 mod policies;
+mod steps;
 mod versions;

@@ -224,6 +224,39 @@ async fn a_version_a_moment_and_nothing_can_be_purged() {
     assert_eq!(answer.status(), 409);
 }
 
+/// A moment as the page asks for it, told by the answer of a tag: the new tag, and whether it was told so.
+async fn step(server: &Server, seq: u64, holds: &str) -> (String, bool) {
+    let path = format!("plan/at?seq={seq}&as=html&holds={holds}");
+    let answer = ask(server, Method::GET, &path, None).await;
+    assert_eq!(answer.status(), 200, "{path}");
+    let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
+    let is_splice = header("content-type") == "application/vnd.coscribe.splice+json";
+    (header("coscribe-tag"), is_splice)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_of_what_was_removed_is_kept() {
+    let server = Server::start().await;
+    let peer = Peer::join(&server, "plan").await;
+    for letter in "one two three".chars() {
+        peer.append(&letter.to_string());
+        peer.echoed().await;
+    }
+    let head = server.head("plan").await;
+    let (secret, _) = step(&server, 5, "").await;
+    let (present, is_splice) = step(&server, head, &secret).await;
+    assert!(is_splice, "both are of the same document");
+    delete(&server, "plan/versions?from_seq=4&to_seq=6").await;
+    for tag in [&secret, &present] {
+        let (next, is_splice) = step(&server, head, tag).await;
+        assert!(!is_splice, "what was made before the purge is gone");
+        assert!(step(&server, head - 1, &next).await.1);
+    }
+    let (before, _) = step(&server, 8, "").await;
+    assert!(thin(&server, "plan", "sessions").await > 0);
+    assert!(!step(&server, head, &before).await.1);
+}
+
 /// The texts of a trace at some of its moments.
 fn texts(trace: &Trace, moments: &[u64]) -> BTreeMap<u64, String> {
     let doc = Doc::new();

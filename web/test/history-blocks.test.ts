@@ -1,10 +1,11 @@
 //! Which blocks can be brought back, as of when, and bringing one back through the API.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { blocksOf } from '../src/api/html-blocks'
 import type { Version } from '../src/api/versions'
 import { blockAround, blocksToRestore } from '../src/ui/history/blocks'
 import { changesIn } from '../src/ui/history/changes'
-import { blocksOf, replaceBlocks } from '../src/ui/history/fragment'
+import { replaceBlocks } from '../src/ui/history/fragment'
 import { HistoryModel } from '../src/ui/history/model'
 
 let place: HTMLElement

@@ -1,9 +1,10 @@
 //! What of the server's HTML enters the page, how a step replaces blocks, and what counts as one change.
 
 import { beforeEach, describe, expect, test } from 'vitest'
+import { blocksOf, splicedBlocks } from '../src/api/html-blocks'
 import { keptBlocks } from '../src/history/kept-blocks'
 import { changesIn, colourAuthors } from '../src/ui/history/changes'
-import { blocksOf, replaceBlocks } from '../src/ui/history/fragment'
+import { replaceBlocks } from '../src/ui/history/fragment'
 
 let place: HTMLElement
 let before: readonly string[]
@@ -14,7 +15,7 @@ beforeEach(() => {
 })
 
 function show(html: string): Element | null {
-  const next = blocksOf(html, before)
+  const next = blocksOf(html)
   const [first = null] = replaceBlocks(place, before, next)
   before = next
   return first
@@ -97,14 +98,14 @@ describe('blocks', () => {
   })
 })
 
-describe('blocks that are known', () => {
+describe('blocks of an answer that is told by the one before', () => {
   const PARTS = [
     '<p>a</p>',
     '<p>b</p>',
     '<ul>',
     '</ul>',
     '<li><p>c</p></li>',
-    'text',
+    'text 😀',
     '<hr>',
     '</p>',
     '<p>',
@@ -116,14 +117,36 @@ describe('blocks that are known', () => {
     return Math.floor((seed / 2 ** 32) * below)
   }
 
-  test('are the same as those that were looked for, also in what is badly formed', () => {
-    for (let round = 0; round < 20_000; round++) {
+  test('are those of the whole answer wherever it is cut, also in what is badly formed', () => {
+    for (let round = 0; round < 50_000; round++) {
       const parts = Array.from({ length: random(8) }, () => PARTS[random(PARTS.length)])
-      const known = blocksOf(parts.join(''))
+      const held = parts.join('')
       parts.splice(random(parts.length + 1), random(3), ...(random(3) ? [PARTS[random(PARTS.length)]] : []))
       const html = parts.join('')
-      expect(blocksOf(html, known), `${html} after ${known}`).toEqual(blocksOf(html))
+      const least = Math.min(held.length, html.length)
+      let start = 0
+      while (start < least && held[start] === html[start]) start++
+      start = random(4) ? start : random(start + 1)
+      let end = 0
+      while (end < least - start && held.at(-1 - end) === html.at(-1 - end)) end++
+      end = random(4) ? end : random(end + 1)
+      const splice = { start, middle: html.slice(start, html.length - end), end }
+      const told = splicedBlocks(blocksOf(held), splice)
+      expect(told, `${held} → ${JSON.stringify(splice)}`).toEqual(blocksOf(html))
     }
+  })
+
+  test('are the very ones that were there, where nothing changed', () => {
+    const held = ['<p>a</p>', '<p>b</p>', '<p>c</p>']
+    expect(splicedBlocks(held, { start: 11, middle: 'x', end: 13 })).toEqual([
+      '<p>a</p>',
+      '<p>xb</p>',
+      '<p>c</p>',
+    ])
+    expect(splicedBlocks(held, { start: 24, middle: '', end: 0 })).toEqual(held)
+    expect(splicedBlocks(held, { start: 0, middle: '', end: 24 })).toEqual(held)
+    expect(splicedBlocks([], { start: 0, middle: '<hr>', end: 0 })).toEqual(['<hr>'])
+    expect(splicedBlocks(held, { start: 0, middle: '', end: 0 })).toEqual([])
   })
 })
 

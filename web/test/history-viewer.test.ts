@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Version } from '../src/api/versions'
 import { Archive } from '../src/history/archive'
+import { PATIENCE_MS } from '../src/history/latest'
 import { Viewer } from '../src/history/viewer'
 
 const author = { id: 'a1', name: 'Ada', color: '' }
@@ -22,6 +23,12 @@ let sessions: Version[]
 let asked: string[]
 let failing: RegExp | null
 let purged: RegExp | null
+/** Answers that the server still has, by tag. */
+let kept: Map<string, string>
+/** What was said to be held at each request for content. */
+let held: (string | null)[]
+/** Lets the next answer wait. */
+let delay: Promise<void> | null
 const realFetch = globalThis.fetch
 
 beforeEach(() => {
@@ -30,13 +37,23 @@ beforeEach(() => {
   asked = []
   failing = null
   purged = null
+  kept = new Map()
+  held = []
+  delay = null
   globalThis.fetch = async (input) => {
     const url = new URL(String(input), 'http://server')
-    const path = url.pathname.replace('/api/docs/doc', '') + url.search
+    const holds = url.searchParams.get('holds')
+    const path = url.pathname.replace('/api/docs/doc', '') + url.search.replace(/&holds=.*/, '')
     asked.push(path)
     if (purged?.test(path)) return Response.json({ code: 'purged', title: 'Gone' }, { status: 410 })
     if (failing?.test(path)) return new Response('{"title":"Busy"}', { status: 503 })
-    if (url.pathname !== '/api/docs/doc/versions') return new Response(`<p>${path}</p>`)
+    if (url.pathname !== '/api/docs/doc/versions') {
+      held.push(holds)
+      const waits = delay
+      delay = null
+      await waits
+      return answer(pageOf(path), holds ?? '')
+    }
     const from = Number(url.searchParams.get('cursor') ?? 0)
     const to = from + Number(url.searchParams.get('limit'))
     return Response.json({
@@ -48,6 +65,22 @@ beforeEach(() => {
 afterEach(() => {
   globalThis.fetch = realFetch
 })
+
+const pageOf = (path: string) => `<h1>Ünï 😀</h1><p>${path}</p><p>the end</p>`
+
+/** As the server answers: by what differs from the answer that is held, while it has that. */
+function answer(html: string, holds: string): Response {
+  const before = kept.get(holds)
+  const tag = `tag${kept.size}`
+  kept.set(tag, html)
+  const headers = { 'coscribe-tag': tag }
+  if (before === undefined) return new Response(html, { headers })
+  const start = '<h1>Ünï 😀</h1><p>'.length
+  const end = '</p><p>the end</p>'.length
+  const type = 'application/vnd.coscribe.splice+json'
+  const splice = { start, middle: html.slice(start, html.length - end), end }
+  return new Response(JSON.stringify(splice), { headers: { ...headers, 'content-type': type } })
+}
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
 const contents = () => asked.filter((path) => path.includes('html'))
@@ -115,6 +148,44 @@ test('without changes the moment alone is asked for', async () => {
   expect(contents().at(-1)).toBe('/at?seq=2995&as=html')
 })
 
+test('of the next moment only what differs is sent, while the server has the one that is shown', async () => {
+  const { viewer } = await open()
+  const shown = () => viewer.shown.value?.blocks.join('')
+  expect(held).toEqual([''])
+  const [heading, , end] = viewer.shown.value?.blocks ?? []
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(held.at(-1)).toBe('tag0')
+  expect(shown()).toBe(pageOf('/versions/2990/diff/2999?as=html'))
+  viewer.showsChanges.value = false
+  await settled()
+  expect(held.at(-1)).toBe('tag1')
+  expect(shown()).toBe(pageOf('/at?seq=2999&as=html'))
+  expect(viewer.shown.value?.blocks).toEqual([heading, '<p>/at?seq=2999&as=html</p>', end])
+  kept.delete('tag2')
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(held.at(-1)).toBe('tag2')
+  expect(shown()).toBe(pageOf('/at?seq=2998&as=html'))
+})
+
+test('an answer that nobody waited for is not what the page holds', async () => {
+  const { viewer } = await open()
+  let late = () => {}
+  delay = new Promise((resolve) => (late = resolve))
+  viewer.moveTo(2_995)
+  await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS + 20))
+  viewer.moveTo(2_985)
+  await settled()
+  expect(viewer.shown.value?.blocks.join('')).toBe(pageOf('/versions/2980/diff/2985?as=html'))
+  late()
+  await settled()
+  viewer.moveTo(2_984)
+  await settled()
+  expect(held).toEqual(['', 'tag0', 'tag0', 'tag1'])
+  expect(viewer.shown.value?.blocks.join('')).toBe(pageOf('/versions/2980/diff/2984?as=html'))
+})
+
 test('a failure is shown until it works again', async () => {
   failing = /html/
   const { viewer } = await open()
@@ -137,7 +208,7 @@ test('what was removed for good is told apart from what fails, and what follows 
     seq: 3_000,
     base: 2_990,
     isAlone: true,
-    html: '<p>/at?seq=3000&as=html</p>',
+    blocks: ['<h1>Ünï 😀</h1>', '<p>/at?seq=3000&as=html</p>', '<p>the end</p>'],
   })
   expect(viewer.isBusy.value).toBe(false)
   viewer.moveTo(2_975)

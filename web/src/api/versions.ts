@@ -1,5 +1,6 @@
 //! The API of a document's past, typed: its versions, and its content at any moment. Failures are `Problem`s.
 
+import { blocksOf, type Splice, splicedBlocks } from './html-blocks'
 import type { Problem } from './problem'
 import { documentRoute, request, send } from './request'
 
@@ -106,18 +107,39 @@ export const isPurged = ({ status, code }: Problem): boolean => status === 410 &
 export const restoreVersion = (doc: string, id: string | number, part: Part = {}): Promise<RestoreResult> =>
   request('POST', versionRoute(doc, id, '/restore'), part)
 
-/** The document after edit `seq` as an HTML fragment. */
-export const momentHtml = async (doc: string, seq: number, signal?: AbortSignal): Promise<string> =>
-  (await send('GET', documentRoute(doc, `/at?seq=${seq}&as=html`), undefined, signal)).text()
+/** HTML of a document, and by what tag the server knows it. */
+export interface Page {
+  /** Its top-level elements. */
+  readonly blocks: readonly string[]
+  /** Empty when the server gave none. */
+  readonly tag: string
+}
 
-/** The document after edit `to` with what changed since edit `from`, as an HTML fragment. */
-export const differenceHtml = async (
+/** The document after edit `seq`. Of what is in `held`, the page that is there already, nothing is sent again. */
+export const momentHtml = (
+  doc: string,
+  seq: number,
+  held: Page | null,
+  signal?: AbortSignal,
+): Promise<Page> => page(documentRoute(doc, `/at?seq=${seq}&`), held, signal)
+
+/** The document after edit `to` with what changed since edit `from`; `held` as for a moment. */
+export const differenceHtml = (
   doc: string,
   from: number,
   to: number,
+  held: Page | null,
   signal?: AbortSignal,
-): Promise<string> =>
-  (await send('GET', versionRoute(doc, from, `/diff/${to}?as=html`), undefined, signal)).text()
+): Promise<Page> => page(versionRoute(doc, from, `/diff/${to}?`), held, signal)
+
+async function page(route: string, held: Page | null, signal?: AbortSignal): Promise<Page> {
+  const answer = await send('GET', `${route}as=html&holds=${held?.tag ?? ''}`, undefined, signal)
+  const tag = answer.headers.get('coscribe-tag') ?? ''
+  const isSplice = answer.headers.get('content-type') === 'application/vnd.coscribe.splice+json'
+  // Only who holds something is told so.
+  if (held && isSplice) return { blocks: splicedBlocks(held.blocks, (await answer.json()) as Splice), tag }
+  return { blocks: blocksOf(await answer.text()), tag }
+}
 
 /** The document after edit `seq` as one Yjs update. */
 export const momentUpdate = async (doc: string, seq: number): Promise<Uint8Array> =>

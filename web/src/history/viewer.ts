@@ -1,8 +1,8 @@
-//! What of the past is looked at: a moment, what it is compared with, and the page the server made of it.
+//! What of the past is looked at: a moment, what it is compared with, and what the server made of it.
 
 import { batch, computed, effect, signal } from '@preact/signals'
 import { Problem } from '../api/problem'
-import { differenceHtml, isPurged, momentHtml } from '../api/versions'
+import { differenceHtml, isPurged, momentHtml, type Page } from '../api/versions'
 import type { Archive } from './archive'
 import { Latest, type LatestClock, latestClock } from './latest'
 import { type Entry, neighbourSession, sessionAt } from './timeline'
@@ -13,13 +13,12 @@ export interface Wanted {
   readonly base: number | null
 }
 
-export interface Shown extends Wanted {
-  readonly html: string
+export interface Shown extends Wanted, Page {
   /** Whether the moment stands without differences, as what it was to be compared with has been removed for good. */
   readonly isAlone: boolean
 }
 
-type Answer = Pick<Shown, 'html' | 'isAlone'>
+type Answer = Page & Pick<Shown, 'isAlone'>
 
 /** An address of the history names a version, or a moment and what it is compared with. */
 export interface Place {
@@ -53,7 +52,8 @@ export class Viewer {
   constructor(archive: Archive, clock: LatestClock = latestClock) {
     this.#archive = archive
     this.#latest = new Latest(
-      (wanted, signal) => pageOf(archive.doc, wanted, signal),
+      // Not followed: what is shown is no reason to ask again.
+      (wanted, signal) => pageOf(archive.doc, wanted, this.shown.peek(), signal),
       (wanted, answer) =>
         batch(() => {
           this.problem.value = null
@@ -149,14 +149,20 @@ export class Viewer {
   }
 }
 
-async function pageOf(doc: string, { seq, base }: Wanted, signal: AbortSignal): Promise<Answer> {
+/** `held` is what the page has when it asks, and so what the answer may be told by. */
+async function pageOf(
+  doc: string,
+  { seq, base }: Wanted,
+  held: Page | null,
+  signal: AbortSignal,
+): Promise<Answer> {
   if (base !== null) {
     try {
-      return { html: await differenceHtml(doc, base, seq, signal), isAlone: false }
+      return { ...(await differenceHtml(doc, base, seq, held, signal)), isAlone: false }
     } catch (error) {
       // Either of the two may be gone; when it is the moment itself, that is what the next request says.
       if (!(error instanceof Problem && isPurged(error))) throw error
     }
   }
-  return { html: await momentHtml(doc, seq, signal), isAlone: base !== null }
+  return { ...(await momentHtml(doc, seq, held, signal)), isAlone: base !== null }
 }

@@ -8,7 +8,7 @@ import { useSlow } from '../quiet'
 import { BlockButton } from './block-button'
 import { blocksToRestore } from './blocks'
 import { changesIn, colourAuthors, excerpt, MARKED, type MarkedChange, matching } from './changes'
-import { blocksOf, replaceBlocks } from './fragment'
+import { replaceBlocks } from './fragment'
 import type { HistoryModel } from './model'
 import { authorName } from './words'
 
@@ -119,9 +119,8 @@ function Content({ model }: { model: HistoryModel }) {
   useLayoutEffect(() => {
     const element = place.current
     if (!element || !shown) return
-    const next = blocksOf(shown.html, blocks.current)
-    const fresh = replaceBlocks(element, blocks.current, next)
-    blocks.current = next
+    const fresh = replaceBlocks(element, blocks.current, shown.blocks)
+    blocks.current = shown.blocks
     for (const block of fresh) explain(block, model)
     const marked = changesIn(element)
     model.changes.value = marked
@@ -160,7 +159,9 @@ function Content({ model }: { model: HistoryModel }) {
 
   return (
     <>
-      {shown && shown.html.trim() === '' && <p class="history-blank">{t('history.blank')}</p>}
+      {shown?.blocks.every((block) => block.trim() === '') && (
+        <p class="history-blank">{t('history.blank')}</p>
+      )}
       <div
         ref={place}
         class="prose history-prose"
