@@ -750,7 +750,7 @@ fn a_store_that_can_not_be_read_is_asked_again_later_and_editing_goes_on() {
     room.update(1, &own);
     room.committed = 2;
     room.commit();
-    assert_eq!(hear(&outbox).updates, [own.clone()]);
+    assert_eq!(hear(&outbox).updates, [own]);
     assert!(room.looks().is_empty());
     room.event(Event::Look);
     assert_eq!(room.looks(), [0]);
