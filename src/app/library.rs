@@ -210,7 +210,7 @@ impl Library for RoomLibrary {
 
     async fn edit(&self, doc: &DocId, edit: Edit, turn: Turn) -> Result<Seq, LibraryError> {
         self.writable(doc).await?;
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let command = Command::Edit {
             update: edit.update,
             author: edit.author,
@@ -221,21 +221,20 @@ impl Library for RoomLibrary {
         self.registry
             .command(doc, command)
             .map_err(|Draining| LibraryError::Draining)?;
-        let waited = tokio::time::timeout(PATIENCE, &mut answer).await;
+        // Apart from the request, which may end before: the turn ends when it is known what became of the edit.
+        let settled = self.registry.services().tasks.spawn(async move {
+            let answer = answer.await;
+            drop(turn);
+            answer.unwrap_or(Err(EditError::NotWritable))
+        });
+        let waited = tokio::time::timeout(PATIENCE, settled).await;
         match waited {
             Ok(Ok(Ok(seq))) => Ok(seq),
             Ok(Ok(Err(EditError::NotReady))) => Err(LibraryError::NotReady),
             Ok(Ok(Err(EditError::Refused(reason)))) => Err(LibraryError::Refused(reason)),
             Ok(Ok(Err(EditError::NotStoring(reason)))) => Err(LibraryError::NotStoring(reason)),
             Ok(Ok(Err(EditError::NotWritable))) | Ok(Err(_)) => Err(LibraryError::Draining),
-            Err(_) => {
-                drop(self.registry.services().tasks.spawn(async move {
-                    // However it ends, the next one may begin.
-                    answer.await.ok();
-                    drop(turn);
-                }));
-                Err(LibraryError::NotStoredYet)
-            }
+            Err(_) => Err(LibraryError::NotStoredYet),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::MessageBody,
     http::{
         StatusCode,
         header::{self, HeaderValue},
@@ -267,16 +268,12 @@ struct ContentParameters {
 
 async fn content(request: HttpRequest) -> Answer {
     let doc = named(&request)?;
-    let unknown = || Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."));
     let parameters = web::Query::<ContentParameters>::from_query(request.query_string())
-        .map_err(|_| unknown())?;
+        .map_err(|_| unknown_form())?;
     let form = parameters.r#as.as_deref().and_then(Form::named);
-    let form = form.ok_or_else(unknown)?;
+    let form = form.ok_or_else(unknown_form)?;
     let bytes = library(&request).content(&doc, form).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, form.content_type()))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(bytes))
+    Ok(content_of(form, bytes))
 }
 
 fn library(request: &HttpRequest) -> &dyn Library {
@@ -355,6 +352,18 @@ pub(super) fn encoded(doc: &DocId) -> String {
 
 fn one(document: Document) -> HttpResponse {
     json(HttpResponse::Ok(), &Doc::from(document))
+}
+
+pub(super) fn unknown_form() -> Problem {
+    Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."))
+}
+
+/// A document's content in a form.
+pub(super) fn content_of(form: Form, body: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, form.content_type()))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(body)
 }
 
 pub(super) fn json(

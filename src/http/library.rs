@@ -40,7 +40,7 @@ pub trait Library: Send + Sync + 'static {
 
     /// Makes an edit of the server's own, which merges with what others do; answers the number of its row when it is
     /// committed. `NotReady` when it was made for another document of this name. `turn` is dropped when it is known what
-    /// became of the edit, which after `NotStoredYet` is later.
+    /// became of the edit, also when that is after `NotStoredYet` or nobody waits any more.
     async fn edit(&self, doc: &DocId, edit: Edit, turn: Turn) -> Result<Seq, LibraryError>;
 
     /// Live → trash: sockets are closed, nothing is lost. `InTrash` when it is there already.

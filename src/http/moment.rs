@@ -1,20 +1,17 @@
 //! The content of a document at any moment.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{self, HeaderName},
-};
+use actix_web::{HttpRequest, http::header::HeaderName};
 use serde::Deserialize;
 
 use super::{
     Problem,
-    documents::named,
+    documents::{content_of, named, unknown_form},
     step,
     versions::{Answer, history, query, valid_time},
 };
 use crate::{
     document::{
-        export::{FORMS, Form, export},
+        export::{Form, export},
         id::DocId,
     },
     store::Seq,
@@ -58,9 +55,7 @@ pub(super) async fn content(
     form: &str,
     holds: Option<&str>,
 ) -> Answer {
-    let form = Form::named(form).ok_or_else(|| {
-        Problem::bad_request("bad-form", format!("`as` names the form: {FORMS}."))
-    })?;
+    let form = Form::named(form).ok_or_else(unknown_form)?;
     let history = history(request)?;
     let (seq, mut response) = match form {
         Form::Html => {
@@ -71,11 +66,7 @@ pub(super) async fn content(
         form => {
             let read = history.content(doc, seq, move |replica| export(replica, form));
             let (seq, bytes) = read.await?;
-            let response = HttpResponse::Ok()
-                .insert_header((header::CONTENT_TYPE, form.content_type()))
-                .insert_header((header::CACHE_CONTROL, "no-store"))
-                .body(bytes);
-            (seq, response)
+            (seq, content_of(form, bytes))
         }
     };
     response.headers_mut().insert(SEQ_HEADER, seq.into());

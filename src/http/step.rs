@@ -9,7 +9,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::documents::json;
+use super::documents::{content_of, json};
 use crate::{document::export::Form, history::Answers};
 
 /// By this name the server may know the answer at the next step.
@@ -25,7 +25,7 @@ const CHUNK: usize = 240;
 /// everybody gets, and no tag.
 pub(super) fn html(holds: Option<&str>, html: String, answers: &Answers) -> HttpResponse {
     let Some(holds) = holds else {
-        return whole(html);
+        return content_of(Form::Html, html);
     };
     let held = answers.get(holds);
     let tag = answers.keep(&html);
@@ -36,18 +36,11 @@ pub(super) fn html(holds: Option<&str>, html: String, answers: &Answers) -> Http
             response.insert_header((header::CONTENT_TYPE, SPLICE));
             json(response, &splice)
         }
-        None => whole(html),
+        None => content_of(Form::Html, html),
     };
     let tag = HeaderValue::from_str(&tag).expect("a tag is of hexadecimal digits");
     response.headers_mut().insert(TAG_HEADER, tag);
     response
-}
-
-fn whole(html: String) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, Form::Html.content_type()))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(html)
 }
 
 /// An answer, told by one that is held. Lengths are in UTF-16 code units, as strings of a page have them.

@@ -12,7 +12,12 @@ use super::{
     state::State,
 };
 use crate::{
-    document::{ClientId, Clock, replica::EMPTY_UPDATE, scan::outline, state_vector::StateVector},
+    document::{
+        ClientId, Clock,
+        replica::EMPTY_UPDATE,
+        scan::{ScanError, outline},
+        state_vector::StateVector,
+    },
     protocol::{Dialect, ServerMessage, close::Close, close::CloseCode, y_websocket},
     store::{Loaded, StoreError},
 };
@@ -278,17 +283,19 @@ pub(super) fn lower_by_frame(peer: &mut Peer, frame: &Bytes) {
     let Some(update) = y_websocket::update_of(frame) else {
         return;
     };
-    let Ok(scan) = outline(&update) else {
+    let Ok(floor) = floor_of(&update) else {
         peer.outbox.close(Close::new(
             CloseCode::Internal,
             "an update could not be read again; please reconnect",
         ));
         return;
     };
-    let floor: Vec<_> = scan
-        .runs
-        .iter()
-        .map(|run| (run.client, run.start))
-        .collect();
     peer.lower_floor(&floor);
+}
+
+/// Per client the first clock that an update brings.
+pub(super) fn floor_of(update: &Bytes) -> Result<Vec<(ClientId, Clock)>, ScanError> {
+    let scan = outline(update)?;
+    let runs = scan.runs.iter();
+    Ok(runs.map(|run| (run.client, run.start)).collect())
 }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::{
-    answers::lower_by_frame,
+    answers::{floor_of, lower_by_frame},
     batch::Ask,
     event::{Effect, Now},
     planted::{self, Bug},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bus::Notice,
-    document::{ClientId, Clock, replica::ReplicaError, scan::outline, state_vector::StateVector},
+    document::{ClientId, Clock, replica::ReplicaError, state_vector::StateVector},
     protocol::close::{Close, CloseCode},
     store::{DocRecord, DocState, Epoch, FIRST_EPOCH, LogRow, NotWritable, Seq, StoreError},
 };
@@ -66,20 +66,20 @@ impl State {
     }
 
     /// For the other nodes: what this one has committed.
-    pub(super) fn publish(
-        &self,
-        (from, to): (Seq, Seq),
-        updates: &[Bytes],
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn publish(&self, rows: (Seq, Seq), updates: &[Bytes], effects: &mut Vec<Effect>) {
         if self.elsewhere.shares {
-            effects.push(Effect::Publish(Box::new(Notice {
-                doc: self.doc.clone(),
-                epoch: self.epoch.unwrap_or(FIRST_EPOCH),
-                from,
-                to,
-                updates: updates.to_vec(),
-            })));
+            let notice = self.notice(rows, updates.to_vec());
+            effects.push(Effect::Publish(Box::new(notice)));
+        }
+    }
+
+    fn notice(&self, (from, to): (Seq, Seq), updates: Vec<Bytes>) -> Notice {
+        Notice {
+            doc: self.doc.clone(),
+            epoch: self.epoch.unwrap_or(FIRST_EPOCH),
+            from,
+            to,
+            updates,
         }
     }
 
@@ -106,13 +106,7 @@ impl State {
             self.head_seq = self.head_seq.max(to);
         } else {
             // What is missing before them may be among what is held.
-            self.hold(Notice {
-                doc: self.doc.clone(),
-                epoch: self.epoch.unwrap_or(FIRST_EPOCH),
-                from,
-                to,
-                updates: Vec::new(),
-            });
+            self.hold(self.notice((from, to), Vec::new()));
         }
     }
 
@@ -164,9 +158,7 @@ impl State {
     }
 
     fn show_elsewhere(&mut self, update: &Bytes) -> Result<(), ReplicaError> {
-        let scan = outline(update)?;
-        let runs = scan.runs.iter();
-        let floor: Vec<_> = runs.map(|run| (run.client, run.start)).collect();
+        let floor = floor_of(update)?;
         self.batch += 1;
         // Whose answer has yet to be encoded gets that first.
         for ask in &self.pending.asks {

@@ -420,6 +420,7 @@ impl State {
                 return Err(ReplicaError::NotReady);
             }
             self.replica.apply(&scan, &update, &split)?;
+            self.changes += 1;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ impl Default for Mailbox {
 impl Mailbox {
     /// Sends what a client said; waits while the mailbox is full.
     pub async fn send(&self, event: Event, bytes: usize) -> Result<(), RoomGone> {
-        let permits = u32::try_from(bytes.min(CAPACITY)).unwrap_or(u32::MAX);
+        let permits = permits(bytes);
         match self.room_for.acquire_many(permits).await {
             Ok(permit) => permit.forget(),
             Err(_) => return Err(RoomGone),
@@ -68,15 +68,13 @@ impl Mailbox {
         self.put(|events| events.push_back((event, permits)))
     }
 
-    /// Sends what may as well be dropped when the mailbox is full. Answers whether it was taken.
-    pub fn offer(&self, event: Event, bytes: usize) -> bool {
-        let permits = u32::try_from(bytes.min(CAPACITY)).unwrap_or(u32::MAX);
-        let Ok(permit) = self.room_for.try_acquire_many(permits) else {
-            return false;
-        };
-        permit.forget();
-        self.put(|events| events.push_back((event, permits)))
-            .is_ok()
+    /// Sends what may as well be dropped, as it is when the mailbox is full or the room is gone.
+    pub fn offer(&self, event: Event, bytes: usize) {
+        let permits = permits(bytes);
+        if let Ok(permit) = self.room_for.try_acquire_many(permits) {
+            permit.forget();
+            self.put(|events| events.push_back((event, permits))).ok();
+        }
     }
 
     /// Sends what the server itself has to say.
@@ -160,4 +158,9 @@ impl Mailbox {
         // No code below the lock can leave the queue half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a message of so many bytes takes of the room in a mailbox.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(CAPACITY)).unwrap_or(u32::MAX)
 }

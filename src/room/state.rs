@@ -35,7 +35,7 @@ use crate::{
     document::{ClientId, id::DocId, replica::Replica},
     metrics::Metrics,
     protocol::{ServerMessage, Storing, close::Close, close::CloseCode},
-    store::{Epoch, Loaded, Seq, Stored},
+    store::{Epoch, Loaded, NotWritable, Seq, Stored},
 };
 
 /// A room that ends compacts its log when at least so much is in it.
@@ -178,8 +178,6 @@ impl State {
         if self.reapply_pending().is_err() {
             self.fault();
         }
-        // Not what the answers were encoded from that `take_stored` has kept.
-        self.changes += 1;
         self.go_on(now, effects);
     }
 
@@ -311,10 +309,7 @@ impl State {
             .epoch
             .filter(|epoch| *epoch != 0 && self.epoch.is_some_and(|own| own != *epoch));
         if other_epoch.is_some() {
-            join.outbox.close(Close::new(
-                CloseCode::OtherEpoch,
-                "the document was deleted and created again",
-            ));
+            join.outbox.close(NotWritable::OtherEpoch.close());
             return;
         }
         let peer = Peer::new(join.outbox, join.dialect, join.author, self.batch);

@@ -23,7 +23,7 @@ use crate::{
     document::{id::DocId, replica::Replica},
     metrics::as_seconds,
     protocol::close::{Close, CloseCode},
-    store::{Append, Loaded, Seq, StoreError, Stored},
+    store::{Append, Loaded, NotWritable, Seq, StoreError, Stored},
 };
 
 /// Stored bytes above which building a replica leaves the async threads.
@@ -111,8 +111,7 @@ impl Room {
             if look_at.is_none() && (self.is_one_of_many() || state.is_behind()) {
                 look_at = Some(Instant::now() + LOOK);
             }
-            let deadline = self.deadline(&state, idle_since);
-            let deadline = [deadline, look_at].into_iter().flatten().min();
+            let deadline = self.deadline(&state, idle_since, look_at);
             // Setting the alarm costs a lock of the runtime's timers: one that rings too early does no harm.
             if let Some(deadline) = deadline
                 && (alarm.is_elapsed() || deadline < alarm.deadline())
@@ -198,13 +197,18 @@ impl Room {
         false
     }
 
-    fn deadline(&self, state: &State, idle_since: Option<Instant>) -> Option<Instant> {
+    fn deadline(
+        &self,
+        state: &State,
+        idle_since: Option<Instant>,
+        look_at: Option<Instant>,
+    ) -> Option<Instant> {
         let services = self.registry.services();
         let idle = idle_since.map(|since| since + services.idle_unload);
         let due = state
             .deadline()
             .map(|at| services.started + Duration::from_millis(at));
-        [idle, due].into_iter().flatten().min()
+        [idle, due, look_at].into_iter().flatten().min()
     }
 
     fn now(&self) -> Now {
@@ -227,12 +231,8 @@ impl Room {
                 let (stored, replica) = self.replica(stored).await?;
                 State::loaded(self.doc.clone(), limits, metrics, &stored, replica)
             }
-            Ok(Loaded::Trashed) => {
-                return Err(Close::new(CloseCode::Gone, "the document is in the trash"));
-            }
-            Ok(Loaded::Deleted) => {
-                return Err(Close::new(CloseCode::Gone, "the document was deleted"));
-            }
+            Ok(Loaded::Trashed) => return Err(NotWritable::Trashed.close()),
+            Ok(Loaded::Deleted) => return Err(NotWritable::Deleted.close()),
             Ok(Loaded::Quarantined { .. }) => return Err(quarantined()),
             Err(StoreError::Damaged(reason)) => return Err(self.quarantine(&reason).await),
             Err(error) => {

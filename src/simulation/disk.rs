@@ -162,10 +162,15 @@ impl Disk {
         self.lock().view.clone()
     }
 
-    fn load_fails(&self) -> bool {
+    /// The documents as a process that is running finds them, unless that fails just now.
+    async fn readable(&self) -> Result<Arc<MemoryStore>, StoreError> {
+        self.step(READ).await;
         let mut inner = self.lock();
         let failing = inner.failing_loads;
-        inner.random.below(100) < failing
+        match inner.random.below(100) < failing {
+            true => Err(StoreError::Busy("somebody else reads".into())),
+            false => Ok(inner.view.clone()),
+        }
     }
 
     /// Lets time pass; the machine may stop here.
@@ -327,12 +332,7 @@ impl Store for DiskStore {
     }
 
     async fn load(&self, doc: &DocId) -> Result<Loaded, StoreError> {
-        self.0.step(READ).await;
-        if self.0.load_fails() {
-            return Err(StoreError::Busy("somebody else reads".into()));
-        }
-        let view = self.0.view();
-        let loaded = view.load(doc).await;
+        let loaded = self.0.readable().await?.load(doc).await;
         self.0.step(READ).await;
         loaded
     }
@@ -358,11 +358,7 @@ impl Store for DiskStore {
     }
 
     async fn rows(&self, doc: &DocId, from: Seq, to: Seq) -> Result<Vec<LogRow>, StoreError> {
-        self.0.step(READ).await;
-        if self.0.load_fails() {
-            return Err(StoreError::Busy("somebody else reads".into()));
-        }
-        let rows = self.0.view().rows(doc, from, to).await;
+        let rows = self.0.readable().await?.rows(doc, from, to).await;
         self.0.step(READ).await;
         rows
     }

@@ -1,6 +1,6 @@
 //! While storing fails nothing false is acknowledged, people are told, and it goes on by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -219,17 +219,22 @@ async fn a_full_disk_only_delays_edits() {
     assert_eq!(code, 0, "{said}");
 }
 
+/// A server that can not write while the file is there, or nothing where that can not be arranged.
+async fn on_a_disk_with_a_switch(folder: &Path) -> Option<(Server, PathBuf)> {
+    let file = folder.join("read-only");
+    let setting = format!("SHIM_READ_ONLY={}", file.display());
+    let prefix = shim::prefix(&[&setting])?;
+    let server = Server::in_dir(&folder.join("data"), &[], &shim::words(&prefix)).await;
+    Some((server, file))
+}
+
 /// As the kernel does on its own after an error of the disk, under a server that runs. SQLite calls that an I/O error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_system_that_becomes_read_only_only_delays_edits() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("read-only");
-    let setting = format!("SHIM_READ_ONLY={}", file.display());
-    let Some(prefix) = shim::prefix(&[&setting]) else {
+    let Some((mut server, file)) = on_a_disk_with_a_switch(folder.path()).await else {
         return;
     };
-    let data = folder.path().join("data");
-    let mut server = Server::in_dir(&data, &[], &shim::words(&prefix)).await;
     let mut ledger = with_saved_documents(&server).await;
     std::fs::write(&file, "").unwrap();
     trouble_and_recovery(&server, "the store failed", &mut ledger, async || {
@@ -243,12 +248,9 @@ async fn a_file_system_that_becomes_read_only_only_delays_edits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_can_not_be_stored_yet_says_so_and_is_made_once() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("read-only");
-    let setting = format!("SHIM_READ_ONLY={}", file.display());
-    let Some(prefix) = shim::prefix(&[&setting]) else {
+    let Some((server, file)) = on_a_disk_with_a_switch(folder.path()).await else {
         return;
     };
-    let server = Server::in_dir(&folder.path().join("data"), &[], &shim::words(&prefix)).await;
     let peer = Connect::to(server.socket("plan")).coscribe().join().await;
     peer.append("one two");
     peer.saved().await;
