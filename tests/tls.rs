@@ -158,8 +158,8 @@ async fn tls_where_there_is_none_and_none_where_there_is_are_told_apart() {
     let ends = taciturn.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = taciturn.accept().await {
-            let heard = stream.read(&mut [0; 64 << 10]).await.unwrap();
-            assert!(heard > 0, "a client says something");
+            // A tool that has its answer ends before each of its connections has said something.
+            drop(stream.read(&mut [0; 64 << 10]).await);
         }
     });
     for (url, word) in [

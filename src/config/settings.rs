@@ -140,7 +140,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         kind: Kind::Count { min: 0, max: 1024 },
         example: "4",
-        help: "Threads that serve HTTP and sockets; 0 for one per core.",
+        help: "Threads that serve HTTP and sockets; 0 for half as many as there are cores.",
     },
     Setting {
         name: "log_level",

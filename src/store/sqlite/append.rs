@@ -7,7 +7,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+use futures_util::{Stream, StreamExt as _};
+use sqlx::{
+    AssertSqlSafe, Either, Executor as _, Sqlite, SqliteConnection,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow},
+};
 
 use super::{
     error::failed,
@@ -257,7 +262,7 @@ impl<'a> Plan<'a> {
                 statement = bind(statement, *row, now);
             }
             // What is not bound is null, and a null key is passed over.
-            statement.execute(&mut *conn).await.map_err(failed)?;
+            done(conn.fetch_many(statement)).await?;
             rest = after;
         }
         Ok(())
@@ -268,6 +273,17 @@ impl<'a> Plan<'a> {
         let documents = self.rows.iter().filter(|row| row.size.is_some()).count();
         let content: usize = self.rows.iter().map(|row| row.row.bytes.len() + 64).sum();
         (documents + self.documents.len() + content / 4096 + 2) as u64
+    }
+}
+
+/// Waits for the first answer of a statement that returns no rows, which says that SQLite is done with it. The end of the
+/// answers would be a second wake-up from another thread.
+async fn done(
+    mut answers: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
+) -> Result<(), StoreError> {
+    match answers.next().await {
+        Some(answer) => answer.map(drop).map_err(failed),
+        None => Err(StoreError::Other("SQLite gave no answer".into())),
     }
 }
 
