@@ -88,7 +88,9 @@ impl App {
         let metrics = Metrics::new(health.clone());
         let shared_metrics = Arc::new(metrics.clone());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bells = Bells::new(workers(config));
         let writer = Arc::new(Writer::new(
+            bells.clone(),
             store.clone(),
             clock.clone(),
             health.clone(),
@@ -106,7 +108,7 @@ impl App {
             clock: clock.clone(),
             metrics: shared_metrics.clone(),
             limits: Arc::new(room_limits(config)),
-            bells: Bells::new(workers(config)),
+            bells,
             idle_unload: config.timing.idle_unload,
             started: Instant::now(),
             tasks: lifecycle.tasks().clone(),

@@ -3,7 +3,8 @@
 //! Sockets live on actix workers, rooms on other threads. Waking a task of another thread costs a system call, which for
 //! a hundred readers of one frame is as much again as writing the frame. So an outbox that has got something only notes
 //! the waker of its socket's task here; at the end of a room's step each worker that has notes is woken once, and its
-//! pump wakes the sockets from within their own thread, where that costs next to nothing.
+//! pump wakes the sockets from within their own thread, where that costs next to nothing. While many rooms are committed
+//! together, one ring serves all of them.
 
 use std::{
     cell::OnceCell,
@@ -14,11 +15,17 @@ use std::{
     task::{Poll, Waker},
 };
 
+use tokio::sync::Notify;
+
 /// The bells of all workers.
 #[derive(Debug)]
 pub struct Bells {
     bells: Vec<Arc<Bell>>,
     next: AtomicUsize,
+    /// Many rooms have something to say at the same time.
+    crowded: AtomicBool,
+    /// One of them wants a ring.
+    wanted: Notify,
 }
 
 /// The bell of one worker thread.
@@ -46,6 +53,8 @@ impl Bells {
         Arc::new(Self {
             bells,
             next: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
+            wanted: Notify::new(),
         })
     }
 
@@ -62,8 +71,30 @@ impl Bells {
         })
     }
 
-    /// Wakes every worker that has notes.
+    /// Wakes every worker that has notes: at once, or in a crowd when the rooms that are ready have had their turn.
     pub fn ring(&self) {
+        if self.crowded.load(Ordering::Relaxed) {
+            self.wanted.notify_one();
+        } else {
+            self.ring_now();
+        }
+    }
+
+    /// Says whether many rooms have something to say at the same time. Only for who runs [`Self::ring_for_crowd`].
+    pub fn crowd(&self, crowded: bool) {
+        self.crowded.store(crowded, Ordering::Relaxed);
+    }
+
+    /// Rings for the rooms of a crowd, for ever.
+    pub async fn ring_for_crowd(&self) {
+        loop {
+            self.wanted.notified().await;
+            tokio::task::yield_now().await;
+            self.ring_now();
+        }
+    }
+
+    fn ring_now(&self) {
         for bell in &self.bells {
             bell.ring();
         }

@@ -68,7 +68,9 @@ impl Server {
         let health = Health::default();
         let metrics = Arc::new(Metrics::new(health.clone()));
         let store: Arc<dyn Store> = Arc::new(DiskStore(world.disk.clone()));
+        let bells = Bells::new(1);
         let writer = Arc::new(Writer::new(
+            bells.clone(),
             store.clone(),
             world.clock.clone(),
             health,
@@ -83,7 +85,7 @@ impl Server {
             clock: world.clock.clone(),
             metrics: metrics.clone(),
             limits: Arc::new(world.scenario.limits.clone()),
-            bells: Bells::new(1),
+            bells,
             idle_unload: world.scenario.idle_unload,
             started: Instant::now(),
             tasks: tasks.clone(),

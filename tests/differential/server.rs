@@ -67,7 +67,9 @@ impl Server {
         let health = Health::default();
         let metrics = Arc::new(Metrics::new(health.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bells = Bells::new(1);
         let writer = Arc::new(Writer::new(
+            bells.clone(),
             store.clone(),
             clock.clone(),
             health,
@@ -84,7 +86,7 @@ impl Server {
             clock,
             metrics: metrics.clone(),
             limits: Arc::new(limits.clone()),
-            bells: Bells::new(1),
+            bells,
             idle_unload: Duration::ZERO,
             started: Instant::now(),
             tasks: lifecycle.tasks().clone(),
