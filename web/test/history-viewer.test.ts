@@ -153,7 +153,7 @@ test('of the next moment only what differs is sent, while the server has the one
   const shown = () => viewer.shown.value?.blocks.join('')
   expect(held).toEqual([''])
   const [heading, , end] = viewer.shown.value?.blocks ?? []
-  viewer.step(-1, 'edit')
+  viewer.moveTo(2_999)
   await settled()
   expect(held.at(-1)).toBe('tag0')
   expect(shown()).toBe(pageOf('/versions/2990/diff/2999?as=html'))
@@ -163,7 +163,7 @@ test('of the next moment only what differs is sent, while the server has the one
   expect(shown()).toBe(pageOf('/at?seq=2999&as=html'))
   expect(viewer.shown.value?.blocks).toEqual([heading, '<p>/at?seq=2999&as=html</p>', end])
   kept.delete('tag2')
-  viewer.step(-1, 'edit')
+  viewer.moveTo(2_998)
   await settled()
   expect(held.at(-1)).toBe('tag2')
   expect(shown()).toBe(pageOf('/at?seq=2998&as=html'))
@@ -184,6 +184,70 @@ test('an answer that nobody waited for is not what the page holds', async () => 
   await settled()
   expect(held).toEqual(['', 'tag0', 'tag0', 'tag1'])
   expect(viewer.shown.value?.blocks.join('')).toBe(pageOf('/versions/2980/diff/2984?as=html'))
+})
+
+test('who steps on finds the next moment there already', async () => {
+  const { viewer } = await open()
+  const shown = () => viewer.shown.value?.blocks.join('')
+  viewer.step(-1, 'edit')
+  await settled()
+  const ahead = '/versions/2990/diff/2998?as=html'
+  expect(contents().at(-1)).toBe(ahead)
+  expect(shown()).toBe(pageOf('/versions/2990/diff/2999?as=html'))
+  const waits = new Promise<void>(() => {})
+  delay = waits
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(shown()).toBe(pageOf(ahead))
+  // Once each, and the one after that is on its way.
+  expect(contents().slice(-3)).toEqual([
+    '/versions/2990/diff/2999?as=html',
+    ahead,
+    '/versions/2990/diff/2997?as=html',
+  ])
+})
+
+test('a step ahead is of the session that it leads into, and without changes where none are shown', async () => {
+  const { viewer } = await open({ at: '2992', since: null })
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(contents().at(-1)).toBe('/versions/2980/diff/2990?as=html')
+  viewer.step(-1, 'session')
+  await settled()
+  expect(viewer.shown.value).toMatchObject({ seq: 2_990, base: 2_980 })
+  expect(contents().at(-1)).toBe('/versions/2970/diff/2980?as=html')
+  viewer.showsChanges.value = false
+  viewer.step(-1, 'session')
+  await settled()
+  expect(viewer.shown.value).toMatchObject({ seq: 2_980, base: null })
+  expect(contents().slice(-2)).toEqual(['/at?seq=2980&as=html', '/at?seq=2970&as=html'])
+})
+
+test('nothing is asked for ahead after a leap, nor beyond the ends', async () => {
+  const { viewer } = await open({ at: '2', since: null })
+  viewer.moveTo(3)
+  await settled()
+  expect(contents().at(-1)).toBe('/versions/2/diff/3?as=html')
+  viewer.moveTo(1)
+  await settled()
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(contents().at(-1)).toBe('/versions/0/diff/0?as=html')
+})
+
+test('what failed ahead is asked for again, and is a problem only then', async () => {
+  const { viewer } = await open()
+  failing = /2998/
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(viewer.problem.value).toBeNull()
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(viewer.problem.value?.status).toBe(503)
+  failing = null
+  viewer.retry()
+  await settled()
+  expect(viewer.shown.value).toMatchObject({ seq: 2_998 })
 })
 
 test('a failure is shown until it works again', async () => {

@@ -3,6 +3,7 @@
 import { batch, computed, effect, signal } from '@preact/signals'
 import { Problem } from '../api/problem'
 import { differenceHtml, isPurged, momentHtml, type Page } from '../api/versions'
+import { Ahead } from './ahead'
 import type { Archive } from './archive'
 import { Latest, type LatestClock, latestClock } from './latest'
 import { type Entry, neighbourSession, sessionAt } from './timeline'
@@ -19,6 +20,11 @@ export interface Shown extends Wanted, Page {
 }
 
 type Answer = Page & Pick<Shown, 'isAlone'>
+
+interface Step {
+  readonly direction: -1 | 1
+  readonly by: 'edit' | 'session'
+}
 
 /** An address of the history names a version, or a moment and what it is compared with. */
 export interface Place {
@@ -45,20 +51,28 @@ export class Viewer {
 
   readonly #archive: Archive
   readonly #latest: Latest<Wanted, Answer>
+  readonly #ahead: Ahead<Wanted, Answer>
+  /** How the reader came to this moment, and will probably go on; null after a leap. */
+  #lastStep: Step | null = null
   readonly #stops: readonly (() => void)[]
   readonly #attempt = signal(0)
   readonly #base = computed(() => (this.showsChanges.value ? this.comparedWith.value : null))
 
   constructor(archive: Archive, clock: LatestClock = latestClock) {
     this.#archive = archive
+    // Not followed: what is shown is no reason to ask again.
+    const ask = (wanted: Wanted, signal: AbortSignal) =>
+      pageOf(archive.doc, wanted, this.shown.peek(), signal)
+    this.#ahead = new Ahead(ask, (one, other) => one.seq === other.seq && one.base === other.base)
     this.#latest = new Latest(
-      // Not followed: what is shown is no reason to ask again.
-      (wanted, signal) => pageOf(archive.doc, wanted, this.shown.peek(), signal),
-      (wanted, answer) =>
+      async (wanted, signal) => (await this.#ahead.take(wanted, signal)) ?? ask(wanted, signal),
+      (wanted, answer) => {
         batch(() => {
           this.problem.value = null
           this.shown.value = { ...wanted, ...answer }
-        }),
+        })
+        this.#lookAhead()
+      },
       (_, error) => {
         if (!(error instanceof Problem)) throw error
         this.problem.value = error
@@ -85,9 +99,14 @@ export class Viewer {
     if (since !== null) return Math.min(since, seq)
     const entry = this.entry.value
     if (entry) return Math.min(entry.base, seq)
+    return this.#startOfSession(seq)
+  })
+
+  /** The last edit before the session of a moment. */
+  #startOfSession(seq: number): number {
     const session = sessionAt(this.#archive.versions.value, seq)
     return Math.max(0, session ? session.from_seq - 1 : seq - 1)
-  })
+  }
 
   /** The chosen entry, as it is now. */
   readonly entry = computed((): Entry | null => {
@@ -116,6 +135,7 @@ export class Viewer {
   }
 
   choose(entry: Entry, since: number | null = null): void {
+    this.#lastStep = null
     batch(() => {
       this.since.value = since
       this.chosen.value = entry.key
@@ -124,7 +144,8 @@ export class Viewer {
   }
 
   moveTo(seq: number, since: number | null = null): void {
-    const to = Math.max(0, Math.min(this.#archive.head.value, Math.round(seq)))
+    this.#lastStep = null
+    const to = this.#within(seq)
     batch(() => {
       this.since.value = since
       this.chosen.value = null
@@ -133,9 +154,28 @@ export class Viewer {
   }
 
   step(direction: -1 | 1, by: 'edit' | 'session'): void {
+    const step = { direction, by }
+    this.moveTo(this.#after(step))
+    this.#lastStep = step
+  }
+
+  /** The moment to which a step leads. */
+  #after({ direction, by }: Step): number {
     const { versions, head } = this.#archive
     const at = this.seq.value
-    this.moveTo(by === 'edit' ? at + direction : neighbourSession(versions.value, at, direction, head.value))
+    return by === 'edit' ? at + direction : neighbourSession(versions.value, at, direction, head.value)
+  }
+
+  #within(seq: number): number {
+    return Math.max(0, Math.min(this.#archive.head.value, Math.round(seq)))
+  }
+
+  /** Who steps through the history does not wait for the server: the next step in the same direction is asked for already. */
+  #lookAhead(): void {
+    if (!this.#lastStep || this.isBusy.value) return
+    const seq = this.#within(this.#after(this.#lastStep))
+    if (seq === this.seq.value) return
+    this.#ahead.ask({ seq, base: this.showsChanges.value ? this.#startOfSession(seq) : null })
   }
 
   retry(): void {
@@ -146,6 +186,7 @@ export class Viewer {
   destroy(): void {
     for (const stop of this.#stops) stop()
     this.#latest.stop()
+    this.#ahead.drop()
   }
 }
 
