@@ -38,7 +38,7 @@ pub struct Config {
     pub public_url: Option<Origin>,
     /// Further origins whose pages may open sockets and change things.
     pub allow_origin: Vec<Origin>,
-    /// Threads that serve HTTP and sockets; `None` means one per core.
+    /// Threads that serve HTTP and sockets; `None` means half as many as there are cores.
     pub workers: Option<NonZeroUsize>,
     pub log: Log,
     pub limits: Limits,
