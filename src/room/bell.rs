@@ -144,3 +144,77 @@ impl Bell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Wake},
+        time::Duration,
+    };
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Counts how often it is called.
+    #[derive(Default)]
+    struct Called(AtomicUsize);
+
+    impl Wake for Called {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Called {
+        fn times(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lone_room_rings_at_once_and_a_crowd_once_for_all_its_rooms() {
+        let bells = Bells::new(1);
+        let bell = bells.own(|_| {});
+        let (worker, socket) = (Arc::new(Called::default()), Arc::new(Called::default()));
+        let mut pump = pin!(bell.clone().pump());
+        let waker = Waker::from(worker.clone());
+        let mut turn = || {
+            assert!(
+                pump.as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+        };
+        turn();
+        bell.note(socket.clone().into());
+        bells.ring();
+        assert_eq!(worker.times(), 1);
+        turn();
+        assert_eq!(socket.times(), 1);
+
+        bells.crowd(true);
+        for room in 0..3 {
+            bell.note(socket.clone().into());
+            bells.ring();
+            assert_eq!(worker.times(), 1, "room {room} has rung for itself");
+        }
+        // It rings for ever, so it is left when it waits for the next crowd.
+        let rung = async {
+            while worker.times() == 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let ringing = async {
+            tokio::select! {
+                () = bells.ring_for_crowd() => {}
+                () = rung => {}
+            }
+        };
+        timeout(Duration::from_secs(10), ringing).await.unwrap();
+        assert_eq!(worker.times(), 2);
+        turn();
+        assert_eq!(socket.times(), 4);
+    }
+}
