@@ -2,8 +2,8 @@
 //! in ways the real one can not be made to on demand. For developing the page and for its tests; never for documents.
 //!
 //! `node dev/server.mjs [--port 8081] [--static ../static]` prints its address. `POST /dev/knobs` takes JSON:
-//! `storing` (null or the reason why not), `refuseOver` (bytes), `closeOver` (bytes, then close 1009), `ackDelay` (ms),
-//! `drop` (true closes all sockets), `refuseSockets` (true), `silent` (true: accepts edits, acknowledges nothing).
+//! `storing` (null or the reason why not), `refuseOver` (bytes), `closeOver` (bytes, then close 1009), `silent` (true: accepts
+//! edits, acknowledges them when it is false again), `drop` (true closes all sockets), `refuseSockets` (true).
 
 import { randomBytes } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
@@ -45,7 +45,6 @@ const knobs = {
   storing: null,
   refuseOver: null,
   closeOver: null,
-  ackDelay: 0,
   refuseSockets: false,
   silent: false,
 }
@@ -171,12 +170,9 @@ function onSocket(socket, id, parameters) {
       document.edited = new Date().toISOString()
       document.broadcast(update(2, bytes), socket)
     }
-    if (knobs.silent) return
     parked++
-    setTimeout(() => {
-      if (knobs.storing !== null) return waiting.add(acknowledge)
-      acknowledge()
-    }, knobs.ackDelay)
+    if (withholds()) waiting.add(acknowledge)
+    else acknowledge()
   }
   const acknowledge = () => {
     if (parked > 0) answer(saved(parked))
@@ -212,7 +208,7 @@ function onSocket(socket, id, parameters) {
   socket.isOwn = isOwn
 }
 
-/** Acknowledgements withheld while "the disk is full". */
+const withholds = () => knobs.silent || knobs.storing !== null
 const waiting = new Set()
 
 function awarenessClients(payload) {
@@ -313,10 +309,10 @@ function setKnobs(change) {
           jsonMessage(103, change.storing === null ? { ok: true } : { ok: false, reason: change.storing }),
         )
     }
-    if (change.storing === null) {
-      for (const acknowledge of waiting) acknowledge()
-      waiting.clear()
-    }
+  }
+  if (!withholds()) {
+    for (const acknowledge of waiting) acknowledge()
+    waiting.clear()
   }
   if (change.drop || change.refuseSockets) for (const socket of open) socket.terminate()
   delete knobs.drop

@@ -233,7 +233,7 @@ export async function until<T>(
   read: () => Promise<T> | T,
   holds: (value: T) => boolean,
   what: string,
-  ms = 10_000,
+  ms = 20_000,
 ): Promise<T> {
   const end = Date.now() + ms
   for (;;) {
