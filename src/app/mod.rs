@@ -263,10 +263,8 @@ fn serve(
 /// Threads that serve HTTP and sockets. By default half of the cores: the rooms and SQLite need as many, and the fewer workers
 /// a document's sockets are on, the fewer are woken for an edit.
 fn workers(config: &Config) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    config
-        .workers
-        .map_or_else(|| cores().div_ceil(2), usize::from)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    config.workers.map_or(cores.div_ceil(2), usize::from)
 }
 
 /// Options of one connection. A failure of any costs comfort, not correctness.

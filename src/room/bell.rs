@@ -73,10 +73,10 @@ impl Bells {
 
     /// Wakes every worker that has notes: at once, or in a crowd when the rooms that are ready have had their turn.
     pub fn ring(&self) {
-        if self.crowded.load(Ordering::Relaxed) {
-            self.wanted.notify_one();
-        } else {
+        if !self.crowded.load(Ordering::Relaxed) {
             self.ring_now();
+        } else if self.bells.iter().any(|bell| bell.has_notes()) {
+            self.wanted.notify_one();
         }
     }
 
@@ -106,6 +106,10 @@ impl Bell {
     pub fn note(&self, socket: Waker) {
         self.lock().sockets.push(socket);
         self.noted.store(true, Ordering::Release);
+    }
+
+    fn has_notes(&self) -> bool {
+        self.noted.load(Ordering::Acquire)
     }
 
     /// Wakes the pump, if there are notes.

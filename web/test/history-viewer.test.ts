@@ -194,8 +194,7 @@ test('who steps on finds the next moment there already', async () => {
   const ahead = '/versions/2990/diff/2998?as=html'
   expect(contents().at(-1)).toBe(ahead)
   expect(shown()).toBe(pageOf('/versions/2990/diff/2999?as=html'))
-  const waits = new Promise<void>(() => {})
-  delay = waits
+  delay = new Promise(() => {})
   viewer.step(-1, 'edit')
   await settled()
   expect(shown()).toBe(pageOf(ahead))

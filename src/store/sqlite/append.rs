@@ -7,11 +7,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Either, Executor as _, Sqlite, SqliteConnection,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow},
+    AssertSqlSafe, Executor as _, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments,
 };
 
 use super::{
@@ -261,8 +259,12 @@ impl<'a> Plan<'a> {
             for row in rows {
                 statement = bind(statement, *row, now);
             }
-            // What is not bound is null, and a null key is passed over.
-            done(conn.fetch_many(statement)).await?;
+            // What is not bound is null, and a null key is passed over. With the first answer SQLite is done, as no rows come
+            // back; to wait for the end of the answers would be a second wake-up from another thread.
+            let answer = conn.fetch_many(statement).next().await;
+            answer
+                .unwrap_or(Err(sqlx::Error::WorkerCrashed))
+                .map_err(failed)?;
             rest = after;
         }
         Ok(())
@@ -273,17 +275,6 @@ impl<'a> Plan<'a> {
         let documents = self.rows.iter().filter(|row| row.size.is_some()).count();
         let content: usize = self.rows.iter().map(|row| row.row.bytes.len() + 64).sum();
         (documents + self.documents.len() + content / 4096 + 2) as u64
-    }
-}
-
-/// Waits for the first answer of a statement that returns no rows, which says that SQLite is done with it. The end of the
-/// answers would be a second wake-up from another thread.
-async fn done(
-    mut answers: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
-) -> Result<(), StoreError> {
-    match answers.next().await {
-        Some(answer) => answer.map(drop).map_err(failed),
-        None => Err(StoreError::Other("SQLite gave no answer".into())),
     }
 }
 
