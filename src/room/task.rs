@@ -32,8 +32,9 @@ const LARGE: usize = 64 << 10;
 /// How often a room looks for commits of other nodes that nobody told it of.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Bytes of messages above which a step may take long: a few hundred kilobytes of legal but awkward edits take seconds.
-const HEAVY: usize = 32 << 10;
+/// Bytes of messages above which a step may take long: some dozens of small edits take longer than a commit, and a few hundred
+/// kilobytes of legal but awkward ones take seconds.
+const HEAVY: usize = 4 << 10;
 
 pub(super) struct Room {
     doc: DocId,
@@ -142,7 +143,9 @@ impl Room {
                 return;
             }
             // A room that always has something to do must let others run.
-            tokio::task::coop::consume_budget().await;
+            if self.mailbox.has_mail() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 

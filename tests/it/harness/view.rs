@@ -8,8 +8,8 @@ use std::{
 use bytes::Bytes;
 use serde_json::Value;
 use yrs::{
-    Doc, GetString as _, ReadTxn as _, StateVector, Transact as _, Update, block::ClientID,
-    updates::decoder::Decode as _,
+    Doc, GetString as _, ReadTxn as _, StateVector, Text as _, Transact as _, Update,
+    block::ClientID, updates::decoder::Decode as _,
 };
 
 use super::wire::{self, Message};
@@ -75,6 +75,12 @@ impl View {
     pub fn text(&self) -> String {
         let text = self.doc.get_or_insert_text("text");
         text.get_string(&self.doc.transact())
+    }
+
+    /// UTF-16 units of the text.
+    pub fn length(&self) -> u32 {
+        let text = self.doc.get_or_insert_text("text");
+        text.len(&self.doc.transact())
     }
 
     /// The JSON of this client's awareness state.
