@@ -10,6 +10,7 @@ pub mod awareness;
 mod cut;
 pub mod diff;
 pub mod export;
+pub mod formatting;
 pub mod html;
 pub mod id;
 pub mod id_set;

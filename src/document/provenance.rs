@@ -14,13 +14,17 @@
     )
 )]
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use super::{
     ClientId, Clock,
     id_set::IdRange,
     ids::Id,
-    scan::{ScanError, outline},
+    scan::{HAS_PARENT_SUB, Kind, Parent, ScanError, StructView, outline},
     varint::{ReadError, Reader, write_var},
 };
 
@@ -44,6 +48,30 @@ pub struct Provenance {
     deleted: HashMap<ClientId, Spans>,
     /// Ids that a restore made, by the row that the same text was written in first.
     restored: HashMap<ClientId, Spans>,
+    markers: Vec<Marker>,
+    /// What was set of each shared type, in the order of the log.
+    settings: HashMap<Id, Vec<Id>>,
+    /// Of which shared type a value is, and under which key.
+    keys: HashMap<Id, (Id, Arc<str>)>,
+}
+
+/// From here on text has a mark with this value (JSON), or has it no more.
+#[derive(Debug, Clone)]
+struct Marker {
+    id: Id,
+    key: Arc<str>,
+    value: Option<Arc<str>>,
+}
+
+/// A place in a text from which on it has a mark, and the rows that set and removed this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marking {
+    pub id: Id,
+    pub key: Arc<str>,
+    /// JSON; nothing where the mark ends.
+    pub value: Option<Arc<str>>,
+    pub set: Row,
+    pub removed: Option<Row>,
 }
 
 /// Where a run of ids comes from.
@@ -71,10 +99,37 @@ impl Provenance {
                 _ => drop(spans.insert(run.start, Span { end: run.end, row })),
             }
         }
+        for run in &scan.runs {
+            for view in scan.structs_of(update, run) {
+                self.add_formatting(Id::new(run.client, view.clock), &view, update);
+            }
+        }
         for range in scan.delete_ranges(update) {
             insert_missing(self.deleted.entry(range.client).or_default(), range, row);
         }
         Ok(())
+    }
+
+    fn add_formatting(&mut self, id: Id, view: &StructView<'_>, update: &[u8]) {
+        let text = |bytes: &[u8]| Arc::<str>::from(String::from_utf8_lossy(bytes));
+        if let Some((key, value)) = view.mark(update) {
+            self.markers.push(Marker {
+                id,
+                key: text(key),
+                value: (value != b"null").then(|| text(value)),
+            });
+        } else if !matches!(view.kind, Kind::Gc | Kind::Skip) && view.info & HAS_PARENT_SUB != 0 {
+            // A value that takes the place of another tells only which.
+            let of = match (view.origin, view.parent, view.parent_sub) {
+                (Some(former), _, _) => self.keys.get(&former).cloned(),
+                (None, Some(Parent::Item(parent)), Some(key)) => Some((parent, text(key))),
+                _ => None,
+            };
+            if let Some(of) = of {
+                self.settings.entry(of.0).or_default().push(id);
+                self.keys.insert(id, of);
+            }
+        }
     }
 
     /// Says whose text a restore brought back.
@@ -113,6 +168,30 @@ impl Provenance {
     /// The row that deleted this id.
     pub fn deleted(&self, id: Id) -> Option<Source> {
         find(&self.deleted, id)
+    }
+
+    /// The last of these rows that set this attribute of an element, or removed it.
+    pub fn set(&self, element: Id, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
+        let values = self.settings.get(&element)?.iter();
+        let values = values.filter(|id| self.keys.get(id).is_some_and(|(_, own)| **own == *key));
+        let acts = values.flat_map(|id| [self.brought(*id), self.deleted(*id)]);
+        let acts = acts.flatten().map(|source| source.row);
+        acts.filter(|row| rows.contains(row)).max()
+    }
+
+    /// Where marks began and ended up to a row, of those with a key that is `wanted`.
+    pub fn markings(&self, upto: Row, wanted: impl Fn(&str) -> bool) -> Vec<Marking> {
+        let wanted = self.markers.iter().filter(|marker| wanted(&marker.key));
+        let all = wanted.filter_map(|marker| {
+            Some(Marking {
+                id: marker.id,
+                key: marker.key.clone(),
+                value: marker.value.clone(),
+                set: self.brought(marker.id)?.row,
+                removed: self.deleted(marker.id).map(|source| source.row),
+            })
+        });
+        all.filter(|marking| marking.set <= upto).collect()
     }
 }
 

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Answers, History, HistoryError, Version, VersionId, apart};
 use crate::{
     document::{
-        diff::{Diff, diff},
+        diff::{Diff, Writers, diff},
+        formatting::Formatting,
         id::DocId,
         replica::ReplicaError,
     },
@@ -46,10 +47,26 @@ impl History {
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
             let mut diff = diff(&before, &after);
+            let rows = from.min(to) + 1..=from.max(to);
             let mut numbers: HashMap<Arc<str>, u32> = HashMap::new();
             let mut authors: Vec<Arc<str>> = Vec::new();
             reel.with_provenance(&marks, |provenance| {
-                diff.colour(provenance, |row| {
+                let (runs, keys) = diff.formatted();
+                let markings = match runs.is_empty() {
+                    true => Vec::new(),
+                    false => provenance.markings(*rows.end(), |key| keys.contains(key)),
+                };
+                let formatting = Formatting::of(rows.clone(), markings, &runs, |look| {
+                    reel.read(*rows.end(), &limits, |replica| {
+                        replica.doc().map(look);
+                    })
+                })?;
+                let writers = Writers {
+                    provenance,
+                    rows,
+                    formatting: &formatting,
+                };
+                diff.colour(&writers, |row| {
                     let author = &reel.row(row)?.row.author;
                     if let Some(number) = numbers.get(author) {
                         return Some(*number);
@@ -59,7 +76,8 @@ impl History {
                     numbers.insert(author.clone(), number);
                     Some(number)
                 });
-            });
+                Ok::<_, ReplicaError>(())
+            })?;
             Ok::<_, ReplicaError>((diff, authors))
         });
         let (diff, authors) = made.await?.map_err(HistoryError::Broken)?;

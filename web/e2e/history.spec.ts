@@ -214,6 +214,57 @@ describe.runIf(hasPast)('the history', () => {
     )
   })
 
+  test('shows who formatted what somebody else wrote', async () => {
+    const { ada, name } = await written()
+    const since = await headOf(name)
+    const { person: bo } = await arrive('Bo Li')
+    await bo.open(name)
+    await reads([bo], 'The tide comes in.\nThe tide goes out.')
+    // Bo makes a line bold, of which Ada takes back the end.
+    await bo.editor.focus()
+    await bo.page.keyboard.press('Control+Home')
+    await bo.page.keyboard.press('Shift+End')
+    await bo.settle()
+    await bo.page.keyboard.press('Control+b')
+    await pillSays(bo, 'saved')
+    await until(
+      () => ada.html(),
+      (html) => /<strong>.*The tide comes in\./.test(html),
+      'Ada sees it in bold',
+    )
+    await ada.editor.focus()
+    await ada.page.keyboard.press('Control+Home')
+    await ada.page.keyboard.press('End')
+    for (let letter = 0; letter < 3; letter++) await ada.page.keyboard.press('Shift+ArrowLeft')
+    await ada.settle()
+    await ada.page.keyboard.press('Control+b')
+    await until(
+      () => bo.html(),
+      (html) => /<strong>The tide comes <\/strong>/.test(html),
+      'Bo sees it taken back',
+    )
+    const { person: me } = await arrive('Grace Hopper')
+    await me.page.goto(`${stage.server.url}/d/${name}?history&since=${since}`)
+    const formatted = paper(me.page).locator('span[data-change=formatted]')
+    await formatted.first().waitFor()
+    expect(await formatted.allInnerTexts()).toEqual(['The tide comes '])
+    const byBo = await formatted.first().evaluate((span) => getComputedStyle(span).textDecorationColor)
+    // What Ada did since is told alone, too.
+    const head = await headOf(name)
+    await me.page.goto(`${stage.server.url}/d/${name}?history&since=${head - 1}`)
+    await until(
+      () => formatted.allInnerTexts(),
+      (texts) => texts.join() === 'in.',
+      'what Ada took back',
+    )
+    const byAda = await formatted.first().evaluate((span) => getComputedStyle(span).textDecorationColor)
+    expect(byBo).not.toBe(byAda)
+    await me.page.keyboard.press('Alt+ArrowDown')
+    await me.page
+      .getByText('Change 1 of 1. Formatted by Ada Lovelace: in.')
+      .waitFor({ state: 'attached' })
+  })
+
   test('plays the writing from the beginning to the end', async () => {
     const { ada } = await written()
     const { page } = ada

@@ -1,22 +1,55 @@
 //! Who added and removed what.
 
-use super::{Change, Content, Diff, Entry};
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
+
+use super::{Change, Content, Diff, Entry, Marks};
 use crate::document::{
     Clock,
+    formatting::Formatting,
     ids::Id,
     provenance::{Provenance, Row, Source},
 };
 
+/// What is known of those who wrote a document.
+pub struct Writers<'p> {
+    /// Of the whole log.
+    pub provenance: &'p Provenance,
+    /// Those that lie between the two states.
+    pub rows: RangeInclusive<Row>,
+    /// What these rows did to marks, where the text of [`Diff::formatted`] has changed ones.
+    pub formatting: &'p Formatting,
+}
+
 impl Diff {
-    /// Says of everything that was added, moved or removed which row of the log did it, and who that was: the number that
-    /// `author` has for the writer of a row. `provenance` is that of the whole log. Runs are cut where the writer changes,
-    /// and those of one writer that follow each other become one.
+    /// The runs of text with other marks, by the ids of their beginnings, and the marks that differ.
+    pub fn formatted(&self) -> (HashSet<Id>, HashSet<String>) {
+        fn collect(entry: &Entry, runs: &mut HashSet<Id>, keys: &mut HashSet<String>) {
+            if let (Some(id), Content::Run { marks, before, .. }) = (entry.id, &entry.content)
+                && let Some(before) = before
+            {
+                runs.insert(id);
+                keys.extend(different(before, marks).cloned());
+            }
+            for part in entry.content.parts() {
+                collect(part, runs, keys);
+            }
+        }
+        let (mut runs, mut keys) = (HashSet::new(), HashSet::new());
+        for entry in self.roots.values() {
+            collect(entry, &mut runs, &mut keys);
+        }
+        (runs, keys)
+    }
+
+    /// Says of everything that was added, moved, removed or formatted, and of elements that got another name or other attributes,
+    /// which row of the log did it, and who that was: the number that `author` has for the writer of a row. Runs are cut where
+    /// the writer changes, and those of one writer that follow each other become one.
     ///
     /// Where a block has no writer of its own, as its element is an older one with other content, it is by who wrote its beginning.
-    /// What was only formatted, and attributes that were set, have no author: the trees do not hold these ids.
-    pub fn colour(&mut self, provenance: &Provenance, mut author: impl FnMut(Row) -> Option<u32>) {
+    /// Values that stand between letters have ids of their own, which the trees do not hold: who formatted those is not told.
+    pub fn colour(&mut self, writers: &Writers<'_>, mut author: impl FnMut(Row) -> Option<u32>) {
         let mut colours = Colours {
-            provenance,
+            writers,
             author: &mut author,
         };
         for entry in self.roots.values_mut() {
@@ -25,16 +58,25 @@ impl Diff {
     }
 }
 
+/// Marks that only one has, or both with other attributes.
+fn different<'m>(before: &'m Marks, after: &'m Marks) -> impl Iterator<Item = &'m String> {
+    let lost = before.keys().filter(|key| !after.contains_key(*key));
+    let new = after
+        .iter()
+        .filter(|(key, value)| before.get(*key) != Some(value));
+    lost.chain(new.map(|(key, _)| key))
+}
+
 struct Colours<'p> {
-    provenance: &'p Provenance,
+    writers: &'p Writers<'p>,
     author: &'p mut dyn FnMut(Row) -> Option<u32>,
 }
 
 impl Colours<'_> {
     fn entry(&mut self, entry: &mut Entry) {
-        if let Some(source) = entry.id.and_then(|id| self.source(id, entry.change)) {
-            entry.row = Some(source.row);
-            entry.author = (self.author)(source.row);
+        if let Some(row) = self.row_of(entry) {
+            entry.row = Some(row);
+            entry.author = (self.author)(row);
         }
         match entry.content.children_mut() {
             Some(children) => {
@@ -56,35 +98,75 @@ impl Colours<'_> {
         }
     }
 
+    fn row_of(&self, entry: &Entry) -> Option<Row> {
+        let id = entry.id?;
+        let (Change::Changed, Content::Element { changed, .. }) = (entry.change, &entry.content)
+        else {
+            return self.source(id, entry.change).map(|source| source.row);
+        };
+        let Writers {
+            provenance, rows, ..
+        } = self.writers;
+        let acts = changed.keys();
+        let last = acts.filter_map(|key| provenance.set(id, key, rows)).max();
+        // Or another element stands here now.
+        last.or_else(|| {
+            let brought = provenance.brought(id)?.row;
+            rows.contains(&brought).then_some(brought)
+        })
+    }
+
     fn child(&mut self, mut child: Entry, coloured: &mut Vec<Entry>) {
-        let (Content::Run { .. }, Some(mut id)) = (&child.content, child.id) else {
+        let (Content::Run { marks, before, .. }, Some(id)) = (&child.content, child.id) else {
             self.entry(&mut child);
             coloured.push(child);
             return;
         };
+        let marks = before.as_ref().map(|before| {
+            let keys = different(before, marks);
+            keys.map(|key| Arc::from(key.as_str())).collect::<Vec<_>>()
+        });
+        let mut done = 0;
         loop {
-            let source = self.source(id, child.change);
-            child.id = Some(id);
-            child.row = source.map(|source| source.row);
-            child.author = child.row.and_then(|row| (self.author)(row));
-            // Where nothing is known of a run's beginning, the rest is not asked for.
-            let units = source.map_or(Clock::MAX, |source| source.end.saturating_sub(id.clock));
+            let (row, units) = match &marks {
+                Some(marks) => self.formatted(id, done, marks),
+                None => {
+                    let id = Id::new(id.client, id.clock.saturating_add(done));
+                    child.id = Some(id);
+                    let source = self.source(id, child.change);
+                    // Where nothing is known of a run's beginning, the rest is not asked for.
+                    let units =
+                        source.map_or(Clock::MAX, |source| source.end.saturating_sub(id.clock));
+                    (source.map(|source| source.row), units)
+                }
+            };
+            child.row = row;
+            child.author = row.and_then(|row| (self.author)(row));
             let (rest, taken) = cut(&mut child, units);
             push(coloured, child);
             let Some(rest) = rest else {
                 return;
             };
             child = rest;
-            id = Id::new(id.client, id.clock.saturating_add(taken));
+            done += taken;
         }
     }
 
+    /// The row that gave a run these marks, or took them, from a place on, and for how many units it may be so.
+    fn formatted(&self, run: Id, from: Clock, marks: &[Arc<str>]) -> (Option<Row>, Clock) {
+        let marks = marks.iter();
+        let acts = marks.map(|key| self.writers.formatting.row_of(run, from, key));
+        let acts = acts.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)));
+        acts.unwrap_or((None, Clock::MAX))
+    }
+
     fn source(&self, id: Id, change: Change) -> Option<Source> {
+        let provenance = self.writers.provenance;
         match change {
-            Change::Added => self.provenance.written(id),
+            Change::Added => provenance.written(id),
             // A move's writer is who brought the block here, not who wrote it first.
-            Change::Moved => self.provenance.brought(id),
-            Change::Removed => self.provenance.deleted(id),
+            Change::Moved => provenance.brought(id),
+            Change::Removed => provenance.deleted(id),
             Change::Same | Change::Changed | Change::Formatted => None,
         }
     }
@@ -125,11 +207,16 @@ fn push(entries: &mut Vec<Entry>, run: Entry) {
             Content::Run {
                 text: known,
                 marks: last_marks,
-                ..
+                before: last_before,
             },
-            Content::Run { text, marks, .. },
+            Content::Run {
+                text,
+                marks,
+                before,
+            },
         ) = (&mut last.content, &run.content)
         && last_marks == marks
+        && last_before == before
     {
         known.push_str(text);
         return;

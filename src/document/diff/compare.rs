@@ -203,6 +203,7 @@ impl Compare {
         });
         if own {
             entry.change = Change::Changed;
+            entry.id = *id;
         }
         let beside = old_id != id;
         // An element that holds another block now would be overwritten.

@@ -32,12 +32,12 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     pub change: Change,
-    /// Of elements and runs of text that were added, moved (then in the state after) or removed (in the one before): from it
-    /// follows who did it. A run of `n` UTF-16 units has the `n` ids from this one on until it was coloured; then it is that
-    /// of its beginning.
+    /// Of elements and runs of text that were added, moved or formatted (then in the state after) or removed (in the one before),
+    /// and of elements with another name or other attributes: from it follows who did it. A run of `n` UTF-16 units that was
+    /// added or removed has the `n` ids from this one on until it was coloured; then it is that of its beginning.
     #[serde(serialize_with = "as_pair", skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
-    /// The row of the log that added or removed it; of a run the row of its beginning. See [`super::Diff::colour`].
+    /// The row of the log that did it; of a run the row of its beginning. See [`super::Diff::colour`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<Row>,
     /// Who that was, as the caller numbers people.

@@ -283,7 +283,7 @@ impl<'c> Out<'c> {
                 self.entries.push(entry);
             }
             (_, Some(node), _) => self.node(node, change, after.marks, was),
-            (_, None, Key::Text(text)) => self.text(text, change, after.marks, was, None),
+            (_, None, Key::Text(text)) => self.text(text, change, after.marks, was, after.id),
             (_, None, Key::Node(_)) => {}
         }
     }
@@ -296,8 +296,9 @@ impl<'c> Out<'c> {
         was: Option<&Marks>,
         id: Option<Id>,
     ) {
-        let id = id.filter(|_| matches!(change, Change::Added | Change::Removed));
-        let next = id.map(|id| id_after(id, units_of(text)));
+        // What was formatted is one run, whoever wrote the text.
+        let own = id.filter(|_| matches!(change, Change::Added | Change::Removed));
+        let next = own.map(|id| id_after(id, units_of(text)));
         if let Some(Entry {
             change: last_change,
             content:
@@ -311,7 +312,7 @@ impl<'c> Out<'c> {
             && *last_change == change
             && last_marks == marks
             && before.as_ref() == was
-            && self.next == id
+            && self.next == own
         {
             last.push_str(text);
             self.next = next;
@@ -324,7 +325,7 @@ impl<'c> Out<'c> {
         };
         self.next = next;
         let mut entry = Entry::new(change, run);
-        entry.id = id;
+        entry.id = own.or(id.filter(|_| change == Change::Formatted));
         self.entries.push(entry);
     }
 

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use self::colour::Writers;
 use self::compare::Compare;
 pub use self::entry::{AttrChange, Block, Change, Content, Entry, Marks, Same};
 use super::tree::Node;

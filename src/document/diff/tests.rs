@@ -15,10 +15,11 @@ use super::{
     *,
 };
 use crate::document::{
+    formatting::Formatting,
     ids::Id,
     moment,
     print::MAX_DEPTH,
-    provenance::Provenance,
+    provenance::{Provenance, Row},
     replica::doc_with,
     scan::ScanLimits,
     tree::{Chunk, Part, parts, to_json},
@@ -431,6 +432,23 @@ impl Pen {
         let update = yrs::Update::decode_v1(&update).unwrap();
         self.doc.transact_mut().apply_update(update).unwrap();
     }
+
+    /// Says who made a difference from the state after a row to the present one.
+    fn colour(&self, diff: &mut Diff, from: Row, author: impl FnMut(Row) -> Option<u32>) {
+        let rows = from + 1..=self.rows;
+        let (runs, keys) = diff.formatted();
+        let markings = self.log.markings(self.rows, |key| keys.contains(key));
+        let look = |look: &mut dyn FnMut(&Doc)| {
+            look(&self.doc);
+            Ok::<_, ()>(())
+        };
+        let writers = Writers {
+            provenance: &self.log,
+            rows: rows.clone(),
+            formatting: &Formatting::of(rows, markings, &runs, look).unwrap(),
+        };
+        diff.colour(&writers, author);
+    }
 }
 
 fn fragment(txn: &yrs::TransactionMut<'_>) -> XmlFragmentRef {
@@ -468,7 +486,7 @@ fn ids_say_which_of_equal_letters_is_new_and_whose_it_is() {
     let mut diff = checked(&before, &tree(&pen.doc));
     assert_eq!(told(&diff), "*[*paragraph[+a|+bc|+d|=aa|- the|= end]]");
     // Rows 2 and 4 are of person 0, rows 3 and 5 of person 1.
-    diff.colour(&pen.log, |row| Some((row % 2) as u32));
+    pen.colour(&mut diff, 0, |row| Some((row % 2) as u32));
     let Content::Fragment { children } = &diff.roots["default"].content else {
         panic!("{diff:?}");
     };
@@ -480,7 +498,7 @@ fn ids_say_which_of_equal_letters_is_new_and_whose_it_is() {
         [by(2), by(3), by(4), (None, None), by(5), (None, None)]
     );
     // As one person all three are one run.
-    diff.colour(&pen.log, |_| Some(0));
+    pen.colour(&mut diff, 0, |_| Some(0));
     assert_eq!(told(&diff), "*[*paragraph[+abcd|=aa|- the|= end]]");
 }
 
@@ -498,9 +516,190 @@ fn a_run_is_cut_where_the_writer_changes() {
     }
     let mut diff = checked(&before, &tree(&pen.doc));
     assert_eq!(told(&diff), "*[*paragraph[=x|+one🦀🦀end]]");
-    diff.colour(&pen.log, |row| Some(u32::from(row == 3)));
+    pen.colour(&mut diff, 0, |row| Some(u32::from(row == 3)));
     assert_eq!(told(&diff), "*[*paragraph[=x|+one|+🦀🦀|+end]]");
     checked(&before, &tree(&pen.doc));
+}
+
+fn mark(
+    txn: &mut yrs::TransactionMut<'_>,
+    (at, len): (u32, u32),
+    key: &str,
+    value: impl Into<Any>,
+) {
+    line(txn, 0).format(txn, at, len, [(key.into(), value.into())].into());
+}
+
+/// The runs of the first block that are not what they were, each with the row that did it.
+fn rows_of_runs(diff: &Diff) -> Vec<(String, Option<Row>)> {
+    let Content::Fragment { children } = &diff.roots["default"].content else {
+        panic!("{diff:?}");
+    };
+    let runs = children[0].content.parts().into_iter();
+    let runs = runs.filter(|run| run.change != Change::Same);
+    let told = runs.map(|run| match &run.content {
+        Content::Run { text, .. } => (text.clone(), run.row),
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+#[test]
+fn formatting_is_by_who_gave_a_mark_or_took_it() {
+    let mut pen = Pen::new();
+    pen.write(1, |txn| {
+        add_block(txn, 0, "paragraph", "one two three four five six");
+    });
+    pen.write(1, |txn| mark(txn, (14, 4), "bold", true));
+    pen.write(1, |txn| mark(txn, (24, 3), "link", "old"));
+    let before = tree(&pen.doc);
+    pen.write(2, |txn| mark(txn, (0, 3), "bold", true));
+    pen.write(3, |txn| mark(txn, (14, 4), "bold", Any::Null));
+    pen.write(4, |txn| mark(txn, (3, 4), "bold", true));
+    pen.write(5, |txn| mark(txn, (4, 3), "italic", true));
+    pen.write(6, |txn| mark(txn, (24, 3), "link", "new"));
+    // Given and taken again: nothing of it is left.
+    pen.write(7, |txn| mark(txn, (8, 5), "bold", true));
+    pen.write(8, |txn| mark(txn, (8, 5), "bold", Any::Null));
+    pen.write(9, |txn| line(txn, 0).insert(txn, 0, "0 "));
+    let mut diff = checked(&before, &tree(&pen.doc));
+    pen.colour(&mut diff, 3, |row| Some(row as u32));
+    let row = |text: &str, row| (text.to_owned(), Some(row));
+    assert_eq!(
+        rows_of_runs(&diff),
+        [
+            row("0 ", 11),
+            row("one", 4),
+            row(" ", 6),
+            row("two", 7),
+            row("four", 5),
+            row("six", 8)
+        ]
+    );
+    // All by one: a run is cut only where the marks are others.
+    pen.colour(&mut diff, 3, |_| Some(0));
+    let Content::Fragment { children } = &diff.roots["default"].content else {
+        panic!("{diff:?}");
+    };
+    let runs = children[0].content.parts();
+    let bold = runs.iter().find(|run| run.change == Change::Formatted);
+    assert!(matches!(&bold.unwrap().content, Content::Run { text, .. } if text == "one "));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_formatted_a_letter_is_who_changed_it_last(
+        acts in prop::collection::vec(
+            (prop::option::weighted(0.85, any::<bool>()), any::<bool>(), 0..20u32, 1..12u32), 2..24),
+        known in 0..8usize,
+    ) {
+        let mut pen = Pen::new();
+        let mut letters: Vec<char> = ('a'..='p').collect();
+        let mut fresh = 'A'..='Z';
+        let words: String = letters.iter().collect();
+        pen.write(1, |txn| add_block(txn, 0, "paragraph", &words));
+        // What each letter has, with the row that gave it.
+        let mut model: BTreeMap<(char, &str), (bool, Row)> = BTreeMap::new();
+        let mut before = None;
+        for (act, (is_bold, is_on, at, len)) in acts.into_iter().enumerate() {
+            if act == known {
+                before = Some((tree(&pen.doc), pen.rows));
+            }
+            let at = at % letters.len() as u32;
+            let len = len.min(letters.len() as u32 - at);
+            let client = 2 + u64::from(at + len) % 3;
+            let Some(is_bold) = is_bold else {
+                let letter = fresh.next().unwrap();
+                pen.write(client, |txn| line(txn, 0).insert(txn, at, &letter.to_string()));
+                letters.insert(at as usize, letter);
+                continue;
+            };
+            let key = if is_bold { "bold" } else { "italic" };
+            let value = if is_on { Any::from(true) } else { Any::Null };
+            pen.write(client, |txn| mark(txn, (at, len), key, value));
+            for letter in &letters[at as usize..(at + len) as usize] {
+                let has = model.entry((*letter, key)).or_default();
+                if has.0 != is_on {
+                    *has = (is_on, pen.rows);
+                }
+            }
+        }
+        let Some((before, from)) = before else {
+            return Ok(());
+        };
+        let mut diff = checked(&before, &tree(&pen.doc));
+        pen.colour(&mut diff, from, |row| Some(row as u32));
+        let Content::Fragment { children } = &diff.roots["default"].content else {
+            return Ok(());
+        };
+        for run in children[0].content.parts() {
+            let Content::Run { text, marks, before: Some(before) } = &run.content else {
+                continue;
+            };
+            let changed = ["bold", "italic"].into_iter();
+            let changed: Vec<_> = changed.filter(|key| before.get(*key) != marks.get(*key)).collect();
+            // Those that came later began with what their neighbours had.
+            for letter in text.chars().filter(char::is_ascii_lowercase) {
+                let rows = changed.iter().map(|key| model[&(letter, *key)].1);
+                prop_assert_eq!(run.row, rows.max(), "{} of {}", letter, text);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_single_row_formatted_whatever_there_is() {
+    let mut pen = Pen::new();
+    pen.write(1, |txn| add_block(txn, 0, "paragraph", "one two three"));
+    let before = tree(&pen.doc);
+    pen.write(2, |txn| mark(txn, (4, 3), "bold", true));
+    let mut diff = checked(&before, &tree(&pen.doc));
+    let writers = Writers {
+        provenance: &pen.log,
+        rows: 2..=2,
+        formatting: &Formatting::of(
+            2..=2,
+            pen.log.markings(2, |_| true),
+            &diff.formatted().0,
+            |_| Err("the document is not needed"),
+        )
+        .unwrap(),
+    };
+    diff.colour(&writers, |row| Some(row as u32));
+    assert_eq!(rows_of_runs(&diff), [("two".to_owned(), Some(2))]);
+}
+
+#[test]
+fn an_attribute_is_by_who_set_it_last() {
+    let mut pen = Pen::new();
+    pen.write(1, |txn| {
+        add_block(txn, 0, "heading", "one");
+        add_block(txn, 1, "heading", "two");
+        add_block(txn, 2, "heading", "three");
+        block(txn, 0).insert_attribute(txn, "level", 1);
+        block(txn, 1).insert_attribute(txn, "level", 1);
+    });
+    let before = tree(&pen.doc);
+    pen.write(2, |txn| {
+        block(txn, 0).insert_attribute(txn, "level", 2);
+    });
+    pen.write(3, |txn| {
+        block(txn, 0).insert_attribute(txn, "level", 3);
+    });
+    pen.write(4, |txn| block(txn, 1).remove_attribute(txn, &"level"));
+    pen.write(5, |txn| {
+        block(txn, 2).insert_attribute(txn, "level", 2);
+    });
+    pen.write(6, |txn| line(txn, 0).insert(txn, 0, "the "));
+    let mut diff = checked(&before, &tree(&pen.doc));
+    pen.colour(&mut diff, 1, |row| Some(row as u32));
+    let Content::Fragment { children } = &diff.roots["default"].content else {
+        panic!("{diff:?}");
+    };
+    let rows: Vec<_> = children.iter().map(|block| block.row).collect();
+    assert_eq!(rows, [Some(3), Some(4), Some(5)]);
 }
 
 #[test]
@@ -575,7 +774,7 @@ fn a_moved_block_is_by_who_moved_it() {
         add_block(txn, 2, "paragraph", "one");
     });
     let mut diff = checked(&before, &tree(&pen.doc));
-    diff.colour(&pen.log, |row| Some(row as u32));
+    pen.colour(&mut diff, 0, |row| Some(row as u32));
     let parts = diff.roots["default"].content.parts();
     assert_eq!((parts[3].change, parts[3].row), (Change::Moved, Some(2)));
     assert_eq!((parts[0].moved, parts[3].moved), (Some(0), Some(0)));
@@ -746,7 +945,7 @@ proptest! {
         for (before, after) in [(one, last), (one, other), (last, one)] {
             let mut with_ids = checked(before, after);
             checked(&bare(before), &bare(after));
-            with_ids.colour(&pen.log, |row| Some((row % 3) as u32));
+            pen.colour(&mut with_ids, 0, |row| Some((row % 3) as u32));
             prop_assert_eq!(project(&with_ids, Which::Before), wanted(before));
             prop_assert_eq!(project(&with_ids, Which::After), wanted(after));
         }

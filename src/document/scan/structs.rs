@@ -102,6 +102,15 @@ impl StructView<'_> {
         matches!(self.kind, Kind::Gc | Kind::Deleted)
     }
 
+    /// Key and value (JSON) of the mark that begins or ends here. `bytes` are those that the struct was read from.
+    pub fn mark<'b>(&self, bytes: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
+        if self.kind != Kind::Format {
+            return None;
+        }
+        let mut reader = Reader::at(bytes, self.content_at);
+        Some((reader.var_bytes().ok()?, reader.var_bytes().ok()?))
+    }
+
     /// Every id that must be known before this struct can be placed.
     pub fn references(&self) -> impl Iterator<Item = Id> + use<> {
         let parent = match self.parent {
