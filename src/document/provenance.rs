@@ -38,6 +38,13 @@ struct Span {
     row: Row,
 }
 
+/// Clocks up to `end` are by `author`.
+#[derive(Debug, Clone)]
+struct Stretch {
+    end: Clock,
+    author: Arc<str>,
+}
+
 /// Start of a range of clocks, and the rest.
 type Spans = BTreeMap<Clock, Span>;
 
@@ -45,6 +52,8 @@ type Spans = BTreeMap<Clock, Span>;
 #[derive(Debug, Clone, Default)]
 pub struct Provenance {
     written: HashMap<ClientId, Spans>,
+    /// What one author wrote without a break, over any number of rows: a client is mostly one author's.
+    stretches: HashMap<ClientId, BTreeMap<Clock, Stretch>>,
     deleted: HashMap<ClientId, Spans>,
     /// Ids that a restore made, by the row that the same text was written in first.
     restored: HashMap<ClientId, Spans>,
@@ -87,9 +96,19 @@ impl Provenance {
     ///
     /// # Errors
     /// When the bytes are no update.
-    pub fn add(&mut self, row: Row, update: &[u8]) -> Result<(), ScanError> {
+    pub fn add(&mut self, row: Row, author: &Arc<str>, update: &[u8]) -> Result<(), ScanError> {
         let scan = outline(update)?;
         for run in &scan.runs {
+            let stretches = self.stretches.entry(run.client).or_default();
+            match stretches.last_entry() {
+                Some(mut last) if last.get().end == run.start && last.get().author == *author => {
+                    last.get_mut().end = run.end;
+                }
+                _ => {
+                    let (end, author) = (run.end, author.clone());
+                    stretches.insert(run.start, Stretch { end, author });
+                }
+            }
             let spans = self.written.entry(run.client).or_default();
             match spans.last_entry() {
                 // Keystrokes after keystrokes of one batch.
@@ -147,17 +166,34 @@ impl Provenance {
                 end: first.end.min(brought.end),
                 ..first
             }),
-            None => {
-                let next = self.restored.get(&id.client).and_then(|spans| {
-                    let mut after = spans.range(id.clock..);
-                    after.next().map(|(start, _)| *start)
-                });
-                Some(Source {
-                    end: next.unwrap_or(Clock::MAX).min(brought.end),
-                    ..brought
-                })
-            }
+            None => Some(Source {
+                end: self.next_restored(id).min(brought.end),
+                ..brought
+            }),
         }
+    }
+
+    /// [`Self::written`], with the end of what was written by the same author, in whatever rows.
+    pub fn by_one_author(&self, id: Id) -> Option<Source> {
+        let written = self.written(id)?;
+        let stretch = self.stretches.get(&id.client)?.range(..=id.clock);
+        let end = stretch.last().map_or(0, |(_, stretch)| stretch.end);
+        Some(match find(&self.restored, id) {
+            Some(_) => written,
+            None => Source {
+                end: end.max(written.end).min(self.next_restored(id)),
+                ..written
+            },
+        })
+    }
+
+    /// The first clock from there on of text that a restore brought back.
+    fn next_restored(&self, id: Id) -> Clock {
+        let next = self.restored.get(&id.client).and_then(|spans| {
+            let mut after = spans.range(id.clock..);
+            after.next().map(|(start, _)| *start)
+        });
+        next.unwrap_or(Clock::MAX)
     }
 
     /// The row that brought this id into the document, be it by a restore.
@@ -293,6 +329,10 @@ mod tests {
         bytes
     }
 
+    fn people() -> [Arc<str>; 2] {
+        ["ada", "ben"].map(Arc::from)
+    }
+
     fn row(source: Option<Source>) -> Option<(Row, Clock)> {
         source.map(|source| (source.row, source.end))
     }
@@ -300,9 +340,14 @@ mod tests {
     #[test]
     fn each_id_has_the_row_that_wrote_it_and_the_first_that_deleted_it() {
         let mut provenance = Provenance::default();
-        provenance.add(1, &update(1, 0, 5, None)).unwrap();
-        provenance.add(2, &update(2, 0, 1, Some((1, 2)))).unwrap();
-        provenance.add(3, &update(1, 5, 2, Some((0, 5)))).unwrap();
+        let [ada, ben] = people();
+        provenance.add(1, &ada, &update(1, 0, 5, None)).unwrap();
+        provenance
+            .add(2, &ada, &update(2, 0, 1, Some((1, 2))))
+            .unwrap();
+        provenance
+            .add(3, &ben, &update(1, 5, 2, Some((0, 5))))
+            .unwrap();
         let written = |client, clock| row(provenance.written(Id::new(client, clock)));
         let deleted = |clock| row(provenance.deleted(Id::new(1, clock)));
         assert_eq!(written(1, 0), Some((1, 5)));
@@ -317,8 +362,9 @@ mod tests {
     #[test]
     fn restored_text_keeps_its_first_writer() {
         let mut provenance = Provenance::default();
-        provenance.add(1, &update(1, 0, 5, None)).unwrap();
-        provenance.add(2, &update(9, 0, 6, None)).unwrap();
+        let [ada, _] = people();
+        provenance.add(1, &ada, &update(1, 0, 5, None)).unwrap();
+        provenance.add(2, &ada, &update(9, 0, 6, None)).unwrap();
         let mut origins = Origins::default();
         origins.push(range(9, 1, 2), 1);
         origins.push(range(9, 2, 4), 1);
@@ -330,6 +376,36 @@ mod tests {
         assert_eq!((written(1), written(3)), (Some((1, 4)), Some((1, 4))));
         assert_eq!(written(5), Some((2, 6)));
         assert_eq!(row(provenance.brought(Id::new(9, 2))), Some((2, 6)));
+    }
+
+    #[test]
+    fn what_one_author_wrote_goes_over_rows_and_ends_where_it_was_restored() {
+        let mut provenance = Provenance::default();
+        let [ada, ben] = people();
+        for (seq, author) in [(1, &ada), (2, &ada), (3, &ben), (4, &ben), (5, &ada)] {
+            let clock = u8::try_from(seq - 1).unwrap() * 2;
+            provenance
+                .add(seq, author, &update(7, clock, 2, None))
+                .unwrap();
+        }
+        let by_one = |clock| row(provenance.by_one_author(Id::new(7, clock)));
+        let seen: Vec<_> = (0..=10).map(by_one).collect();
+        let [first, second, third] = [Some((1, 4)), Some((2, 4)), Some((3, 8))];
+        let (fourth, fifth) = (Some((4, 8)), Some((5, 10)));
+        assert_eq!(
+            seen,
+            [
+                first, first, second, second, third, third, fourth, fourth, fifth, fifth, None
+            ]
+        );
+        let mut origins = Origins::default();
+        origins.push(range(7, 5, 7), 1);
+        provenance.add_origins(&origins);
+        let by_one = |clock| row(provenance.by_one_author(Id::new(7, clock)));
+        assert_eq!(
+            [4, 5, 6, 7].map(by_one),
+            [Some((3, 5)), Some((1, 6)), Some((1, 7)), fourth]
+        );
     }
 
     #[test]

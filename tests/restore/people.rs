@@ -100,7 +100,11 @@ impl History {
         self.authors.push(author);
         let row = self.rows.len() as u64;
         self.provenance
-            .add(row, &self.rows[self.rows.len() - 1])
+            .add(
+                row,
+                &author.to_string().into(),
+                &self.rows[self.rows.len() - 1],
+            )
             .unwrap();
     }
 

@@ -74,6 +74,9 @@ struct Colours<'p> {
 
 impl Colours<'_> {
     fn entry(&mut self, entry: &mut Entry) {
+        if entry.change == Change::Same {
+            return;
+        }
         if let Some(row) = self.row_of(entry) {
             entry.row = Some(row);
             entry.author = (self.author)(row);
@@ -163,7 +166,7 @@ impl Colours<'_> {
     fn source(&self, id: Id, change: Change) -> Option<Source> {
         let provenance = self.writers.provenance;
         match change {
-            Change::Added => provenance.written(id),
+            Change::Added => provenance.by_one_author(id),
             // A move's writer is who brought the block here, not who wrote it first.
             Change::Moved => provenance.brought(id),
             Change::Removed => provenance.deleted(id),

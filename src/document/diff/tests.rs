@@ -428,7 +428,8 @@ impl Pen {
         let update = txn.encode_update_v1();
         drop(txn);
         self.rows += 1;
-        self.log.add(self.rows, &update).unwrap();
+        let author = self.rows.to_string().into();
+        self.log.add(self.rows, &author, &update).unwrap();
         let update = yrs::Update::decode_v1(&update).unwrap();
         self.doc.transact_mut().apply_update(update).unwrap();
     }
