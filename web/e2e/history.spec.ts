@@ -260,9 +260,7 @@ describe.runIf(hasPast)('the history', () => {
     const byAda = await formatted.first().evaluate((span) => getComputedStyle(span).textDecorationColor)
     expect(byBo).not.toBe(byAda)
     await me.page.keyboard.press('Alt+ArrowDown')
-    await me.page
-      .getByText('Change 1 of 1. Formatted by Ada Lovelace: in.')
-      .waitFor({ state: 'attached' })
+    await me.page.getByText('Change 1 of 1. Formatted by Ada Lovelace: in.').waitFor({ state: 'attached' })
   })
 
   test('plays the writing from the beginning to the end', async () => {

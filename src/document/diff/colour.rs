@@ -1,4 +1,4 @@
-//! Who added and removed what.
+//! Who added, removed and formatted what.
 
 use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
 
