@@ -20,7 +20,7 @@ let here: Person[] = []
 
 beforeAll(async () => {
   marsh = await fill()
-}, 120_000)
+})
 
 const TITLES = [
   'Reading list for the winter',
