@@ -28,7 +28,8 @@ const CHROMIUM_ARGS = [
   '--disable-component-update',
   '--disable-sync',
 ]
-const START_MS = 20_000
+/** How long anything may take to become true. Far above what it takes: a machine that is lent out stands still at times. */
+const PATIENCE_MS = 60_000
 
 export interface Server {
   readonly url: string
@@ -83,7 +84,10 @@ export async function startServer(
 function printedAddress(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = ''
-    const timer = setTimeout(() => reject(new Error(`the server printed no address:\n${output}`)), START_MS)
+    const timer = setTimeout(
+      () => reject(new Error(`the server printed no address:\n${output}`)),
+      PATIENCE_MS,
+    )
     const read = (chunk: Buffer) => {
       output += chunk.toString()
       const address = /https?:\/\/[\w.[\]:]+:\d+/.exec(output)?.[0]
@@ -161,6 +165,7 @@ export class Person {
         )
       })
     }, name)
+    context.setDefaultTimeout(PATIENCE_MS)
     const page = await context.newPage()
     const problems: string[] = []
     page.on('pageerror', (error) => problems.push(`uncaught: ${error.stack ?? error.message}`))
@@ -233,7 +238,7 @@ export async function until<T>(
   read: () => Promise<T> | T,
   holds: (value: T) => boolean,
   what: string,
-  ms = 20_000,
+  ms = PATIENCE_MS,
 ): Promise<T> {
   const end = Date.now() + ms
   for (;;) {

@@ -285,7 +285,7 @@ describe.runIf(hasPast)('the history', () => {
       (at) => at < head,
       'it should begin anew',
     )
-    await page.getByRole('button', { name: 'Play the writing' }).waitFor({ timeout: 20_000 })
+    await page.getByRole('button', { name: 'Play the writing' }).waitFor()
     expect(await seq(page)).toBe(head)
     await shows(page, 'The tide comes in. The tide goes out.')
     expect(seen.size).toBeGreaterThan(5)

@@ -51,7 +51,7 @@ const written = (page: Page, edits: number) =>
     'they should write',
     30_000,
   )
-const verdict = (page: Page, wanted: string, ms?: number) =>
+const verdict = (page: Page, wanted: string) =>
   until(
     async () => ({
       verdict: await page.locator('.lab-verdict').getAttribute('data-verdict'),
@@ -60,7 +60,6 @@ const verdict = (page: Page, wanted: string, ms?: number) =>
     }),
     (sign) => sign.verdict === wanted,
     `the sign should say ${wanted}`,
-    ms,
   )
 const slide = (page: Page, name: string, value: number) =>
   page.getByRole('slider', { name }).evaluate((element, value) => {
@@ -100,7 +99,7 @@ describe('the lab', () => {
     await verdict(page, 'apart')
 
     await page.getByRole('switch', { name: 'Cleo offline' }).click()
-    await verdict(page, 'equal', 20_000)
+    await verdict(page, 'equal')
     const [first, ...others] = await texts(page)
     expect(first).toContain('A person was here.')
     for (const other of others) expect(other).toBe(first)
@@ -130,7 +129,7 @@ describe('the lab', () => {
     await written(page, 60)
     await page.getByRole('button', { name: 'Stop typing' }).click()
     await slide(page, 'Breaks', 0)
-    await verdict(page, 'equal', 30_000)
+    await verdict(page, 'equal')
     const [first, ...others] = await texts(page)
     expect(first?.length).toBeGreaterThan(30)
     for (const other of others) expect(other).toBe(first)
@@ -147,7 +146,7 @@ describe('the lab', () => {
     await seat(page, 'Bo').locator('.ProseMirror').click()
     await page.keyboard.type('Scribble')
     expect(await page.locator('.lab-verdict').getAttribute('data-verdict')).toBe('apart')
-    await verdict(page, 'equal', 20_000)
+    await verdict(page, 'equal')
     expect(await texts(page)).toEqual(Array(4).fill('Scribble'))
     await page.getByRole('button', { name: /^Scratch document/ }).click()
     await page.getByRole('menuitem', { name: 'Move the document to trash' }).click()
@@ -186,7 +185,7 @@ describe('the screen', () => {
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)
     await page.getByRole('switch', { name: 'Bo offline' }).click()
-    await verdict(page, 'equal', 20_000)
+    await verdict(page, 'equal')
     await picture('equal')
   })
 })
