@@ -238,9 +238,8 @@ export async function until<T>(
   read: () => Promise<T> | T,
   holds: (value: T) => boolean,
   what: string,
-  ms = PATIENCE_MS,
 ): Promise<T> {
-  const end = Date.now() + ms
+  const end = Date.now() + PATIENCE_MS
   for (;;) {
     const value = await read()
     if (holds(value)) return value
@@ -249,12 +248,11 @@ export async function until<T>(
   }
 }
 
-export const pillSays = (person: Person, state: string, ms?: number) =>
+export const pillSays = (person: Person, state: string) =>
   until(
     () => person.pill.getAttribute('data-state'),
     (value) => value === state,
     `the pill should say ${state}`,
-    ms,
   )
 
 /** Presses "Try now". The page may try by itself in the same moment, and then the button is gone, and soon all is saved. */

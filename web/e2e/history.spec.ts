@@ -571,7 +571,6 @@ describe.runIf(hasPast)('the history', () => {
       () => page.evaluate(() => localStorage.getItem('coscribe.seen') ?? ''),
       (seen) => seen.includes(name),
       'the visit should be remembered',
-      15_000,
     )
     // The last words count as seen when they have stood there for a while.
     const last = await headOf(name)
@@ -580,7 +579,6 @@ describe.runIf(hasPast)('the history', () => {
         page.evaluate((name) => JSON.parse(localStorage.getItem('coscribe.seen') ?? '{}')[name]?.seq, name),
       (seq) => seq === last,
       'everything should be seen',
-      15_000,
     )
     await page.goto(stage.server.url)
     const { person: bo } = await arrive('Bo Li')

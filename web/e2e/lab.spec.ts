@@ -49,7 +49,6 @@ const written = (page: Page, edits: number) =>
     async () => Number.parseInt((await page.locator('.lab-edits').textContent()) ?? '0', 10),
     (count) => count > edits,
     'they should write',
-    30_000,
   )
 const verdict = (page: Page, wanted: string) =>
   until(
@@ -124,7 +123,6 @@ describe('the lab', () => {
       () => page.locator('.lab-cut').count(),
       (count) => count >= 3,
       'connections should break',
-      30_000,
     )
     await written(page, 60)
     await page.getByRole('button', { name: 'Stop typing' }).click()
