@@ -28,8 +28,7 @@ const CHROMIUM_ARGS = [
   '--disable-component-update',
   '--disable-sync',
 ]
-/** How long anything may take to become true. Far above what it takes: a machine that is lent out stands still at times. */
-const PATIENCE_MS = 60_000
+const START_MS = 20_000
 
 export interface Server {
   readonly url: string
@@ -84,10 +83,7 @@ export async function startServer(
 function printedAddress(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let output = ''
-    const timer = setTimeout(
-      () => reject(new Error(`the server printed no address:\n${output}`)),
-      PATIENCE_MS,
-    )
+    const timer = setTimeout(() => reject(new Error(`the server printed no address:\n${output}`)), START_MS)
     const read = (chunk: Buffer) => {
       output += chunk.toString()
       const address = /https?:\/\/[\w.[\]:]+:\d+/.exec(output)?.[0]
@@ -165,7 +161,6 @@ export class Person {
         )
       })
     }, name)
-    context.setDefaultTimeout(PATIENCE_MS)
     const page = await context.newPage()
     const problems: string[] = []
     page.on('pageerror', (error) => problems.push(`uncaught: ${error.stack ?? error.message}`))
@@ -238,8 +233,9 @@ export async function until<T>(
   read: () => Promise<T> | T,
   holds: (value: T) => boolean,
   what: string,
+  ms = 20_000,
 ): Promise<T> {
-  const end = Date.now() + PATIENCE_MS
+  const end = Date.now() + ms
   for (;;) {
     const value = await read()
     if (holds(value)) return value
@@ -248,11 +244,12 @@ export async function until<T>(
   }
 }
 
-export const pillSays = (person: Person, state: string) =>
+export const pillSays = (person: Person, state: string, ms?: number) =>
   until(
     () => person.pill.getAttribute('data-state'),
     (value) => value === state,
     `the pill should say ${state}`,
+    ms,
   )
 
 /** Presses "Try now". The page may try by itself in the same moment, and then the button is gone, and soon all is saved. */

@@ -285,7 +285,7 @@ describe.runIf(hasPast)('the history', () => {
       (at) => at < head,
       'it should begin anew',
     )
-    await page.getByRole('button', { name: 'Play the writing' }).waitFor()
+    await page.getByRole('button', { name: 'Play the writing' }).waitFor({ timeout: 20_000 })
     expect(await seq(page)).toBe(head)
     await shows(page, 'The tide comes in. The tide goes out.')
     expect(seen.size).toBeGreaterThan(5)
@@ -571,6 +571,7 @@ describe.runIf(hasPast)('the history', () => {
       () => page.evaluate(() => localStorage.getItem('coscribe.seen') ?? ''),
       (seen) => seen.includes(name),
       'the visit should be remembered',
+      15_000,
     )
     // The last words count as seen when they have stood there for a while.
     const last = await headOf(name)
@@ -579,6 +580,7 @@ describe.runIf(hasPast)('the history', () => {
         page.evaluate((name) => JSON.parse(localStorage.getItem('coscribe.seen') ?? '{}')[name]?.seq, name),
       (seq) => seq === last,
       'everything should be seen',
+      15_000,
     )
     await page.goto(stage.server.url)
     const { person: bo } = await arrive('Bo Li')

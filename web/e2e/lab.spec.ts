@@ -49,8 +49,9 @@ const written = (page: Page, edits: number) =>
     async () => Number.parseInt((await page.locator('.lab-edits').textContent()) ?? '0', 10),
     (count) => count > edits,
     'they should write',
+    30_000,
   )
-const verdict = (page: Page, wanted: string) =>
+const verdict = (page: Page, wanted: string, ms?: number) =>
   until(
     async () => ({
       verdict: await page.locator('.lab-verdict').getAttribute('data-verdict'),
@@ -59,6 +60,7 @@ const verdict = (page: Page, wanted: string) =>
     }),
     (sign) => sign.verdict === wanted,
     `the sign should say ${wanted}`,
+    ms,
   )
 const slide = (page: Page, name: string, value: number) =>
   page.getByRole('slider', { name }).evaluate((element, value) => {
@@ -98,7 +100,7 @@ describe('the lab', () => {
     await verdict(page, 'apart')
 
     await page.getByRole('switch', { name: 'Cleo offline' }).click()
-    await verdict(page, 'equal')
+    await verdict(page, 'equal', 20_000)
     const [first, ...others] = await texts(page)
     expect(first).toContain('A person was here.')
     for (const other of others) expect(other).toBe(first)
@@ -123,11 +125,12 @@ describe('the lab', () => {
       () => page.locator('.lab-cut').count(),
       (count) => count >= 3,
       'connections should break',
+      30_000,
     )
     await written(page, 60)
     await page.getByRole('button', { name: 'Stop typing' }).click()
     await slide(page, 'Breaks', 0)
-    await verdict(page, 'equal')
+    await verdict(page, 'equal', 30_000)
     const [first, ...others] = await texts(page)
     expect(first?.length).toBeGreaterThan(30)
     for (const other of others) expect(other).toBe(first)
@@ -144,7 +147,7 @@ describe('the lab', () => {
     await seat(page, 'Bo').locator('.ProseMirror').click()
     await page.keyboard.type('Scribble')
     expect(await page.locator('.lab-verdict').getAttribute('data-verdict')).toBe('apart')
-    await verdict(page, 'equal')
+    await verdict(page, 'equal', 20_000)
     expect(await texts(page)).toEqual(Array(4).fill('Scribble'))
     await page.getByRole('button', { name: /^Scratch document/ }).click()
     await page.getByRole('menuitem', { name: 'Move the document to trash' }).click()
@@ -183,7 +186,7 @@ describe('the screen', () => {
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
     expect(overflow).toBeLessThanOrEqual(0)
     await page.getByRole('switch', { name: 'Bo offline' }).click()
-    await verdict(page, 'equal')
+    await verdict(page, 'equal', 20_000)
     await picture('equal')
   })
 })

@@ -181,7 +181,7 @@ describe('trouble', () => {
     await pillSays(me, 'saved')
     await knobs(standIn, { refuseSockets: true })
     await me.page.keyboard.type(' Offline.')
-    await me.page.getByRole('button', { name: 'Try now' }).waitFor()
+    await me.page.getByRole('button', { name: 'Try now' }).waitFor({ timeout: 20_000 })
     await look(me.page, 'offline')
     await knobs(standIn, { refuseSockets: false, refuseOver: 400 })
     await tryNow(me)

@@ -252,7 +252,7 @@ describe('a document that is gone', () => {
     await post(`/api/docs/${name}/trash`)
     await post(`/api/docs/${name}`, undefined, 'DELETE')
     await knobs(stage.server, { refuseSockets: false })
-    await ada.page.getByRole('heading', { name: 'This document was deleted' }).waitFor()
+    await ada.page.getByRole('heading', { name: 'This document was deleted' }).waitFor({ timeout: 20_000 })
     await ada.page.getByRole('button', { name: 'Save as my own copy' }).click()
     await until(
       () => ada.page.url(),
@@ -286,7 +286,9 @@ describe('a document that is gone', () => {
     await post(`/api/docs/${name}`, undefined, 'DELETE')
     await post('/api/docs', { id: name, title: 'New one' })
     await knobs(stage.server, { refuseSockets: false })
-    await ada.page.getByRole('heading', { name: 'This document was deleted and created anew' }).waitFor()
+    await ada.page
+      .getByRole('heading', { name: 'This document was deleted and created anew' })
+      .waitFor({ timeout: 20_000 })
     await ada.page.getByText('old unsaved').waitFor()
     await ada.page.getByRole('button', { name: 'Open the new one' }).click()
     await until(
