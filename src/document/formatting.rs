@@ -23,7 +23,7 @@ use super::{
 const MOST_PLACES: usize = 4_000;
 
 /// By text and key, in the order of places.
-type Markings = HashMap<(BranchID, Arc<str>), Vec<(Clock, Marking)>>;
+type Markings = HashMap<BranchID, HashMap<Arc<str>, Vec<(Clock, Marking)>>>;
 
 /// What some rows did to the marks of text.
 #[derive(Debug)]
@@ -80,12 +80,12 @@ impl Formatting {
         self.runs = places.collect();
         for marking in markings {
             if let Some((text, at)) = place(marking.id) {
-                let of = (text, marking.key.clone());
-                let known = self.markings.entry(of).or_default();
+                let of_text = self.markings.entry(text).or_default();
+                let known = of_text.entry(marking.key.clone()).or_default();
                 known.push((at, marking.clone()));
             }
         }
-        for markings in self.markings.values_mut() {
+        for markings in self.markings.values_mut().flat_map(HashMap::values_mut) {
             // At one place those of one edit stand in the order in which it made them.
             markings.sort_by_key(|(at, marking)| (*at, marking.set, marking.id.clock));
         }
@@ -93,7 +93,7 @@ impl Formatting {
 
     /// Which row gave a letter the value of this mark that it has in the end, if one of the rows did; and for how many units from
     /// there on that is so. The letter stands `skip` units after the beginning of a run.
-    pub fn row_of(&self, run: Id, skip: Clock, key: &Arc<str>) -> (Option<Row>, Clock) {
+    pub fn row_of(&self, run: Id, skip: Clock, key: &str) -> (Option<Row>, Clock) {
         if self.only.is_some() {
             return (self.only, Clock::MAX);
         }
@@ -101,7 +101,7 @@ impl Formatting {
             return (None, Clock::MAX);
         };
         let at = start.saturating_add(skip);
-        let markings = self.markings.get(&(text.clone(), key.clone()));
+        let markings = self.markings.get(text).and_then(|text| text.get(key));
         let markings = markings.map_or(&[][..], Vec::as_slice);
         let (left, right) = markings.split_at(markings.partition_point(|(place, _)| *place <= at));
         let value = |row: Row| {

@@ -24,36 +24,29 @@ use super::{
     ClientId, Clock,
     id_set::IdRange,
     ids::Id,
-    scan::{HAS_PARENT_SUB, Kind, Parent, ScanError, StructView, outline},
+    scan::{HAS_PARENT_SUB, Kind, Parent, Run, ScanError, StructView, outline},
     varint::{ReadError, Reader, write_var},
 };
 
 /// Number of a row in the log.
 pub type Row = u64;
 
-/// Clocks up to `end` came from `row`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    end: Clock,
-    row: Row,
-}
-
-/// Clocks up to `end` are by `author`.
+/// Clocks up to `end` came from here: from a row, or from an author.
 #[derive(Debug, Clone)]
-struct Stretch {
+struct Span<T = Row> {
     end: Clock,
-    author: Arc<str>,
+    from: T,
 }
 
 /// Start of a range of clocks, and the rest.
-type Spans = BTreeMap<Clock, Span>;
+type Spans<T = Row> = BTreeMap<Clock, Span<T>>;
 
 /// Rows by id.
 #[derive(Debug, Clone, Default)]
 pub struct Provenance {
     written: HashMap<ClientId, Spans>,
     /// What one author wrote without a break, over any number of rows: a client is mostly one author's.
-    stretches: HashMap<ClientId, BTreeMap<Clock, Stretch>>,
+    stretches: HashMap<ClientId, Spans<Arc<str>>>,
     deleted: HashMap<ClientId, Spans>,
     /// Ids that a restore made, by the row that the same text was written in first.
     restored: HashMap<ClientId, Spans>,
@@ -99,26 +92,9 @@ impl Provenance {
     pub fn add(&mut self, row: Row, author: &Arc<str>, update: &[u8]) -> Result<(), ScanError> {
         let scan = outline(update)?;
         for run in &scan.runs {
+            append(self.written.entry(run.client).or_default(), run, row);
             let stretches = self.stretches.entry(run.client).or_default();
-            match stretches.last_entry() {
-                Some(mut last) if last.get().end == run.start && last.get().author == *author => {
-                    last.get_mut().end = run.end;
-                }
-                _ => {
-                    let (end, author) = (run.end, author.clone());
-                    stretches.insert(run.start, Stretch { end, author });
-                }
-            }
-            let spans = self.written.entry(run.client).or_default();
-            match spans.last_entry() {
-                // Keystrokes after keystrokes of one batch.
-                Some(mut last) if last.get().row == row && last.get().end == run.start => {
-                    last.get_mut().end = run.end;
-                }
-                _ => drop(spans.insert(run.start, Span { end: run.end, row })),
-            }
-        }
-        for run in &scan.runs {
+            append(stretches, run, author.clone());
             for view in scan.structs_of(update, run) {
                 self.add_formatting(Id::new(run.client, view.clock), &view, update);
             }
@@ -231,11 +207,21 @@ impl Provenance {
     }
 }
 
+/// Puts what came after all others, to the last one if that came from the same.
+fn append<T: PartialEq>(spans: &mut Spans<T>, run: &Run, from: T) {
+    match spans.last_entry() {
+        Some(mut last) if last.get().from == from && last.get().end == run.start => {
+            last.get_mut().end = run.end;
+        }
+        _ => drop(spans.insert(run.start, Span { end: run.end, from })),
+    }
+}
+
 fn find(spans: &HashMap<ClientId, Spans>, id: Id) -> Option<Source> {
     let spans = spans.get(&id.client)?;
     let (_, span) = spans.range(..=id.clock).next_back()?;
     (id.clock < span.end).then_some(Source {
-        row: span.row,
+        row: span.from,
         end: span.end,
     })
 }
@@ -251,7 +237,7 @@ fn insert_missing(spans: &mut Spans, range: IdRange, row: Row) {
         }
         let next = spans.range(at..).next().map(|(start, _)| *start);
         let end = next.unwrap_or(Clock::MAX).min(range.end);
-        spans.insert(at, Span { end, row });
+        spans.insert(at, Span { end, from: row });
         at = end;
     }
 }

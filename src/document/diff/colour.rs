@@ -1,6 +1,6 @@
 //! Who added, removed and formatted what.
 
-use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
+use std::{collections::HashSet, ops::RangeInclusive};
 
 use super::{Change, Content, Diff, Entry, Marks};
 use crate::document::{
@@ -24,14 +24,18 @@ impl Diff {
     /// The runs of text with other marks, by the ids of their beginnings, and the marks that differ.
     pub fn formatted(&self) -> (HashSet<Id>, HashSet<String>) {
         fn collect(entry: &Entry, runs: &mut HashSet<Id>, keys: &mut HashSet<String>) {
-            if let (Some(id), Content::Run { marks, before, .. }) = (entry.id, &entry.content)
-                && let Some(before) = before
-            {
-                runs.insert(id);
-                keys.extend(different(before, marks).cloned());
-            }
-            for part in entry.content.parts() {
-                collect(part, runs, keys);
+            match (entry.change, &entry.content) {
+                (Change::Formatted, Content::Run { marks, before, .. }) => {
+                    runs.extend(entry.id);
+                    let before = before.iter();
+                    keys.extend(before.flat_map(|before| different(before, marks)).cloned());
+                }
+                // What has one fate with all that is in it has no such text.
+                (Change::Changed, content) => {
+                    let parts = content.parts().into_iter();
+                    parts.for_each(|part| collect(part, runs, keys));
+                }
+                _ => {}
             }
         }
         let (mut runs, mut keys) = (HashSet::new(), HashSet::new());
@@ -125,10 +129,9 @@ impl Colours<'_> {
             coloured.push(child);
             return;
         };
-        let marks = before.as_ref().map(|before| {
-            let keys = different(before, marks);
-            keys.map(|key| Arc::from(key.as_str())).collect::<Vec<_>>()
-        });
+        let marks = before
+            .as_ref()
+            .map(|before| different(before, marks).cloned().collect::<Vec<_>>());
         let mut done = 0;
         loop {
             let (row, units) = match &marks {
@@ -156,7 +159,7 @@ impl Colours<'_> {
     }
 
     /// The row that gave a run these marks, or took them, from a place on, and for how many units it may be so.
-    fn formatted(&self, run: Id, from: Clock, marks: &[Arc<str>]) -> (Option<Row>, Clock) {
+    fn formatted(&self, run: Id, from: Clock, marks: &[String]) -> (Option<Row>, Clock) {
         let marks = marks.iter();
         let acts = marks.map(|key| self.writers.formatting.row_of(run, from, key));
         let acts = acts.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)));

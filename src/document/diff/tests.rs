@@ -488,10 +488,8 @@ fn ids_say_which_of_equal_letters_is_new_and_whose_it_is() {
     assert_eq!(told(&diff), "*[*paragraph[+a|+bc|+d|=aa|- the|= end]]");
     // Rows 2 and 4 are of person 0, rows 3 and 5 of person 1.
     pen.colour(&mut diff, 0, |row| Some((row % 2) as u32));
-    let Content::Fragment { children } = &diff.roots["default"].content else {
-        panic!("{diff:?}");
-    };
-    let runs = children[0].content.parts();
+    let blocks = diff.roots["default"].content.parts();
+    let runs = blocks[0].content.parts();
     let seen: Vec<_> = runs.iter().map(|run| (run.row, run.author)).collect();
     let by = |row| (Some(row), Some((row % 2) as u32));
     assert_eq!(
@@ -533,10 +531,8 @@ fn mark(
 
 /// The runs of the first block that are not what they were, each with the row that did it.
 fn rows_of_runs(diff: &Diff) -> Vec<(String, Option<Row>)> {
-    let Content::Fragment { children } = &diff.roots["default"].content else {
-        panic!("{diff:?}");
-    };
-    let runs = children[0].content.parts().into_iter();
+    let blocks = diff.roots["default"].content.parts();
+    let runs = blocks[0].content.parts().into_iter();
     let runs = runs.filter(|run| run.change != Change::Same);
     let told = runs.map(|run| match &run.content {
         Content::Run { text, .. } => (text.clone(), run.row),
@@ -579,10 +575,8 @@ fn formatting_is_by_who_gave_a_mark_or_took_it() {
     );
     // All by one: a run is cut only where the marks are others.
     pen.colour(&mut diff, 3, |_| Some(0));
-    let Content::Fragment { children } = &diff.roots["default"].content else {
-        panic!("{diff:?}");
-    };
-    let runs = children[0].content.parts();
+    let blocks = diff.roots["default"].content.parts();
+    let runs = blocks[0].content.parts();
     let bold = runs.iter().find(|run| run.change == Change::Formatted);
     assert!(matches!(&bold.unwrap().content, Content::Run { text, .. } if text == "one "));
 }
@@ -632,10 +626,8 @@ proptest! {
         };
         let mut diff = checked(&before, &tree(&pen.doc));
         pen.colour(&mut diff, from, |row| Some(row as u32));
-        let Content::Fragment { children } = &diff.roots["default"].content else {
-            return Ok(());
-        };
-        for run in children[0].content.parts() {
+        let blocks = diff.roots["default"].content.parts();
+        for run in blocks.iter().flat_map(|block| block.content.parts()) {
             let Content::Run { text, marks, before: Some(before) } = &run.content else {
                 continue;
             };
@@ -696,10 +688,8 @@ fn an_attribute_is_by_who_set_it_last() {
     pen.write(6, |txn| line(txn, 0).insert(txn, 0, "the "));
     let mut diff = checked(&before, &tree(&pen.doc));
     pen.colour(&mut diff, 1, |row| Some(row as u32));
-    let Content::Fragment { children } = &diff.roots["default"].content else {
-        panic!("{diff:?}");
-    };
-    let rows: Vec<_> = children.iter().map(|block| block.row).collect();
+    let blocks = diff.roots["default"].content.parts();
+    let rows: Vec<_> = blocks.iter().map(|block| block.row).collect();
     assert_eq!(rows, [Some(3), Some(4), Some(5)]);
 }
 
