@@ -144,6 +144,11 @@ async fn many_malformed_frames_neither_stop_nor_fatten_the_server_nor_disturb_an
     let neighbour = start().await;
     let mut beside = flood(&server, &url, &neighbour, frames, 0, PATIENCE).await;
     drop(neighbour);
+    assert!(
+        beside.missing.is_empty(),
+        "{:?} did not arrive",
+        beside.missing
+    );
     let Flood {
         ada,
         bob,
@@ -211,7 +216,9 @@ async fn turn(from: &Peer, to: &Peer, name: &str, limit: Duration) -> Result<Dur
     let length = from.with(|view| view.length());
     let arrived = to.within(limit, |view| view.length() == length);
     if arrived.await {
-        Ok(started.elapsed())
+        let took = started.elapsed();
+        assert!(to.text().starts_with(&token), "something else arrived");
+        Ok(took)
     } else {
         Err(token)
     }

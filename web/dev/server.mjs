@@ -208,6 +208,7 @@ function onSocket(socket, id, parameters) {
   socket.isOwn = isOwn
 }
 
+/** Whether acknowledgements wait: the server is silent, or "the disk is full". */
 const withholds = () => knobs.silent || knobs.storing !== null
 const waiting = new Set()
 

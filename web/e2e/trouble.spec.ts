@@ -112,6 +112,7 @@ test('after a reload the refused text is still here, and can be copied or discar
 describe('the pill', () => {
   test('says Saving while an acknowledgement is late, then Saved', async () => {
     const ada = await arrive('Ada', freshName('slow'))
+    await pillSays(ada, 'saved')
     await writeAndSave(ada, 'x')
   })
 
