@@ -8,19 +8,18 @@ use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::harness::{
     count,
-    load::{self, ROUNDS_PER_DOC, check},
+    load::{self, ROUNDS_PER_DOC, Writer, check},
     server::Server,
     tokens::{Ledger, token},
 };
 
-/// One life of the server: people join, write, and the process is killed in the middle of it.
-async fn write_and_kill(server: &mut Server, round: u64, random: &mut StdRng, ledger: &mut Ledger) {
-    let writers = load::write(server, round, random).await;
+/// Kills the process while these people write, and enters what they were promised until then.
+async fn kill(server: &mut Server, writers: &[Writer], ledger: &mut Ledger) {
     server.kill_9().await;
-    for writer in &writers {
+    for writer in writers {
         writer.peer.expect_close().await;
     }
-    load::settle(&writers, ledger);
+    load::settle(writers, ledger);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +38,8 @@ async fn nothing_that_was_acknowledged_or_seen_is_lost_by_kill_9() {
     let mut ledger = Ledger::default();
     let mut starts = Vec::new();
     for round in 0..kills {
-        write_and_kill(&mut server, round, &mut random, &mut ledger).await;
+        let writers = load::write(&server, round, &mut random).await;
+        kill(&mut server, &writers, &mut ledger).await;
         server.restart().await;
         starts.push(server.ready_after);
         let lost = check(&server, round, &ledger).await;
@@ -77,12 +77,16 @@ async fn the_check_notices_a_database_that_was_rolled_back() {
     let mut random = StdRng::seed_from_u64(7);
     let mut ledger = Ledger::default();
     let mut server = Server::start().await;
-    write_and_kill(&mut server, 0, &mut random, &mut ledger).await;
+    let writers = load::write(&server, 0, &mut random).await;
+    kill(&mut server, &writers, &mut ledger).await;
     let old = tempfile::tempdir().unwrap();
     copy(server.dir(), old.path());
     server.restart().await;
     assert_eq!(check(&server, 0, &ledger).await, 0);
-    write_and_kill(&mut server, 0, &mut random, &mut ledger).await;
+    // In the same documents, but tokens that the old database has none of.
+    let mut writers = load::write(&server, 1, &mut random).await;
+    load::write_on(&mut writers).await;
+    kill(&mut server, &writers, &mut ledger).await;
     let present = server.dir().to_path_buf();
     for entry in std::fs::read_dir(&present).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();

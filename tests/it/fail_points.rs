@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::harness::{
     IN_VAIN, PATIENCE, count,
-    load::{self, check},
+    load::{self, Writer, check},
     peer::{Connect, Peer},
     server::{Server, run},
     shim::{self, words},
@@ -148,15 +148,15 @@ async fn being_killed_in_the_first_start_is_no_harm() {
 
 /// People write while this fault of the disk waits for them, until `end`. Returns how many promised tokens the next
 /// start does not find; `None` where the fault can not be had.
-async fn lost_by(fault: &str, end: impl AsyncFnOnce(&mut Server)) -> Option<usize> {
+async fn lost_by(fault: &str, end: impl AsyncFnOnce(&mut Server, &mut [Writer])) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("armed"));
     let prefix = shim::prefix(&[fault, &shim::armed_by(&file)])?;
     let mut ledger = Ledger::default();
     let mut server = Server::in_dir(&data, &FLAGS, &words(&prefix)).await;
     std::fs::write(&file, "").unwrap();
-    let writers = load::write(&server, 0, &mut StdRng::seed_from_u64(9)).await;
-    end(&mut server).await;
+    let mut writers = load::write(&server, 0, &mut StdRng::seed_from_u64(9)).await;
+    end(&mut server, &mut writers).await;
     for writer in &writers {
         writer.peer.expect_close().await;
     }
@@ -171,7 +171,7 @@ async fn lost_by(fault: &str, end: impl AsyncFnOnce(&mut Server)) -> Option<usiz
 async fn a_sync_that_fails_ends_the_process_before_anything_false_is_said() {
     for number in [1, 2, 7] {
         let fault = format!("SHIM_SYNC=fail:{number}");
-        let lost = lost_by(&fault, async |server: &mut Server| {
+        let lost = lost_by(&fault, async |server: &mut Server, _: &mut [Writer]| {
             assert!(server.ended().await > 0, "{}", server.log());
             assert!(
                 server.log().contains("confirm"),
@@ -188,9 +188,13 @@ async fn a_sync_that_fails_ends_the_process_before_anything_false_is_said() {
 /// after a sync that failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails_and_is_called_a_success_is_noticed() {
-    let lost = lost_by("SHIM_SYNC=lose:2", async |server: &mut Server| {
-        server.kill_9().await;
-    });
+    let lost = lost_by(
+        "SHIM_SYNC=lose:2",
+        async |server: &mut Server, writers: &mut [Writer]| {
+            load::write_on(writers).await;
+            server.kill_9().await;
+        },
+    );
     let Some(lost) = lost.await else { return };
     assert!(lost > 0, "a disk that kept nothing went unnoticed");
 }

@@ -11,7 +11,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::harness::{
     count,
-    load::{self, check},
+    load::{self, Writer, check},
     peer::Peer,
     server::{Server, run},
     shim, skip,
@@ -110,16 +110,9 @@ fn succeeds(program: &str, arguments: &[&str]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// One life of the server until the power is cut. Only what had been promised before that counts.
-async fn write_and_cut(
-    server: &mut Server,
-    disk: &Disk,
-    round: u64,
-    random: &mut StdRng,
-    ledger: &mut Ledger,
-) {
-    let writers = load::write(server, round, random).await;
-    load::settle(&writers, ledger);
+/// Cuts the power while these people write. Only what had been promised before that counts.
+async fn cut(server: &mut Server, disk: &Disk, writers: &[Writer], ledger: &mut Ledger) {
+    load::settle(writers, ledger);
     disk.cut();
     server.kill_9().await;
     disk.power_on();
@@ -146,7 +139,8 @@ async fn nothing_that_was_acknowledged_or_seen_is_lost_in_a_power_cut() {
     let mut ledger = Ledger::default();
     let mut server = start(&disk.data(), "full", &[]).await;
     for round in 0..cuts {
-        write_and_cut(&mut server, &disk, round, &mut random, &mut ledger).await;
+        let writers = load::write(&server, round, &mut random).await;
+        cut(&mut server, &disk, &writers, &mut ledger).await;
         server.restart().await;
         assert_eq!(
             check(&server, round, &ledger).await,
@@ -211,7 +205,9 @@ async fn without_syncing_a_power_cut_loses_edits() {
     let mut random = StdRng::seed_from_u64(1);
     let mut ledger = Ledger::default();
     let mut server = start(&disk.data(), "process", &[]).await;
-    write_and_cut(&mut server, &disk, 0, &mut random, &mut ledger).await;
+    let mut writers = load::write(&server, 0, &mut random).await;
+    load::write_on(&mut writers).await;
+    cut(&mut server, &disk, &writers, &mut ledger).await;
     server.restart().await;
     assert!(
         check(&server, 0, &ledger).await > 0,
@@ -229,7 +225,9 @@ async fn a_disk_that_lies_is_noticed() {
     let mut random = StdRng::seed_from_u64(1);
     let mut ledger = Ledger::default();
     let mut server = start(&disk.data(), "full", &shim::words(&prefix)).await;
-    write_and_cut(&mut server, &disk, 0, &mut random, &mut ledger).await;
+    let mut writers = load::write(&server, 0, &mut random).await;
+    load::write_on(&mut writers).await;
+    cut(&mut server, &disk, &writers, &mut ledger).await;
     server.restart().await;
     assert!(
         check(&server, 0, &ledger).await > 0,

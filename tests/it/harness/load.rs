@@ -93,6 +93,15 @@ pub async fn write(server: &Server, round: u64, random: &mut StdRng) -> Vec<Writ
     writers
 }
 
+/// Somebody of these writes on until there was a promise, and then one more: what a test must see to be lost is there
+/// however slow the machine is.
+pub async fn write_on(writers: &mut [Writer]) {
+    for _ in 0..2 {
+        writers[0].write();
+        writers[0].peer.saved().await;
+    }
+}
+
 /// Enters what these people wrote, and were promised until now.
 pub fn settle(writers: &[Writer], ledger: &mut Ledger) {
     for writer in writers {
