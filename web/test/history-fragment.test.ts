@@ -219,6 +219,40 @@ describe('changes', () => {
     expect(kinds()).toEqual(['added x', 'moved y', 'added y'])
   })
 
+  test('a replacement in text that stands beside blocks is one change, too', () => {
+    show(
+      '<p>a</p><del data-author="x">b</del><ins data-author="x">c</ins><p><ins data-author="x">d</ins></p>',
+    )
+    expect(kinds()).toEqual(['changed x', 'added x'])
+  })
+
+  test('after any step are those of a page that shows only that moment', () => {
+    const run = '<del data-author="x">b</del>'
+    const states = [
+      '<p>a</p><p>b <ins data-author="x">c</ins></p>',
+      '<p>b <ins data-author="x">c</ins></p><p>a <del data-author="y">d</del></p>',
+      `${run}<ins data-author="x">c</ins><p>a <del data-author="y">d</del></p>${run}`,
+      `<p>a <del data-author="y">d</del></p>${run}<ins data-author="x">e</ins>${run}<p><ins>f</ins></p>`,
+      '<h2 data-change="added" data-author="x"><ins data-author="x">f</ins></h2><p><ins>f</ins></p>',
+      '<p>b <ins data-author="x">c</ins></p>',
+    ]
+    for (const html of [...states, ...states.toReversed()]) {
+      show(html)
+      const alone = document.createElement('div')
+      replaceBlocks(alone, [], blocksOf(html))
+      const texts = (from: HTMLElement) =>
+        changesIn(from).map(({ change, author, elements }) => [
+          change,
+          author,
+          ...elements.map(({ textContent }) => textContent),
+        ])
+      expect(texts(place)).toEqual(texts(alone))
+      expect(
+        changesIn(place).every(({ elements }) => elements.every((element) => place.contains(element))),
+      ).toBe(true)
+    }
+  })
+
   test('have the colour of their author, also when it becomes known later', () => {
     show('<p><ins data-author="x">a</ins></p>')
     colourAuthors(place, () => '')

@@ -11,6 +11,13 @@ export interface MarkedChange {
   readonly elements: readonly HTMLElement[]
 }
 
+/** A change that may still grow. */
+interface Found {
+  change: Change
+  author: string
+  elements: HTMLElement[]
+}
+
 export const MARKED = 'ins, del, [data-change]'
 const INLINE: ReadonlySet<string> = new Set(['ins', 'del', 'span'])
 
@@ -20,9 +27,28 @@ function kindOf(element: HTMLElement): Change {
   return element.localName === 'ins' ? 'added' : 'removed'
 }
 
+/** Of blocks that were looked at: what they hold stays as it is as long as they are shown. */
+const known = new WeakMap<HTMLElement, readonly Found[]>()
+
+/** The changes of all blocks of a place, in their order. */
 export function changesIn(place: HTMLElement): readonly MarkedChange[] {
-  const found: { change: Change; author: string; elements: HTMLElement[] }[] = []
-  for (const element of place.querySelectorAll<HTMLElement>(MARKED)) {
+  const found: Found[] = []
+  for (const block of place.children as HTMLCollectionOf<HTMLElement>) {
+    // Only runs of text that stand between blocks go on in the next one.
+    if (INLINE.has(block.localName)) collect(block, found)
+    else found.push(...changesOf(block))
+  }
+  return found
+}
+
+function changesOf(block: HTMLElement): readonly Found[] {
+  const changes = known.get(block) ?? collect(block, [])
+  known.set(block, changes)
+  return changes
+}
+
+function collect(block: HTMLElement, found: Found[]): readonly Found[] {
+  for (const element of matching(block, MARKED)) {
     const last = found.at(-1)
     const previous = last?.elements.at(-1)
     // A block that is new holds only new text, so it is one change; one that was moved may have been edited as well.
