@@ -51,10 +51,25 @@ pub struct Provenance {
     /// Ids that a restore made, by the row that the same text was written in first.
     restored: HashMap<ClientId, Spans>,
     markers: Vec<Marker>,
-    /// What was set of each shared type, in the order of the log.
-    settings: HashMap<Id, Vec<Id>>,
+    /// The values that there were under each key, in the order of the log.
+    settings: HashMap<Holder, HashMap<Arc<str>, Vec<Setting>>>,
     /// Of which shared type a value is, and under which key.
-    keys: HashMap<Id, (Id, Arc<str>)>,
+    keys: HashMap<Id, (Holder, Arc<str>)>,
+}
+
+/// What has values under keys: a map, or an element with its attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Holder {
+    Root(Arc<str>),
+    /// The shared type that this item made.
+    Item(Id),
+}
+
+/// A value under a key, and the one whose place it took.
+#[derive(Debug, Clone, Copy)]
+struct Setting {
+    id: Id,
+    former: Option<Id>,
 }
 
 /// From here on text has a mark with this value (JSON), or has it no more.
@@ -117,11 +132,19 @@ impl Provenance {
             // A value that takes the place of another tells only which.
             let of = match (view.origin, view.parent, view.parent_sub) {
                 (Some(former), _, _) => self.keys.get(&former).cloned(),
-                (None, Some(Parent::Item(parent)), Some(key)) => Some((parent, text(key))),
+                (None, Some(Parent::Item(parent)), Some(key)) => {
+                    Some((Holder::Item(parent), text(key)))
+                }
+                (None, Some(Parent::Root(name)), Some(key)) => {
+                    Some((Holder::Root(text(name)), text(key)))
+                }
                 _ => None,
             };
             if let Some(of) = of {
-                self.settings.entry(of.0).or_default().push(id);
+                let values = self.settings.entry(of.0.clone()).or_default();
+                let former = view.origin;
+                let values = values.entry(of.1.clone()).or_default();
+                values.push(Setting { id, former });
                 self.keys.insert(id, of);
             }
         }
@@ -182,13 +205,30 @@ impl Provenance {
         find(&self.deleted, id)
     }
 
-    /// The last of these rows that set this attribute of an element, or removed it.
-    pub fn set(&self, element: Id, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
-        let values = self.settings.get(&element)?.iter();
-        let values = values.filter(|id| self.keys.get(id).is_some_and(|(_, own)| **own == *key));
-        let acts = values.flat_map(|id| [self.brought(*id), self.deleted(*id)]);
-        let acts = acts.flatten().map(|source| source.row);
+    /// Which of these rows set what stands under a key after the last of them, or removed it.
+    pub fn set(&self, holder: &Holder, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
+        let values = self.settings.get(holder)?.get(key)?;
+        let value = self.standing(values, *rows.end())?;
+        let acts = [self.brought(value), self.deleted(value)];
+        let acts = acts.into_iter().flatten().map(|source| source.row);
         acts.filter(|row| rows.contains(row)).max()
+    }
+
+    /// Of the values under a key, the one that all others gave way to up to a row: of two that took the place of the same one
+    /// it is that of the client with the higher number (Yjs, `Item.integrate`).
+    fn standing(&self, values: &[Setting], upto: Row) -> Option<Id> {
+        let mut next: HashMap<Option<Id>, Id> = HashMap::new();
+        for Setting { id, former } in values {
+            if self.brought(*id).is_some_and(|source| source.row <= upto) {
+                let next = next.entry(*former).or_insert(*id);
+                *next = (*next).max(*id);
+            }
+        }
+        let mut value = *next.get(&None)?;
+        while let Some(id) = next.remove(&Some(value)) {
+            value = id;
+        }
+        Some(value)
     }
 
     /// Where marks began and ended up to a row, of those with a key that is `wanted`.

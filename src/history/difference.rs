@@ -61,10 +61,16 @@ impl History {
                         replica.doc().map(look);
                     })
                 })?;
+                let (first, last) = (*rows.start(), *rows.end());
                 let writers = Writers {
                     provenance,
                     rows,
                     formatting: &formatting,
+                    sole: &|| {
+                        let mut authors = reel.rows(first, last).map(|row| &row.row.author);
+                        let one = authors.next()?;
+                        authors.all(|author| author == one).then_some(first)
+                    },
                 };
                 diff.colour(&writers, |row| {
                     let author = &reel.row(row)?.row.author;

@@ -1,13 +1,13 @@
 //! Who added, removed and formatted what.
 
-use std::{collections::HashSet, ops::RangeInclusive};
+use std::{cell::OnceCell, collections::HashSet, ops::RangeInclusive};
 
 use super::{Change, Content, Diff, Entry, Marks};
 use crate::document::{
     Clock,
     formatting::Formatting,
     ids::Id,
-    provenance::{Provenance, Row, Source},
+    provenance::{Holder, Provenance, Row, Source},
 };
 
 /// What is known of those who wrote a document.
@@ -18,6 +18,8 @@ pub struct Writers<'p> {
     pub rows: RangeInclusive<Row>,
     /// What these rows did to marks, where the text of [`Diff::formatted`] has changed ones.
     pub formatting: &'p Formatting,
+    /// One of these rows, if all are by the same author.
+    pub sole: &'p dyn Fn() -> Option<Row>,
 }
 
 impl Diff {
@@ -45,19 +47,22 @@ impl Diff {
         (runs, keys)
     }
 
-    /// Says of everything that was added, moved, removed or formatted, and of elements that got another name or other attributes,
-    /// which row of the log did it, and who that was: the number that `author` has for the writer of a row. Runs are cut where
-    /// the writer changes, and those of one writer that follow each other become one.
+    /// Says of everything that was added, moved, removed or formatted, of elements that got another name or other attributes, and of
+    /// keys of maps that got another value, which row of the log did it, and who that was: the number that `author` has for the
+    /// writer of a row. Runs are cut where the writer changes, and those of one writer that follow each other become one.
     ///
     /// Where a block has no writer of its own, as its element is an older one with other content, it is by who wrote its beginning.
-    /// Values that stand between letters have ids of their own, which the trees do not hold: who formatted those is not told.
+    /// Values in lists and between letters have ids of their own, which the trees do not hold: these have a writer only where all
+    /// the rows have the same.
     pub fn colour(&mut self, writers: &Writers<'_>, mut author: impl FnMut(Row) -> Option<u32>) {
         let mut colours = Colours {
             writers,
+            sole: OnceCell::new(),
             author: &mut author,
         };
-        for entry in self.roots.values_mut() {
-            colours.entry(entry);
+        for (name, entry) in &mut self.roots {
+            let holder = Holder::Root(name.as_str().into());
+            colours.entry(entry, Some(holder));
         }
     }
 }
@@ -71,16 +76,30 @@ fn different<'m>(before: &'m Marks, after: &'m Marks) -> impl Iterator<Item = &'
     lost.chain(new.map(|(key, _)| key))
 }
 
+/// Whether not only something in it changed.
+fn is_change_of_its_own(entry: &Entry) -> bool {
+    match (entry.change, &entry.content) {
+        (Change::Changed, Content::Element { was, changed, .. }) => {
+            was.is_some() || !changed.is_empty()
+        }
+        (Change::Changed, content) => matches!(content, Content::Replaced { .. }),
+        (change, _) => change != Change::Same,
+    }
+}
+
 struct Colours<'p> {
     writers: &'p Writers<'p>,
+    sole: OnceCell<Option<u32>>,
     author: &'p mut dyn FnMut(Row) -> Option<u32>,
 }
 
 impl Colours<'_> {
-    fn entry(&mut self, entry: &mut Entry) {
+    /// `holder` is what has the values of a map that is a root.
+    fn entry(&mut self, entry: &mut Entry, holder: Option<Holder>) {
         if entry.change == Change::Same {
             return;
         }
+        let holder = holder.or(entry.id.map(Holder::Item));
         if let Some(row) = self.row_of(entry) {
             entry.row = Some(row);
             entry.author = (self.author)(row);
@@ -95,13 +114,51 @@ impl Colours<'_> {
             }
             None => {
                 let parts = entry.content.parts_mut();
-                parts.into_iter().for_each(|part| self.entry(part));
+                parts.into_iter().for_each(|part| self.entry(part, None));
+            }
+        }
+        if let (Content::Map { entries }, Some(holder)) = (&mut entry.content, holder) {
+            for (key, value) in entries {
+                self.value(value, &holder, key);
             }
         }
         if entry.row.is_none() && matches!(entry.change, Change::Added | Change::Removed) {
             let mut parts = entry.content.parts().into_iter();
             let by = parts.find(|part| part.change == entry.change && part.row.is_some());
             (entry.row, entry.author) = by.map_or((None, None), |by| (by.row, by.author));
+        }
+        if entry.author.is_none() && is_change_of_its_own(entry) {
+            entry.author = self.sole();
+        }
+    }
+
+    /// Who wrote all the rows, if that is one.
+    fn sole(&mut self) -> Option<u32> {
+        let Self {
+            writers,
+            sole,
+            author,
+        } = self;
+        *sole.get_or_init(|| (writers.sole)().and_then(author))
+    }
+
+    /// What stands under a key of a map, or stood there.
+    fn value(&mut self, value: &mut Entry, holder: &Holder, key: &str) {
+        let is_set = matches!(value.change, Change::Added | Change::Removed)
+            || matches!(value.content, Content::Replaced { .. });
+        let Writers {
+            provenance, rows, ..
+        } = self.writers;
+        let row = is_set.then(|| provenance.set(holder, key, rows));
+        let Some(row) = row.flatten() else {
+            return;
+        };
+        let author = (self.author)(row);
+        (value.row, value.author) = (Some(row), author);
+        if let Content::Replaced { before, after } = &mut value.content {
+            for part in [before, after] {
+                (part.row, part.author) = (Some(row), author);
+            }
         }
     }
 
@@ -114,8 +171,10 @@ impl Colours<'_> {
         let Writers {
             provenance, rows, ..
         } = self.writers;
+        let element = Holder::Item(id);
         let acts = changed.keys();
-        let last = acts.filter_map(|key| provenance.set(id, key, rows)).max();
+        let acts = acts.filter_map(|key| provenance.set(&element, key, rows));
+        let last = acts.max();
         // Or another element stands here now.
         last.or_else(|| {
             let brought = provenance.brought(id)?.row;
@@ -125,7 +184,7 @@ impl Colours<'_> {
 
     fn child(&mut self, mut child: Entry, coloured: &mut Vec<Entry>) {
         let (Content::Run { marks, before, .. }, Some(id)) = (&child.content, child.id) else {
-            self.entry(&mut child);
+            self.entry(&mut child, None);
             coloured.push(child);
             return;
         };
@@ -148,6 +207,9 @@ impl Colours<'_> {
             };
             child.row = row;
             child.author = row.and_then(|row| (self.author)(row));
+            if child.author.is_none() && is_change_of_its_own(&child) {
+                child.author = self.sole();
+            }
             let (rest, taken) = cut(&mut child, units);
             push(coloured, child);
             let Some(rest) = rest else {

@@ -16,7 +16,7 @@ use crate::document::{
 
 #[derive(Default)]
 pub(super) struct Compare {
-    /// Elements that are in both states, be it with other content: nobody added or removed these.
+    /// Elements and shared types that are in both states, be it with other content: nobody added or removed these.
     kept: HashSet<Id>,
 }
 
@@ -47,17 +47,27 @@ impl Compare {
 
     /// What became of a part that stands in both.
     pub fn part(&self, before: &Part, after: &Part, depth: u32) -> Entry {
-        match Print::of_part(before, depth) == Print::of_part(after, depth) {
-            true => Entry::same(after, depth),
-            false => self.entry(before, after, depth),
+        if Print::of_part(before, depth) == Print::of_part(after, depth) {
+            return Entry::same(after, depth);
         }
+        let mut entry = self.entry(before, after, depth);
+        let id = after.shared_type();
+        if id == before.shared_type() {
+            entry.id = entry.id.or(id);
+        }
+        entry
     }
 
     /// A part that has the same fate with all that is in it.
     pub fn whole(&self, part: &Part, change: Change, depth: u32) -> Entry {
         match change {
             Change::Same => Entry::same(part, depth),
-            _ => self.all(part, change, depth),
+            _ => {
+                let mut entry = self.all(part, change, depth);
+                let id = part.shared_type().filter(|id| !self.kept.contains(id));
+                entry.id = entry.id.or(id);
+                entry
+            }
         }
     }
 
@@ -221,8 +231,8 @@ impl Compare {
         let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
         let entry = |key: &String| match (before.get(key), after.get(key)) {
             (Some(before), Some(after)) => Some(self.part(before, after, depth + 1)),
-            (Some(before), None) => Some(self.all(before, Change::Removed, depth + 1)),
-            (None, Some(after)) => Some(self.all(after, Change::Added, depth + 1)),
+            (Some(before), None) => Some(self.whole(before, Change::Removed, depth + 1)),
+            (None, Some(after)) => Some(self.whole(after, Change::Added, depth + 1)),
             (None, None) => None,
         };
         keys.into_iter()
@@ -268,6 +278,11 @@ fn json(attrs: &BTreeMap<String, Node>) -> BTreeMap<String, serde_json::Value> {
         .collect()
 }
 
+fn ids_of(part: &Part, ids: &mut HashSet<Id>) {
+    ids.extend(part.shared_type());
+    element_ids(part, ids);
+}
+
 fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
     match node {
         Node::Element {
@@ -278,12 +293,12 @@ fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
         } => {
             ids.extend(*id);
             attrs.values().for_each(|attr| element_ids(attr, ids));
-            children.iter().for_each(|part| element_ids(part, ids));
+            children.iter().for_each(|part| ids_of(part, ids));
         }
         Node::Array(parts) | Node::Fragment(parts) => {
-            parts.iter().for_each(|part| element_ids(part, ids));
+            parts.iter().for_each(|part| ids_of(part, ids));
         }
-        Node::Map(entries) => entries.values().for_each(|part| element_ids(part, ids)),
+        Node::Map(entries) => entries.values().for_each(|part| ids_of(part, ids)),
         Node::Text(chunks) | Node::XmlText(chunks) => {
             chunks
                 .iter()

@@ -33,7 +33,7 @@ pub enum Change {
 pub struct Entry {
     pub change: Change,
     /// Of elements and runs of text that were added, moved or formatted (then in the state after) or removed (in the one before),
-    /// and of elements with another name or other attributes: from it follows who did it. A run of `n` UTF-16 units that was
+    /// of elements with another name or other attributes, and of maps, lists and texts in others: from it follows who did it. A run of `n` UTF-16 units that was
     /// added or removed has the `n` ids from this one on until it was coloured; then it is that of its beginning.
     #[serde(serialize_with = "as_pair", skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,

@@ -1,13 +1,14 @@
 //! Differences of documents that were really edited, and of trees made by hand.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use yrs::{
-    Any, Array as _, Doc, GetString as _, Map as _, ReadTxn as _, StateVector, Text as _,
-    Transact as _, Xml as _, XmlElementPrelim, XmlElementRef, XmlFragment as _, XmlFragmentRef,
-    XmlOut, XmlTextPrelim, types::Attrs, updates::decoder::Decode as _,
+    Any, Array as _, Doc, GetString as _, Map as _, MapPrelim, MapRef, Out, ReadTxn as _,
+    StateVector, Text as _, Transact as _, Xml as _, XmlElementPrelim, XmlElementRef,
+    XmlFragment as _, XmlFragmentRef, XmlOut, XmlTextPrelim, types::Attrs,
+    updates::decoder::Decode as _,
 };
 
 use super::{
@@ -412,6 +413,12 @@ impl Pen {
     /// Edits as a client; the update is the next row of the log.
     fn write(&mut self, client: u64, edit: impl FnOnce(&mut yrs::TransactionMut<'_>)) {
         let own = doc_with(client);
+        self.show(&own);
+        self.write_in(&own, edit);
+    }
+
+    /// Gives a replica everything that there is.
+    fn show(&self, own: &Doc) {
         let state = self
             .doc
             .transact()
@@ -419,6 +426,10 @@ impl Pen {
         own.transact_mut()
             .apply_update(yrs::Update::decode_v1(&state).unwrap())
             .unwrap();
+    }
+
+    /// Edits in a replica that need not know all the rows.
+    fn write_in(&mut self, own: &Doc, edit: impl FnOnce(&mut yrs::TransactionMut<'_>)) {
         own.get_or_insert_xml_fragment("default");
         own.get_or_insert_text("text");
         own.get_or_insert_array("list");
@@ -447,6 +458,7 @@ impl Pen {
             provenance: &self.log,
             rows: rows.clone(),
             formatting: &Formatting::of(rows, markings, &runs, look).unwrap(),
+            sole: &|| None,
         };
         diff.colour(&writers, author);
     }
@@ -659,6 +671,7 @@ fn a_single_row_formatted_whatever_there_is() {
             |_| Err("the document is not needed"),
         )
         .unwrap(),
+        sole: &|| None,
     };
     diff.colour(&writers, |row| Some(row as u32));
     assert_eq!(rows_of_runs(&diff), [("two".to_owned(), Some(2))]);
@@ -691,6 +704,132 @@ fn an_attribute_is_by_who_set_it_last() {
     let blocks = diff.roots["default"].content.parts();
     let rows: Vec<_> = blocks.iter().map(|block| block.row).collect();
     assert_eq!(rows, [Some(3), Some(4), Some(5)]);
+}
+
+/// The map that is the root, or the one in it.
+fn map(txn: &yrs::TransactionMut<'_>, is_inner: bool) -> MapRef {
+    let root = txn.get_map("map").unwrap();
+    match root.get(txn, "in") {
+        Some(Out::YMap(inner)) if is_inner => inner,
+        _ => root,
+    }
+}
+
+/// The parts of a map that are not what they were, with the row and the author of each.
+fn set_by(entry: &Entry) -> BTreeMap<&str, (Option<Row>, Option<u32>)> {
+    let Content::Map { entries } = &entry.content else {
+        panic!("{entry:?}");
+    };
+    let changed = entries.iter().filter(|(key, _)| *key != "in");
+    let changed = changed.filter(|(_, value)| value.change != Change::Same);
+    changed
+        .map(|(key, value)| (key.as_str(), (value.row, value.author)))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
+
+    /// Also when they do not know of each other, and one value gives way to another that was there first.
+    #[test]
+    fn a_value_in_a_map_is_by_who_made_it_what_it_is(
+        acts in prop::collection::vec((0..3usize, any::<bool>(), 0..3usize, 0..4u32), 2..40),
+        known in 0..12usize,
+    ) {
+        let mut pen = Pen::new();
+        pen.write(1, |txn| {
+            map(txn, false).insert(txn, "in", MapPrelim::default());
+        });
+        let replicas = [11, 12, 13].map(doc_with);
+        replicas.iter().for_each(|own| pen.show(own));
+        let read = |pen: &Pen| [false, true].map(|is_inner| {
+            let txn = pen.doc.transact_mut();
+            let map = map(&txn, is_inner);
+            ["a", "b", "c"].map(|key| map.get(&txn, key).map(|value| value.to_string(&txn)))
+        });
+        let mut seen = read(&pen);
+        let mut model: BTreeMap<(bool, usize), Row> = BTreeMap::new();
+        let mut before = None;
+        for (act, (who, is_inner, key, what)) in acts.into_iter().enumerate() {
+            if act == known {
+                before = Some((tree(&pen.doc), pen.rows, seen.clone()));
+            }
+            let (own, name) = (&replicas[who], ["a", "b", "c"][key]);
+            match what {
+                0 => pen.show(own),
+                1 => pen.write_in(own, |txn| drop(map(txn, is_inner).remove(txn, name))),
+                _ => pen.write_in(own, |txn| {
+                    map(txn, is_inner).insert(txn, name, act as f64);
+                }),
+            }
+            let now = read(&pen);
+            for is_inner in [false, true] {
+                for key in 0..3 {
+                    if now[usize::from(is_inner)][key] != seen[usize::from(is_inner)][key] {
+                        model.insert((is_inner, key), pen.rows);
+                    }
+                }
+            }
+            seen = now;
+        }
+        let Some((before, from, was)) = before else {
+            return Ok(());
+        };
+        let mut diff = checked(&before, &tree(&pen.doc));
+        pen.colour(&mut diff, from, |row| Some(row as u32));
+        let root = &diff.roots["map"];
+        let nothing = Entry::new(Change::Same, Content::Map { entries: BTreeMap::new() });
+        let inner = match &root.content {
+            Content::Map { entries } if entries["in"].change != Change::Same => &entries["in"],
+            _ => &nothing,
+        };
+        let root = if root.change == Change::Same { &nothing } else { root };
+        for (is_inner, entry) in [(false, root), (true, inner)] {
+            let at = usize::from(is_inner);
+            let changed = (0..3).filter(|key| seen[at][*key] != was[at][*key]);
+            let wanted: BTreeMap<_, _> = changed
+                .map(|key| {
+                    let row = model[&(is_inner, key)];
+                    (["a", "b", "c"][key], (Some(row), Some(row as u32)))
+                })
+                .collect();
+            prop_assert_eq!(set_by(entry), wanted);
+        }
+    }
+}
+
+#[test]
+fn what_has_no_id_of_its_own_is_by_who_wrote_all_the_rows() {
+    let mut pen = Pen::new();
+    let list = |txn: &yrs::TransactionMut<'_>| txn.get_array("list").unwrap();
+    let text = |txn: &yrs::TransactionMut<'_>| txn.get_text("text").unwrap();
+    pen.write(1, |txn| {
+        list(txn).insert_range(txn, 0, [1, 2, 3]);
+        text(txn).insert(txn, 0, "an embed: ");
+    });
+    let before = tree(&pen.doc);
+    pen.write(2, |txn| {
+        list(txn).remove(txn, 0);
+        text(txn).insert_embed(txn, 10, Any::from(5));
+    });
+    pen.write(2, |txn| drop(list(txn).insert(txn, 2, 4)));
+    let formatting = Formatting::of(2..=3, Vec::new(), &HashSet::new(), |_| Ok::<_, ()>(()));
+    let authors = |sole: Option<Row>| {
+        let mut diff = checked(&before, &tree(&pen.doc));
+        let writers = Writers {
+            provenance: &pen.log,
+            rows: 2..=3,
+            formatting: formatting.as_ref().unwrap(),
+            sole: &|| sole,
+        };
+        diff.colour(&writers, |row| Some(row as u32));
+        let parts = ["list", "text"].map(|root| diff.roots[root].content.parts());
+        let parts = parts.iter().flatten().map(|part| part.author);
+        parts.collect::<Vec<_>>()
+    };
+    let by = Some(2);
+    assert_eq!(authors(Some(2)), [by, None, None, by, None, by]);
+    assert_eq!(authors(None), [None; 6]);
 }
 
 #[test]

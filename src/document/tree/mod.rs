@@ -60,12 +60,28 @@ pub struct Part(Arc<Shared>);
 
 struct Shared {
     node: Node,
+    shared_type: Option<Id>,
     print: OnceLock<Print>,
     /// Of a block that stands directly in a root: without and with its id.
     html: [OnceLock<Box<str>>; 2],
 }
 
 impl Part {
+    fn of_type(node: Node, id: Option<Id>) -> Self {
+        let shared = Shared {
+            node,
+            shared_type: id,
+            print: OnceLock::new(),
+            html: Default::default(),
+        };
+        Self(Arc::new(shared))
+    }
+
+    /// Which shared type it is, where ids were asked for. Elements say it themselves, and lines of text are known by their letters.
+    pub(super) fn shared_type(&self) -> Option<Id> {
+        self.0.shared_type
+    }
+
     /// The fingerprint of its content, made when it is asked for first.
     pub(super) fn print(&self, make: impl FnOnce(&Node) -> Print) -> Print {
         *self.0.print.get_or_init(|| make(&self.0.node))
@@ -79,11 +95,7 @@ impl Part {
 
 impl From<Node> for Part {
     fn from(node: Node) -> Self {
-        Self(Arc::new(Shared {
-            node,
-            print: OnceLock::new(),
-            html: Default::default(),
-        }))
+        Self::of_type(node, None)
     }
 }
 

@@ -214,7 +214,12 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
         if let Some(part) = known.borrow().get(&branch.id()) {
             return part.clone();
         }
-        let part = Part::from(self.out(value, depth));
+        let id = match (&value, branch.id()) {
+            (Out::YXmlElement(_) | Out::YXmlText(_), _) => None,
+            (_, BranchID::Nested(id)) => self.names_elements.then(|| id_of(&id)),
+            _ => None,
+        };
+        let part = Part::of_type(self.out(value, depth), id);
         // Before the texts are there it is not read for good.
         if self.texts.is_some() {
             known.borrow_mut().insert(branch.id(), part.clone());
