@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
                 marks,
                 before,
             } => {
-                let value = format!("<code>{}</code>", escape(&value.to_string()));
+                let value = code(value);
                 self.inline(entry, marks, before.as_ref(), &value);
             }
             Content::Element { .. } => self.element(entry, around),
@@ -222,7 +222,7 @@ impl<'a> Writer<'a> {
                 self.end("dl");
             }
             Content::Value { value } => {
-                let value = format!("<code>{}</code>", escape(&value.to_string()));
+                let value = code(value);
                 self.inline(entry, &Marks::new(), None, &value);
             }
             Content::Replaced { before, after } => {
@@ -381,6 +381,33 @@ impl<'a> Writer<'a> {
         self.end("code");
         self.end("pre");
     }
+}
+
+/// Whole numbers up to this one are all different (`Number.MAX_SAFE_INTEGER` of ECMAScript).
+const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+
+/// A value as JSON, with whole numbers as JavaScript writes them; −0 stays what it is.
+fn code(value: &Json) -> String {
+    fn plain(value: &Json) -> Json {
+        match value {
+            Json::Number(number) => {
+                let whole = number.as_f64().filter(|number| {
+                    let is_minus_zero = *number == 0.0 && number.is_sign_negative();
+                    number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER && !is_minus_zero
+                });
+                whole.map_or_else(|| value.clone(), |whole| (whole as i64).into())
+            }
+            Json::Array(items) => items.iter().map(plain).collect(),
+            Json::Object(entries) => {
+                let entries = entries.iter();
+                entries
+                    .map(|(key, value)| (key.clone(), plain(value)))
+                    .collect()
+            }
+            _ => value.clone(),
+        }
+    }
+    format!("<code>{}</code>", escape(&plain(value).to_string()))
 }
 
 /// The attributes before, as JSON; null where one was not set.
@@ -630,6 +657,35 @@ mod tests {
             attrs,
             children,
             id: Some(Id::new(7, clock)),
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_javascript_writes_them() {
+        let values = [
+            (Any::from(3), "3"),
+            (Any::from(-0.5), "-0.5"),
+            (Any::from(-0.0), "-0.0"),
+            (Any::from(9_007_199_254_740_993_i64), "9007199254740993"),
+            (Any::from(1e300), "1e+300"),
+            (Any::from(f64::NAN), "null"),
+            (
+                Any::Array(vec![Any::from(1.0), Any::Null].into()),
+                "[1,null]",
+            ),
+            (
+                Any::from(std::collections::HashMap::from([(
+                    "a".to_owned(),
+                    Any::from(2),
+                )])),
+                "{&quot;a&quot;:2}",
+            ),
+        ];
+        for (value, wanted) in values {
+            let root = Node::Map(BTreeMap::from([("k".into(), Node::Value(value).into())]));
+            let html = state(&BTreeMap::from([("m".to_owned(), root)]));
+            let code = format!("<dd><code>{wanted}</code></dd>");
+            assert!(html.contains(&code), "{html}");
         }
     }
 

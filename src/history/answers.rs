@@ -19,14 +19,13 @@ pub struct Answers(Arc<Mutex<VecDeque<Kept>>>);
 #[derive(Debug)]
 struct Kept {
     /// Random, so that one of another document, or of the server before it was restarted, is never taken for it.
-    tag: u128,
+    tag: String,
     text: Arc<str>,
 }
 
 impl Answers {
     /// The answer that was given with this tag, if it is still kept.
     pub fn get(&self, tag: &str) -> Option<Arc<str>> {
-        let tag = u128::from_str_radix(tag, 16).ok()?;
         let mut kept = self.kept();
         let place = kept.iter().position(|answer| answer.tag == tag)?;
         let known = kept.remove(place)?;
@@ -37,17 +36,19 @@ impl Answers {
 
     /// Keeps an answer, in place of those that were not used the longest; returns its tag.
     pub fn keep(&self, text: &str) -> String {
-        let tag = rand::random();
+        let tag = format!("{:032x}", rand::random::<u128>());
         if text.len() <= MOST_BYTES {
-            let text = text.into();
             let mut kept = self.kept();
-            kept.push_front(Kept { tag, text });
+            kept.push_front(Kept {
+                tag: tag.clone(),
+                text: text.into(),
+            });
             kept.truncate(MOST);
             while bytes(&kept) > MOST_BYTES {
                 kept.pop_back();
             }
         }
-        format!("{tag:032x}")
+        tag
     }
 
     /// What they take in memory.

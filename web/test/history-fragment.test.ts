@@ -31,6 +31,16 @@ describe('adoption', () => {
     expect(place.innerHTML.replace(/ (target|rel)="[^"]*"/g, '')).toBe(html)
   })
 
+  test('shows what other programs keep under the names and keys that it has', () => {
+    const map = '<dl><dt>size</dt><dd><del>1</del><ins>2</ins></dd></dl>'
+    show(
+      `<article data-root="&lt;b&gt;" data-change="changed">${map}</article>\n<article><p>no root</p></article>`,
+    )
+    expect(place.innerHTML).toBe(
+      `<section><p class="root-name">&lt;b&gt;</p>${map}</section><div><p>no root</p></div>`,
+    )
+  })
+
   test('takes nothing that could run, load or style', () => {
     show(
       '<p onclick="x()" style="color:red" class="bar" id="app">a<script>x()</script><img src=x onerror="x()">' +

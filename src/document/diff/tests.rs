@@ -812,7 +812,9 @@ fn what_has_no_id_of_its_own_is_by_who_wrote_all_the_rows() {
         list(txn).remove(txn, 0);
         text(txn).insert_embed(txn, 10, Any::from(5));
     });
-    pen.write(2, |txn| drop(list(txn).insert(txn, 2, 4)));
+    pen.write(2, |txn| {
+        list(txn).insert(txn, 2, 4);
+    });
     let formatting = Formatting::of(2..=3, Vec::new(), &HashSet::new(), |_| Ok::<_, ()>(()));
     let authors = |sole: Option<Row>| {
         let mut diff = checked(&before, &tree(&pen.doc));

@@ -8,7 +8,7 @@ import { t } from '../../i18n/strings'
 /** What stands in the page for an element of the server's. */
 const ELEMENTS: ReadonlySet<string> = new Set([
   ...['p', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'ul', 'ol', 'li', 'blockquote', 'pre', 'hr', 'br'],
-  ...['a', 'strong', 'em', 'u', 's', 'code', 'ins', 'del', 'span', 'div'],
+  ...['a', 'strong', 'em', 'u', 's', 'code', 'ins', 'del', 'span', 'div', 'dl', 'dt', 'dd'],
 ])
 /** Not even their text is shown. */
 const DROPPED: ReadonlySet<string> = new Set([
@@ -30,6 +30,8 @@ function adopt(node: Node, depth = 0): Node | null {
   const name = node.localName
   if (DROPPED.has(name) || node.namespaceURI !== 'http://www.w3.org/1999/xhtml') return null
   if (depth > MOST_DEPTH) return document.createTextNode(node.textContent ?? '')
+  const root = node.getAttribute('data-root')
+  if (name === 'article' && root !== null) return sectionOf(node, root, depth)
   const isKnown = ELEMENTS.has(name)
   const made = isKnown ? document.createElement(name) : document.createDocumentFragment()
   if (made instanceof HTMLElement) copyAttributes(node, made)
@@ -38,6 +40,20 @@ function adopt(node: Node, depth = 0): Node | null {
     if (adopted) made.append(adopted)
   }
   return made
+}
+
+/** A root of a document that other programs write, under its name. What became of it, its content says. */
+function sectionOf(article: Element, root: string, depth: number): HTMLElement {
+  const section = document.createElement('section')
+  const name = document.createElement('p')
+  name.className = 'root-name'
+  name.textContent = root
+  section.append(name)
+  for (const child of article.childNodes) {
+    const adopted = adopt(child, depth + 1)
+    if (adopted) section.append(adopted)
+  }
+  return section
 }
 
 function copyAttributes(from: Element, to: HTMLElement): void {
