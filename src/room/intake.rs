@@ -247,7 +247,9 @@ impl State {
         }
         let client = single.or(peer.own).unwrap_or(0);
         let author = peer.log_author(client);
-        if peer.may_be_renamed(now.monotonic) {
+        // Without an author of its own a peer may as well bring what another client wrote.
+        let is_own = peer.author.is_some() || peer.own == Some(client);
+        if is_own && peer.may_be_renamed(now.monotonic) {
             peer.looked_at = Some(now.monotonic);
             let person = peer.own.and_then(|own| self.presence.person(own));
             if person.is_some() && person != peer.introduced {

@@ -117,7 +117,7 @@ impl Peer {
             Some(_) => NAME_CHECK,
             None => NAME_WAIT,
         };
-        self.author.is_some() && self.looked_at.is_none_or(|at| now >= at + wait)
+        self.looked_at.is_none_or(|at| now >= at + wait)
     }
 
     /// Who is written into the log for what this peer does.

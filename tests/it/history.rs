@@ -497,3 +497,55 @@ async fn what_is_damaged_later_does_not_hide_what_was_before_it() {
     let peer = Peer::join(&server, "paper").await;
     assert!(peer.text().ends_with("599 "), "the present is whole");
 }
+
+/// The names of those who wrote a document, in the order of the alphabet.
+async fn authors(server: &Server, doc: &str) -> Vec<String> {
+    let answer = server.get(&format!("/api/docs/{doc}/versions")).await;
+    let answer: Value = answer.json().await.unwrap();
+    let versions = answer["versions"].as_array().unwrap().iter();
+    let authors = versions.flat_map(|version| version["authors"].as_array().unwrap());
+    let names: BTreeMap<_, _> = authors
+        .map(|author| (author["id"].to_string(), author["name"].as_str().unwrap()))
+        .collect();
+    let mut names: Vec<_> = names.into_values().map(ToOwned::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_are_known_by_the_names_that_they_show() {
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    let server = Server::start().await;
+    for version in ["1.5", "2.1", "3.1"] {
+        let user =
+            json!({"doc": "d", "version": version, "user": {"name": format!("Ada {version}")}});
+        node.open(&server, version, user).await;
+        node.until(version, json!({"synced": true})).await;
+        node.insert(version, version).await;
+        node.until(version, json!({"own": 1})).await;
+    }
+    assert_eq!(
+        authors(&server, "d").await,
+        ["Ada 1.5", "Ada 2.1", "Ada 3.1"]
+    );
+}
+
+/// Such as somebody who brings on what they got from another person, offline.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_brings_what_another_client_wrote_does_not_give_it_their_name() {
+    let server = Server::start().await;
+    let bob = Connect::to(server.socket("d"))
+        .client(77)
+        .announcing(1, r#"{"user":{"name":"Bob"}}"#)
+        .join()
+        .await;
+    let theirs = Peer::join(&server, "elsewhere").await;
+    bob.send_update(&theirs.append("not Bob's"));
+    bob.round_trip().await;
+    assert_eq!(authors(&server, "d").await, [""]);
+    bob.append("and Bob's");
+    bob.echoed().await;
+    assert_eq!(authors(&server, "d").await, ["", "Bob"]);
+}

@@ -2,6 +2,9 @@
 
 import type { Page } from 'playwright-core'
 import { afterEach, describe, expect, test } from 'vitest'
+import WebSocket from 'ws'
+import { WebsocketProvider } from 'y-websocket'
+import * as Y from 'yjs'
 import { binary, freshName, Person, pillSays, setStage, until } from './harness'
 import { look, showing, WIDTHS } from './screens'
 
@@ -261,6 +264,46 @@ describe.runIf(hasPast)('the history', () => {
     expect(byBo).not.toBe(byAda)
     await me.page.keyboard.press('Alt+ArrowDown')
     await me.page.getByText('Change 1 of 1. Formatted by Ada Lovelace: in.').waitFor({ state: 'attached' })
+  })
+
+  test('shows maps and lists of other programs under their names, and who changed them', async () => {
+    const name = freshName('board')
+    const join = async (as: string) => {
+      const doc = new Y.Doc()
+      const url = `${stage.server.url.replace('http', 'ws')}/ws`
+      const polyfill = WebSocket as unknown as typeof globalThis.WebSocket
+      const client = new WebsocketProvider(url, name, doc, { WebSocketPolyfill: polyfill })
+      client.awareness.setLocalStateField('user', { name: as, color: '#30bced' })
+      await until(() => client.synced, Boolean, `${as} is there`)
+      return { client, board: doc.getMap('board'), list: doc.getArray('list') }
+    }
+    const [ada, bo] = [await join('Ada Lovelace'), await join('Bo Li')]
+    try {
+      ada.board.set('title', 'Plan')
+      ada.board.set('size', 3)
+      ada.list.push(['first'])
+      await until(
+        () => bo.list.length,
+        (length) => length === 1,
+        'Bo has all of it',
+      )
+      const since = await headOf(name)
+      bo.board.set('title', 'Great plan')
+      await until(
+        () => ada.board.get('title'),
+        (title) => title === 'Great plan',
+        'Ada has it',
+      )
+      const { person: me } = await arrive('Grace Hopper')
+      await me.page.goto(`${stage.server.url}/d/${name}?history&since=${since}`)
+      await shows(me.page, 'board size 3 title "Plan""Great plan" list "first"')
+      await me.page.keyboard.press('Alt+ArrowDown')
+      await me.page
+        .getByText('Change 1 of 1. Changed by Bo Li: "Plan" "Great plan"')
+        .waitFor({ state: 'attached' })
+    } finally {
+      for (const { client } of [ada, bo]) client.destroy()
+    }
   })
 
   test('plays the writing from the beginning to the end', async () => {
