@@ -52,9 +52,11 @@ pub struct Provenance {
     restored: HashMap<ClientId, Spans>,
     markers: Vec<Marker>,
     /// The values that there were under each key, in the order of the log.
-    settings: HashMap<Holder, HashMap<Arc<str>, Vec<Setting>>>,
-    /// Of which shared type a value is, and under which key.
-    keys: HashMap<Id, (Holder, Arc<str>)>,
+    settings: Vec<Vec<Setting>>,
+    /// Where in `settings` those of a key are.
+    slots: HashMap<Holder, HashMap<Arc<str>, usize>>,
+    /// The same by value.
+    slot_of: HashMap<Id, usize>,
 }
 
 /// What has values under keys: a map, or an element with its attributes.
@@ -130,24 +132,31 @@ impl Provenance {
             });
         } else if !matches!(view.kind, Kind::Gc | Kind::Skip) && view.info & HAS_PARENT_SUB != 0 {
             // A value that takes the place of another tells only which.
-            let of = match (view.origin, view.parent, view.parent_sub) {
-                (Some(former), _, _) => self.keys.get(&former).cloned(),
+            let slot = match (view.origin, view.parent, view.parent_sub) {
+                (Some(former), _, _) => self.slot_of.get(&former).copied(),
                 (None, Some(Parent::Item(parent)), Some(key)) => {
-                    Some((Holder::Item(parent), text(key)))
+                    Some(self.slot(Holder::Item(parent), text(key)))
                 }
                 (None, Some(Parent::Root(name)), Some(key)) => {
-                    Some((Holder::Root(text(name)), text(key)))
+                    Some(self.slot(Holder::Root(text(name)), text(key)))
                 }
                 _ => None,
             };
-            if let Some(of) = of {
-                let values = self.settings.entry(of.0.clone()).or_default();
+            let values = slot.and_then(|slot| self.settings.get_mut(slot));
+            if let (Some(slot), Some(values)) = (slot, values) {
                 let former = view.origin;
-                let values = values.entry(of.1.clone()).or_default();
                 values.push(Setting { id, former });
-                self.keys.insert(id, of);
+                self.slot_of.insert(id, slot);
             }
         }
+    }
+
+    fn slot(&mut self, holder: Holder, key: Arc<str>) -> usize {
+        let slots = self.slots.entry(holder).or_default();
+        *slots.entry(key).or_insert_with(|| {
+            self.settings.push(Vec::new());
+            self.settings.len() - 1
+        })
     }
 
     /// Says whose text a restore brought back.
@@ -207,7 +216,7 @@ impl Provenance {
 
     /// Which of these rows set what stands under a key after the last of them, or removed it.
     pub fn set(&self, holder: &Holder, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
-        let values = self.settings.get(holder)?.get(key)?;
+        let values = self.settings.get(*self.slots.get(holder)?.get(key)?)?;
         let value = self.standing(values, *rows.end())?;
         let acts = [self.brought(value), self.deleted(value)];
         let acts = acts.into_iter().flatten().map(|source| source.row);

@@ -272,7 +272,7 @@ describe.runIf(hasPast)('the history', () => {
       const doc = new Y.Doc()
       const url = `${stage.server.url.replace('http', 'ws')}/ws`
       const polyfill = WebSocket as unknown as typeof globalThis.WebSocket
-      const client = new WebsocketProvider(url, name, doc, { WebSocketPolyfill: polyfill })
+      const client = new WebsocketProvider(url, name, doc, { WebSocketPolyfill: polyfill, disableBc: true })
       client.awareness.setLocalStateField('user', { name: as, color: '#30bced' })
       await until(() => client.synced, Boolean, `${as} is there`)
       return { client, board: doc.getMap('board'), list: doc.getArray('list') }
