@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 
 use super::{
     diff::{AttrChange, Block, Change, Content, Diff, Entry, Marks, unchanged},
-    tree::Node,
+    tree::{self, Node},
 };
 
 /// The root that the editor writes to.
@@ -383,31 +383,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whole numbers up to this one are all different (`Number.MAX_SAFE_INTEGER` of ECMAScript).
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-
-/// A value as JSON, with whole numbers as JavaScript writes them; −0 stays what it is.
 fn code(value: &Json) -> String {
-    fn plain(value: &Json) -> Json {
-        match value {
-            Json::Number(number) => {
-                let whole = number.as_f64().filter(|number| {
-                    let is_minus_zero = *number == 0.0 && number.is_sign_negative();
-                    number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER && !is_minus_zero
-                });
-                whole.map_or_else(|| value.clone(), |whole| (whole as i64).into())
-            }
-            Json::Array(items) => items.iter().map(plain).collect(),
-            Json::Object(entries) => {
-                let entries = entries.iter();
-                entries
-                    .map(|(key, value)| (key.clone(), plain(value)))
-                    .collect()
-            }
-            _ => value.clone(),
-        }
-    }
-    format!("<code>{}</code>", escape(&plain(value).to_string()))
+    let json = tree::as_javascript(value).to_string();
+    format!("<code>{}</code>", escape(&json))
 }
 
 /// The attributes before, as JSON; null where one was not set.

@@ -110,12 +110,13 @@ impl Lists<'_> {
         after: Range<usize>,
         accept: impl Fn(usize, usize) -> bool,
     ) -> Pairs {
+        let id_of = |part: &Part| part.id().or(part.shared_type());
         let ids: HashMap<Id, usize> = after
-            .filter_map(|a| Some((self.after[a].id()?, a)))
+            .filter_map(|a| Some((id_of(&self.after[a])?, a)))
             .collect();
         let pairs: Pairs = before
             .filter_map(|b| {
-                let a = *ids.get(&self.before[b].id()?)?;
+                let a = *ids.get(&id_of(&self.before[b])?)?;
                 (can_be_one(&self.before[b], &self.after[a]) && accept(b, a)).then_some((b, a))
             })
             .collect();

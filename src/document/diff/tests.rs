@@ -799,6 +799,32 @@ proptest! {
 }
 
 #[test]
+fn a_map_in_a_list_is_itself_whatever_is_in_it_now() {
+    let mut pen = Pen::new();
+    let list = |txn: &yrs::TransactionMut<'_>| txn.get_array("list").unwrap();
+    let task = |words: &str| MapPrelim::from([("text", words)]);
+    pen.write(1, |txn| {
+        list(txn).insert(txn, 0, task("buy milk"));
+        list(txn).insert(txn, 1, task("call Ben"));
+        list(txn).insert(txn, 2, task("sleep"));
+    });
+    let before = tree(&pen.doc);
+    pen.write(2, |txn| {
+        for (at, words) in [(1, "write a letter"), (2, "get up")] {
+            let Some(Out::YMap(task)) = list(txn).get(txn, at) else {
+                panic!("no map");
+            };
+            task.insert(txn, "text", words);
+        }
+        list(txn).remove(txn, 0);
+    });
+    let diff = checked(&before, &tree(&pen.doc));
+    let tasks = diff.roots["list"].content.parts();
+    let fates: Vec<_> = tasks.iter().map(|task| task.change).collect();
+    assert_eq!(fates, [Change::Removed, Change::Changed, Change::Changed]);
+}
+
+#[test]
 fn what_has_no_id_of_its_own_is_by_who_wrote_all_the_rows() {
     let mut pen = Pen::new();
     let list = |txn: &yrs::TransactionMut<'_>| txn.get_array("list").unwrap();
