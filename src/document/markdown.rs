@@ -34,10 +34,7 @@ fn root_blocks(root: &Node, out: &mut Vec<String>) {
             line.chunks(chunks);
             out.extend(line.written());
         }
-        node => {
-            let json = tree::as_javascript(&tree::to_json(node));
-            out.push(fenced("json", &json.to_string()));
-        }
+        node => out.push(fenced("json", &tree::to_json(node).to_string())),
     }
 }
 

@@ -518,13 +518,16 @@ async fn stock_clients_are_known_by_the_names_that_they_show() {
         return;
     };
     let server = Server::start().await;
+    let watcher = Peer::join(&server, "d").await;
     for version in ["1.5", "2.1", "3.1"] {
         let user =
             json!({"doc": "d", "version": version, "user": {"name": format!("Ada {version}")}});
         node.open(&server, version, user).await;
         node.until(version, json!({"synced": true})).await;
         node.insert(version, version).await;
-        node.until(version, json!({"own": 1})).await;
+        watcher
+            .wait("it is stored", |view| view.text().contains(version))
+            .await;
     }
     assert_eq!(
         authors(&server, "d").await,
@@ -536,6 +539,7 @@ async fn stock_clients_are_known_by_the_names_that_they_show() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_brings_what_another_client_wrote_does_not_give_it_their_name() {
     let server = Server::start().await;
+    let watcher = Peer::join(&server, "d").await;
     let bob = Connect::to(server.socket("d"))
         .client(77)
         .announcing(1, r#"{"user":{"name":"Bob"}}"#)
@@ -543,7 +547,7 @@ async fn who_brings_what_another_client_wrote_does_not_give_it_their_name() {
         .await;
     let theirs = Peer::join(&server, "elsewhere").await;
     bob.send_update(&theirs.append("not Bob's"));
-    bob.round_trip().await;
+    watcher.expect_text("not Bob's").await;
     assert_eq!(authors(&server, "d").await, [""]);
     bob.append("and Bob's");
     bob.echoed().await;

@@ -228,29 +228,6 @@ fn any_to_json(any: &Any) -> Json {
     }
 }
 
-/// Whole numbers up to this one are all different (`Number.MAX_SAFE_INTEGER` of ECMAScript).
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-
-/// JSON with whole numbers as JavaScript writes them, without a fraction; −0 stays what it is.
-pub(super) fn as_javascript(value: &Json) -> Json {
-    match value {
-        Json::Number(number) => {
-            let whole = number.as_f64().filter(|number| {
-                let is_minus_zero = *number == 0.0 && number.is_sign_negative();
-                number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER && !is_minus_zero
-            });
-            whole.map_or_else(|| value.clone(), |whole| (whole as i64).into())
-        }
-        Json::Array(items) => items.iter().map(as_javascript).collect(),
-        Json::Object(entries) => {
-            let entries = entries.iter();
-            let entries = entries.map(|(key, value)| (key.clone(), as_javascript(value)));
-            entries.collect()
-        }
-        _ => value.clone(),
-    }
-}
-
 /// Everything readable as plain text: a line for each block.
 pub fn to_text(node: &Node) -> String {
     let mut out = String::new();
