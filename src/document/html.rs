@@ -15,6 +15,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::Value as Json;
+use yrs::any::Number;
 
 use super::{
     diff::{AttrChange, Block, Change, Content, Diff, Entry, Marks, unchanged},
@@ -184,7 +185,7 @@ impl<'a> Writer<'a> {
                 marks,
                 before,
             } => {
-                let value = code(value);
+                let value = value_as_code(value);
                 self.inline(entry, marks, before.as_ref(), &value);
             }
             Content::Element { .. } => self.element(entry, around),
@@ -222,7 +223,7 @@ impl<'a> Writer<'a> {
                 self.end("dl");
             }
             Content::Value { value } => {
-                let value = code(value);
+                let value = value_as_code(value);
                 self.inline(entry, &Marks::new(), None, &value);
             }
             Content::Replaced { before, after } => {
@@ -383,19 +384,16 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whole numbers up to this one are all different (`Number.MAX_SAFE_INTEGER` of ECMAScript).
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-
 /// JSON with whole numbers as JavaScript writes them, without a fraction; −0 stays what it is.
 fn as_javascript(value: &Json) -> Json {
     match value {
-        Json::Number(number) => {
-            let whole = number.as_f64().filter(|number| {
-                let is_minus_zero = *number == 0.0 && number.is_sign_negative();
-                number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER && !is_minus_zero
-            });
-            whole.map_or_else(|| value.clone(), |whole| (whole as i64).into())
-        }
+        Json::Number(number) => match number.as_f64().map(Number::try_i64) {
+            Some(Number::Int(0)) if number.as_f64().is_some_and(f64::is_sign_negative) => {
+                value.clone()
+            }
+            Some(Number::Int(whole)) => whole.into(),
+            _ => value.clone(),
+        },
         Json::Array(items) => items.iter().map(as_javascript).collect(),
         Json::Object(entries) => {
             let entries = entries.iter();
@@ -406,7 +404,7 @@ fn as_javascript(value: &Json) -> Json {
     }
 }
 
-fn code(value: &Json) -> String {
+fn value_as_code(value: &Json) -> String {
     let json = as_javascript(value).to_string();
     format!("<code>{}</code>", escape(&json))
 }

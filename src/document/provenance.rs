@@ -142,8 +142,9 @@ impl Provenance {
                 }
                 _ => None,
             };
-            let values = slot.and_then(|slot| self.settings.get_mut(slot));
-            if let (Some(slot), Some(values)) = (slot, values) {
+            if let Some(slot) = slot
+                && let Some(values) = self.settings.get_mut(slot)
+            {
                 let former = view.origin;
                 values.push(Setting { id, former });
                 self.slot_of.insert(id, slot);

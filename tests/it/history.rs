@@ -26,7 +26,7 @@ use crate::harness::{
     count,
     database::Database,
     eventually,
-    node::Node,
+    node::{Node, VERSIONS},
     peer::{Connect, Peer},
     server::{Server, run},
 };
@@ -519,7 +519,7 @@ async fn stock_clients_are_known_by_the_names_that_they_show() {
     };
     let server = Server::start().await;
     let watcher = Peer::join(&server, "d").await;
-    for version in ["1.5", "2.1", "3.1"] {
+    for version in VERSIONS {
         let user =
             json!({"doc": "d", "version": version, "user": {"name": format!("Ada {version}")}});
         node.open(&server, version, user).await;

@@ -100,10 +100,8 @@ impl Colours<'_> {
             return;
         }
         let holder = holder.or(entry.id.map(Holder::Item));
-        if let Some(row) = self.row_of(entry) {
-            entry.row = Some(row);
-            entry.author = (self.author)(row);
-        }
+        let row = self.row_of(entry);
+        self.sign(entry, row);
         match entry.content.children_mut() {
             Some(children) => {
                 let mut coloured = Vec::with_capacity(children.len());
@@ -127,19 +125,21 @@ impl Colours<'_> {
             let by = parts.find(|part| part.change == entry.change && part.row.is_some());
             (entry.row, entry.author) = by.map_or((None, None), |by| (by.row, by.author));
         }
-        if entry.author.is_none() && is_change_of_its_own(entry) {
-            entry.author = self.sole();
-        }
+        self.sign_by_all(entry);
     }
 
-    /// Who wrote all the rows, if that is one.
-    fn sole(&mut self) -> Option<u32> {
-        let Self {
-            writers,
-            sole,
-            author,
-        } = self;
-        *sole.get_or_init(|| (writers.sole)().and_then(author))
+    fn sign(&mut self, entry: &mut Entry, row: Option<Row>) {
+        entry.row = row;
+        entry.author = row.and_then(|row| (self.author)(row));
+    }
+
+    /// What has no author yet is by who wrote all the rows, if that is one.
+    fn sign_by_all(&mut self, entry: &mut Entry) {
+        if entry.author.is_none() && is_change_of_its_own(entry) {
+            let (writers, author) = (self.writers, &mut self.author);
+            let sole = self.sole.get_or_init(|| (writers.sole)().and_then(author));
+            entry.author = *sole;
+        }
     }
 
     /// What stands under a key of a map, or stood there.
@@ -149,16 +149,14 @@ impl Colours<'_> {
         let Writers {
             provenance, rows, ..
         } = self.writers;
-        let row = is_set.then(|| provenance.set(holder, key, rows));
-        let Some(row) = row.flatten() else {
+        let row = is_set.then(|| provenance.set(holder, key, rows)).flatten();
+        if row.is_none() {
             return;
-        };
-        let author = (self.author)(row);
-        (value.row, value.author) = (Some(row), author);
+        }
+        self.sign(value, row);
         if let Content::Replaced { before, after } = &mut value.content {
-            for part in [before, after] {
-                (part.row, part.author) = (Some(row), author);
-            }
+            self.sign(before, row);
+            self.sign(after, row);
         }
     }
 
@@ -205,11 +203,8 @@ impl Colours<'_> {
                     (source.map(|source| source.row), units)
                 }
             };
-            child.row = row;
-            child.author = row.and_then(|row| (self.author)(row));
-            if child.author.is_none() && is_change_of_its_own(&child) {
-                child.author = self.sole();
-            }
+            self.sign(&mut child, row);
+            self.sign_by_all(&mut child);
             let (rest, taken) = cut(&mut child, units);
             push(coloured, child);
             let Some(rest) = rest else {

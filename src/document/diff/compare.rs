@@ -26,12 +26,8 @@ impl Compare {
         after: impl IntoIterator<Item = &'t Node>,
     ) -> Self {
         let (mut old, mut new) = (HashSet::new(), HashSet::new());
-        before
-            .into_iter()
-            .for_each(|root| element_ids(root, &mut old));
-        after
-            .into_iter()
-            .for_each(|root| element_ids(root, &mut new));
+        before.into_iter().for_each(|root| ids_in(root, &mut old));
+        after.into_iter().for_each(|root| ids_in(root, &mut new));
         Self {
             kept: old.intersection(&new).copied().collect(),
         }
@@ -280,10 +276,10 @@ fn json(attrs: &BTreeMap<String, Node>) -> BTreeMap<String, serde_json::Value> {
 
 fn ids_of(part: &Part, ids: &mut HashSet<Id>) {
     ids.extend(part.shared_type());
-    element_ids(part, ids);
+    ids_in(part, ids);
 }
 
-fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
+fn ids_in(node: &Node, ids: &mut HashSet<Id>) {
     match node {
         Node::Element {
             id,
@@ -292,7 +288,7 @@ fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
             ..
         } => {
             ids.extend(*id);
-            attrs.values().for_each(|attr| element_ids(attr, ids));
+            attrs.values().for_each(|attr| ids_in(attr, ids));
             children.iter().for_each(|part| ids_of(part, ids));
         }
         Node::Array(parts) | Node::Fragment(parts) => {
@@ -300,9 +296,7 @@ fn element_ids(node: &Node, ids: &mut HashSet<Id>) {
         }
         Node::Map(entries) => entries.values().for_each(|part| ids_of(part, ids)),
         Node::Text(chunks) | Node::XmlText(chunks) => {
-            chunks
-                .iter()
-                .for_each(|chunk| element_ids(&chunk.insert, ids));
+            chunks.iter().for_each(|chunk| ids_in(&chunk.insert, ids));
         }
         Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => {}
     }

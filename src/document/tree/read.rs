@@ -214,10 +214,9 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
         if let Some(part) = known.borrow().get(&branch.id()) {
             return part.clone();
         }
-        let id = match (&value, branch.id()) {
-            (Out::YXmlElement(_) | Out::YXmlText(_), _) => None,
-            (_, BranchID::Nested(id)) => self.names_elements.then(|| id_of(&id)),
-            _ => None,
+        let id = match value {
+            Out::YXmlElement(_) | Out::YXmlText(_) => None,
+            _ => self.name_of(branch),
         };
         let part = Part::of_type(self.out(value, depth), id);
         // Before the texts are there it is not read for good.
@@ -225,6 +224,14 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
             known.borrow_mut().insert(branch.id(), part.clone());
         }
         part
+    }
+
+    /// The id of a shared type in another, if ids are asked for.
+    fn name_of(&self, branch: BranchPtr) -> Option<Id> {
+        match branch.id() {
+            BranchID::Nested(id) if self.names_elements => Some(id_of(&id)),
+            _ => None,
+        }
     }
 
     fn out(&self, value: Out, depth: u32) -> Node {
@@ -299,10 +306,7 @@ impl<'t, T: ReadTxn> Reader<'t, T> {
                 .children(self.txn)
                 .map(|child| self.xml(child, depth))
                 .collect(),
-            id: match pointer(element).id() {
-                BranchID::Nested(id) if self.names_elements => Some(id_of(&id)),
-                _ => None,
-            },
+            id: self.name_of(pointer(element)),
         }
     }
 

@@ -36,13 +36,15 @@ export function changesIn(place: HTMLElement): readonly MarkedChange[] {
   for (const block of place.children as HTMLCollectionOf<HTMLElement>) {
     // Only runs of text that stand between blocks go on in the next one.
     if (INLINE.has(block.localName)) collect(block, found)
-    else found.push(...changesOf(block))
+    else for (const change of changesOf(block)) found.push(change)
   }
   return found
 }
 
 function changesOf(block: HTMLElement): readonly Found[] {
-  const changes = known.get(block) ?? collect(block, [])
+  const before = known.get(block)
+  if (before) return before
+  const changes = collect(block, [])
   known.set(block, changes)
   return changes
 }

@@ -30,11 +30,8 @@ function adopt(node: Node, depth = 0): Node | null {
   const name = node.localName
   if (DROPPED.has(name) || node.namespaceURI !== 'http://www.w3.org/1999/xhtml') return null
   if (depth > MOST_DEPTH) return document.createTextNode(node.textContent ?? '')
-  const root = node.getAttribute('data-root')
-  if (name === 'article' && root !== null) return sectionOf(node, root, depth)
-  const isKnown = ELEMENTS.has(name)
-  const made = isKnown ? document.createElement(name) : document.createDocumentFragment()
-  if (made instanceof HTMLElement) copyAttributes(node, made)
+  const root = name === 'article' ? node.getAttribute('data-root') : null
+  const made = root === null ? elementFor(node) : sectionOf(root)
   for (const child of node.childNodes) {
     const adopted = adopt(child, depth + 1)
     if (adopted) made.append(adopted)
@@ -42,17 +39,20 @@ function adopt(node: Node, depth = 0): Node | null {
   return made
 }
 
-/** A root of a document that other programs write, under its name. What became of it, its content says. */
-function sectionOf(article: Element, root: string, depth: number): HTMLElement {
+function elementFor(node: Element): HTMLElement | DocumentFragment {
+  if (!ELEMENTS.has(node.localName)) return document.createDocumentFragment()
+  const made = document.createElement(node.localName)
+  copyAttributes(node, made)
+  return made
+}
+
+/** For a root of a document that other programs write, under its name. What became of it, its content says. */
+function sectionOf(root: string): HTMLElement {
   const section = document.createElement('section')
   const name = document.createElement('p')
   name.className = 'root-name'
   name.textContent = root
   section.append(name)
-  for (const child of article.childNodes) {
-    const adopted = adopt(child, depth + 1)
-    if (adopted) section.append(adopted)
-  }
   return section
 }
 
