@@ -244,10 +244,11 @@ export async function until<T>(
   }
 }
 
+/** "Saved" stays for the time of a quick save, so it counts here only when no edit is on its way. */
 export const pillSays = (person: Person, state: string, ms?: number) =>
   until(
-    () => person.pill.getAttribute('data-state'),
-    (value) => value === state,
+    () => person.pill.evaluate(({ dataset }) => ({ says: dataset.state, unsaved: dataset.unsaved })),
+    ({ says, unsaved }) => says === state && (state !== 'saved' || unsaved === '0'),
     `the pill should say ${state}`,
     ms,
   )

@@ -32,7 +32,7 @@ const post = (path: string, body?: unknown, method = 'POST') =>
     ...(body ? { body: JSON.stringify(body) } : {}),
   })
 
-/** The pill needs no word for a quick save, so a state that it says twice proves none. */
+/** Sees the pill say that it saves, for which a quick save leaves no time. */
 async function writeAndSave(person: Person, text: string): Promise<void> {
   await knobs(stage.server, { silent: true })
   await person.write(text)

@@ -76,7 +76,13 @@ export function Pill({ session }: { session: DocumentSession }) {
   const { text, hint } = wording(state)
   const retryIn = 'retryIn' in state ? state.retryIn : null
   return (
-    <span class="pill" data-state={back ? 'back' : state.kind} title={hint}>
+    // A quick save needs no word, but whoever asks the page is told of it.
+    <span
+      class="pill"
+      data-state={back ? 'back' : state.kind}
+      data-unsaved={session.sync.value?.unsaved}
+      title={hint}
+    >
       <span class="pill-dot" aria-hidden="true" />
       <span class="pill-text">{back ?? text}</span>
       {retryIn !== null && (
