@@ -8,12 +8,20 @@ mod library;
 mod retention;
 
 use std::{
+    future::ready,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
-use actix_web::{HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, web};
+use actix_http::{HttpService, Protocol};
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpServer,
+    dev::{AppConfig, Server, ServerHandle},
+    rt::net::TcpStream,
+    web,
+};
 use anyhow::Context as _;
 use tokio::time::Instant;
 
@@ -40,6 +48,7 @@ use crate::{
     ws::{
         rate::RateLimit,
         upgrade::{Refused, SocketLimits, Sockets},
+        wire::Wire,
     },
 };
 
@@ -231,32 +240,51 @@ fn serve(
     http: &Http,
     sockets: &Arc<Sockets>,
     listener: TcpListener,
-) -> anyhow::Result<actix_web::dev::Server> {
+) -> anyhow::Result<Server> {
     let (http, sockets) = (http.clone(), web::Data::from(sockets.clone()));
     let workers = workers(config);
-    let server = HttpServer::new(move || {
-        let sockets = sockets.clone();
-        http::application(&http, move |routes| {
+    let address = listener.local_addr()?;
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
+    // As `HttpServer` does it, but over a stream of ours.
+    let connection = move || {
+        let (sockets, stopping) = (sockets.clone(), stopping.clone());
+        let routes = http::application(&http, move |routes| {
             routes
                 .app_data(sockets)
                 .route("/ws/{doc:.*}", web::get().to(upgrade));
+        });
+        let routes = routes
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let service = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(Duration::from_secs(30))
+            .client_request_timeout(Duration::from_secs(10))
+            .client_disconnect_timeout(LINGER)
+            .local_addr(address)
+            .on_connect_ext(|wire: &Wire, data| {
+                data.insert(wire.tap());
+            })
+            .finish(map_config(routes, |()| AppConfig::default()));
+        fn_service(|stream: TcpStream| {
+            tune(&stream);
+            let peer = stream.peer_addr().ok();
+            ready(Ok((Wire::new(stream), Protocol::Http1, peer)))
         })
-    })
-    .workers(workers)
-    .worker_max_blocking_threads(1)
-    .max_connections(config.limits.max_sockets + 1_000)
-    .backlog(BACKLOG.unsigned_abs())
-    .keep_alive(Duration::from_secs(30))
-    .client_request_timeout(Duration::from_secs(10))
-    .client_disconnect_timeout(LINGER)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .on_connect(|connection, _| {
-        if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-            tune(stream);
-        }
-    })
-    .listen(listener)?;
+        .and_then(service)
+    };
+    let server = builder
+        .workers(workers)
+        .worker_max_blocking_threads(1)
+        .max_concurrent_connections(config.limits.max_sockets + 1_000)
+        .backlog(BACKLOG.unsigned_abs())
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen("http", listener, connection)?;
     Ok(server.run())
 }
 
@@ -268,7 +296,7 @@ fn workers(config: &Config) -> usize {
 }
 
 /// Options of one connection. A failure of any costs comfort, not correctness.
-fn tune(stream: &actix_web::rt::net::TcpStream) {
+fn tune(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
     let tuned = socket
         .set_tcp_nodelay(true)

@@ -3,7 +3,7 @@
 //! Sockets live on actix workers, rooms on other threads. Waking a task of another thread costs a system call, which for
 //! a hundred readers of one frame is as much again as writing the frame. So an outbox that has got something only notes
 //! the waker of its socket's task here; at the end of a room's step each worker that has notes is woken once, and its
-//! pump wakes the sockets from within their own thread, where that costs next to nothing. While many rooms are committed
+//! pump wakes the sockets from within their own thread, where they can write at once. While many rooms are committed
 //! together, one ring serves all of them.
 
 use std::{
@@ -16,6 +16,9 @@ use std::{
 };
 
 use tokio::sync::Notify;
+
+/// So many sockets are woken before the worker looks at what has arrived.
+const SOCKETS_AT_ONCE: usize = 64;
 
 /// The bells of all workers.
 #[derive(Debug)]
@@ -137,7 +140,11 @@ impl Bell {
                 Poll::Ready(())
             })
             .await;
-            for socket in sockets.drain(..) {
+            for (number, socket) in sockets.drain(..).enumerate() {
+                // Each may write a frame, and what arrives is not to wait for all of them.
+                if number > 0 && number % SOCKETS_AT_ONCE == 0 {
+                    tokio::task::yield_now().await;
+                }
                 socket.wake();
             }
         }

@@ -5,6 +5,8 @@
 
 mod body;
 mod inbound;
+mod line;
 pub mod rate;
 mod session;
 pub mod upgrade;
+pub mod wire;

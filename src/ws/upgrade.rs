@@ -18,10 +18,12 @@ use actix_web::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    body::{Frames, Signals, SocketBody},
+    body::{Signals, SocketBody},
     inbound::Inbound,
+    line::Frames,
     rate::RateLimit,
     session::Connection,
+    wire::Tap,
 };
 use crate::{
     document::id::{DocId, DocIdError},
@@ -167,7 +169,7 @@ impl Sockets {
                 dialect,
                 signals: signals.clone(),
             };
-            SocketBody::new(frames, control).boxed()
+            SocketBody::new(frames, control, request.conn_data::<Tap>().cloned()).boxed()
         });
         let connection = Connection {
             peer,

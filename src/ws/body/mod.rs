@@ -1,11 +1,12 @@
-//! The bytes that leave through a socket: the peer's outbox, framed as it is sent.
+//! The bytes that leave through a connection: the peer's outbox, framed as it is sent.
 //!
 //! actix-ws sends through a channel, from a task of ours to the task of the connection; each frame then wakes two tasks.
 //! Nearly everything that leaves is in the outbox already, so the connection takes it from there itself, as many frames
-//! at once as there are, and the session's channel carries only pings, pongs and the close.
+//! at once as there are, and the session's channel carries only pings, pongs and the close. Most frames do not even come
+//! here: `line` writes them while the connection is at rest.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     pin::Pin,
     rc::Rc,
     sync::{
@@ -15,22 +16,15 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use actix_http::ws::{OpCode, Parser};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{
-    protocol::{Dialect, ServerMessage, close::Close},
-    room::{
-        event::{Event, PeerId},
-        mailbox::Mailbox,
-        outbox::{Next, Outbox},
-    },
+use super::{
+    line::{self, Frames, Line},
+    wire::Tap,
 };
-
-/// Frames are put together up to this size, in bytes, which is what the connection buffers.
-const MAX_CHUNK: usize = 32 << 10;
+use crate::{protocol::close::Close, room::event::PeerId};
 
 /// What the body tells the socket's task.
 pub(super) struct Signals {
@@ -84,7 +78,7 @@ impl Signals {
         Poll::Ready(None)
     }
 
-    fn close(&self, close: Option<Close>) {
+    pub(super) fn close(&self, close: Option<Close>) {
         self.close.set(close);
         self.closing.notify_one();
     }
@@ -92,16 +86,16 @@ impl Signals {
 
 /// The response body of a WebSocket.
 pub(super) struct SocketBody {
-    frames: Frames,
+    line: Rc<RefCell<Line>>,
     /// What actix-ws sends: control frames.
     control: BoxBody,
     gates: Option<Gates>,
 }
 
 impl SocketBody {
-    pub(super) fn new(frames: Frames, control: BoxBody) -> Self {
+    pub(super) fn new(frames: Frames, control: BoxBody, tap: Option<Tap>) -> Self {
         Self {
-            frames,
+            line: Rc::new(RefCell::new(Line::new(frames, tap))),
             control,
             gates: None,
         }
@@ -117,16 +111,25 @@ struct Gates {
 
 impl Gates {
     /// The gates of the task that polls, which is always the same one.
-    fn of<'a>(gates: &'a mut Option<Self>, connection: &Waker) -> &'a Self {
+    fn of<'a>(
+        gates: &'a mut Option<Self>,
+        connection: &Waker,
+        line: &Rc<RefCell<Line>>,
+    ) -> &'a Self {
         let same = gates
             .as_ref()
             .is_some_and(|gates| gates.frames.opened.connection.will_wake(connection));
         if !same {
             *gates = None;
         }
-        gates.get_or_insert_with(|| Self {
-            frames: Gate::new(connection),
-            control: Gate::new(connection),
+        gates.get_or_insert_with(|| {
+            let peer = line.borrow().frames.peer;
+            let gates = Self {
+                frames: Gate::new(connection, Some(peer)),
+                control: Gate::new(connection, None),
+            };
+            Line::open(line, gates.frames.waker.clone());
+            gates
         })
     }
 }
@@ -140,6 +143,8 @@ struct Gate {
 struct Opened {
     open: AtomicBool,
     connection: Waker,
+    /// Whose frames stand behind the gate. Where they can be written past the connection, it is not woken.
+    peer: Option<PeerId>,
 }
 
 impl Wake for Opened {
@@ -148,6 +153,9 @@ impl Wake for Opened {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        if self.peer.is_some_and(line::send) {
+            return;
+        }
         self.open.store(true, Ordering::Release);
         self.connection.wake_by_ref();
     }
@@ -155,10 +163,11 @@ impl Wake for Opened {
 
 impl Gate {
     /// Open, as nobody has asked the source yet.
-    fn new(connection: &Waker) -> Self {
+    fn new(connection: &Waker, peer: Option<PeerId>) -> Self {
         let opened = Arc::new(Opened {
             open: AtomicBool::new(true),
             connection: connection.clone(),
+            peer,
         });
         Self {
             waker: opened.clone().into(),
@@ -181,50 +190,6 @@ impl Gate {
     }
 }
 
-/// One peer's outbox, as chunks of bytes.
-pub(super) struct Frames {
-    pub peer: PeerId,
-    pub mailbox: Arc<Mailbox>,
-    pub outbox: Arc<Outbox>,
-    pub dialect: Dialect,
-    pub signals: Rc<Signals>,
-}
-
-impl Frames {
-    /// The frames that wait, up to a bound, and whether there may be more.
-    fn take(&self, cx: &Context<'_>) -> (BytesMut, bool) {
-        let mut chunk = BytesMut::new();
-        while chunk.len() < MAX_CHUNK {
-            let frame = match self.outbox.poll_next(cx) {
-                Poll::Pending => return (chunk, false),
-                Poll::Ready(Next::Frame(frame)) => frame,
-                Poll::Ready(Next::Saved(count)) => {
-                    match self.dialect.encode(ServerMessage::Saved(count)) {
-                        Some(frame) => frame,
-                        None => continue,
-                    }
-                }
-                Poll::Ready(Next::Question) => {
-                    self.signals.questioned.notify_one();
-                    continue;
-                }
-                Poll::Ready(Next::Empty) => {
-                    if self.mailbox.post(Event::Drained(self.peer)).is_err() {
-                        self.signals.close(None);
-                    }
-                    continue;
-                }
-                Poll::Ready(Next::Close(close)) => {
-                    self.signals.close(Some(close));
-                    return (chunk, false);
-                }
-            };
-            Parser::write_message(&mut chunk, frame, OpCode::Binary, true, false);
-        }
-        (chunk, true)
-    }
-}
-
 impl MessageBody for SocketBody {
     type Error = <BoxBody as MessageBody>::Error;
 
@@ -237,26 +202,40 @@ impl MessageBody for SocketBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
-        let gates = Gates::of(&mut this.gates, cx.waker());
+        let gates = Gates::of(&mut this.gates, cx.waker(), &this.line);
+        let mut line = this.line.borrow_mut();
+        if let Some(rest) = line.rest() {
+            return Poll::Ready(Some(Ok(rest)));
+        }
         if let Some(mut cx) = gates.control.pass()
             && let Poll::Ready(control) = Pin::new(&mut this.control).poll_next(&mut cx)
         {
             gates.control.reopen();
-            return match control {
-                Some(control) => Poll::Ready(Some(control)),
-                None => this.frames.signals.end(cx.waker()),
-            };
+            if control.is_none() {
+                return line.frames.signals.end(cx.waker());
+            }
+            line.give_way();
+            return Poll::Ready(control);
         }
         if let Some(cx) = gates.frames.pass() {
-            let (chunk, more) = this.frames.take(&cx);
+            let (chunk, more) = line.chunk(&cx);
             if more {
                 gates.frames.reopen();
             }
             if !chunk.is_empty() {
-                this.frames.signals.sent.set(Instant::now());
-                return Poll::Ready(Some(Ok(chunk.freeze())));
+                line.give_way();
+                return Poll::Ready(Some(Ok(chunk)));
             }
         }
         Poll::Pending
     }
 }
+
+impl Drop for SocketBody {
+    fn drop(&mut self) {
+        self.line.borrow().shut();
+    }
+}
+
+#[cfg(test)]
+mod tests;
