@@ -129,6 +129,7 @@ targets!(
     splice,
     strip,
     log,
+    restore,
     awareness,
     state_vector,
     id_set

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod heads;
 pub mod inputs;
 pub mod log;
+pub mod restore;
 pub mod sets;
 pub mod updates;
 
@@ -15,7 +16,7 @@ pub mod updates;
 pub type Body = fn(&[u8]);
 
 /// All targets by name; `fuzz_targets` has a file for each.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("heads", heads::heads),
     ("frame", frame::frame),
     ("scan", updates::scan_bytes),
@@ -23,6 +24,7 @@ pub const TARGETS: [(&str, Body); 10] = [
     ("splice", updates::splice_updates),
     ("strip", updates::strip_updates),
     ("log", log::log),
+    ("restore", restore::restores),
     ("awareness", awareness::awareness),
     ("state_vector", sets::state_vector),
     ("id_set", sets::id_set),

@@ -55,9 +55,9 @@ pub fn scan_bytes(data: &[u8]) {
 
 /// The way of every update into a document, as rooms go it: scan, split, apply, and another try for what waits.
 #[derive(Default)]
-struct Receiver {
+pub struct Receiver {
     replica: Replica,
-    log: Vec<Bytes>,
+    pub log: Vec<Bytes>,
     parked: Vec<Bytes>,
     /// yrs refused what was let through: the replica is of no use any more.
     broken: bool,
@@ -134,7 +134,7 @@ impl Receiver {
     }
 }
 
-fn received(updates: &[Bytes]) -> Receiver {
+pub fn received(updates: &[Bytes]) -> Receiver {
     let mut receiver = Receiver::default();
     updates.iter().for_each(|update| receiver.receive(update));
     receiver

@@ -54,7 +54,7 @@ for (let number = 1; number <= 8; number++) {
   const all = new Y.Doc()
   for (const update of made) Y.applyUpdate(all, update)
   const whole = Y.encodeStateAsUpdate(all)
-  for (const target of ['apply', 'splice', 'strip', 'log']) {
+  for (const target of ['apply', 'splice', 'strip', 'log', 'restore']) {
     seed(target, list(made.slice(0, 12)))
     seed(target, list([whole, ...made.slice(-4)]))
     // The same targets in their other ways: an honest session, and one with changed bytes.
