@@ -13,12 +13,14 @@ const LIST = 2
 /** Seeds of at most so many bytes: what is found with short ones can be read. */
 const SHORT = 1500
 
-rmSync(folder, { recursive: true, force: true })
 const written = {}
 const seed = (target, bytes) => {
   const number = written[target] = (written[target] ?? 0) + 1
-  mkdirSync(new URL(`${target}/`, folder), { recursive: true })
-  writeFileSync(new URL(`${target}/${String(number).padStart(2, '0')}`, folder), bytes)
+  const place = new URL(`${target}/`, folder)
+  // Only what is written here is written anew: others made theirs by hand.
+  if (number === 1) rmSync(place, { recursive: true, force: true })
+  mkdirSync(place, { recursive: true })
+  writeFileSync(new URL(String(number).padStart(2, '0'), place), bytes)
 }
 
 const bytesOf = (write) => {

@@ -2,7 +2,7 @@
 //!
 //! SQLite goes on writing to a file that has no name any more; everything would be acknowledged, and be gone with the
 //! process. So the files under the names are compared with those that were opened, before each transaction (two
-//! `stat` calls, about 1 µs each).
+//! `stat` calls: about 1 µs each in a busy server, 10 to 15 in one that has little to do).
 
 use std::{
     io,

@@ -190,8 +190,39 @@ impl Gate {
     }
 }
 
+type BodyError = <BoxBody as MessageBody>::Error;
+
+impl SocketBody {
+    fn poll_bytes(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let gates = Gates::of(&mut self.gates, cx.waker(), &self.line);
+        let mut line = self.line.borrow_mut();
+        if let Some(rest) = line.rest() {
+            return Poll::Ready(Some(Ok(rest)));
+        }
+        if let Some(mut cx) = gates.control.pass()
+            && let Poll::Ready(control) = Pin::new(&mut self.control).poll_next(&mut cx)
+        {
+            gates.control.reopen();
+            if control.is_none() {
+                return line.frames.signals.end(cx.waker());
+            }
+            return Poll::Ready(control);
+        }
+        if let Some(cx) = gates.frames.pass() {
+            let (chunk, more) = line.chunk(&cx);
+            if more {
+                gates.frames.reopen();
+            }
+            if !chunk.is_empty() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+        }
+        Poll::Pending
+    }
+}
+
 impl MessageBody for SocketBody {
-    type Error = <BoxBody as MessageBody>::Error;
+    type Error = BodyError;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
@@ -202,32 +233,11 @@ impl MessageBody for SocketBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
-        let gates = Gates::of(&mut this.gates, cx.waker(), &this.line);
-        let mut line = this.line.borrow_mut();
-        if let Some(rest) = line.rest() {
-            return Poll::Ready(Some(Ok(rest)));
+        let bytes = this.poll_bytes(cx);
+        if matches!(bytes, Poll::Ready(Some(_))) {
+            this.line.borrow().give_way();
         }
-        if let Some(mut cx) = gates.control.pass()
-            && let Poll::Ready(control) = Pin::new(&mut this.control).poll_next(&mut cx)
-        {
-            gates.control.reopen();
-            if control.is_none() {
-                return line.frames.signals.end(cx.waker());
-            }
-            line.give_way();
-            return Poll::Ready(control);
-        }
-        if let Some(cx) = gates.frames.pass() {
-            let (chunk, more) = line.chunk(&cx);
-            if more {
-                gates.frames.reopen();
-            }
-            if !chunk.is_empty() {
-                line.give_way();
-                return Poll::Ready(Some(Ok(chunk)));
-            }
-        }
-        Poll::Pending
+        bytes
     }
 }
 

@@ -68,6 +68,14 @@ impl Connection {
         self.woken.0.load(Ordering::Relaxed)
     }
 
+    /// One turn of the runtime, through which its wake-ups come.
+    async fn run(&mut self) {
+        tokio::task::yield_now().await;
+        if self.is_woken() {
+            self.turn();
+        }
+    }
+
     /// Fills the buffer, writes as much as goes, and flushes once all has gone.
     fn turn(&mut self) {
         self.woken.0.store(false, Ordering::Relaxed);
@@ -205,23 +213,14 @@ async fn a_client_reads_whole_frames_in_order_whoever_writes_them() {
                         waker.wake();
                     }
                 }
-                4..6 => {
-                    // The wake-ups of the runtime come through its own turn.
-                    tokio::task::yield_now().await;
-                    if connection.is_woken() {
-                        connection.turn();
-                    }
-                }
+                4..6 => connection.run().await,
                 _ => reader.read(random.random_range(1..LARGEST)),
             }
         }
         let all = (0..documents).collect::<Vec<_>>();
         let rest = async {
             while reader.documents.len() < all.len() || reader.controls.len() < pings as usize {
-                tokio::task::yield_now().await;
-                if connection.is_woken() {
-                    connection.turn();
-                }
+                connection.run().await;
                 reader.read(LARGEST);
             }
         };
