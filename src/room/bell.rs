@@ -2,9 +2,9 @@
 //!
 //! Sockets live on actix workers, rooms on other threads. Waking a task of another thread costs a system call, which for
 //! a hundred readers of one frame is as much again as writing the frame. So an outbox that has got something only notes
-//! the waker of its socket's task here; at the end of a room's step each worker that has notes is woken once, and its
-//! pump wakes the sockets from within their own thread, where they can write at once. While many rooms are committed
-//! together, one ring serves all of them.
+//! its peer here; at the end of a room's step each worker that has notes is woken once, and its pump calls the sockets
+//! from within their own thread, where they can write at once. While many rooms are committed together, one ring serves
+//! all of them.
 
 use std::{
     cell::OnceCell,
@@ -17,7 +17,9 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// So many sockets are woken before the worker looks at what has arrived.
+use super::event::PeerId;
+
+/// So many sockets are called before the worker looks at what has arrived.
 const SOCKETS_AT_ONCE: usize = 64;
 
 /// The bells of all workers.
@@ -41,7 +43,7 @@ pub struct Bell {
 
 #[derive(Debug, Default)]
 struct State {
-    sockets: Vec<Waker>,
+    sockets: Vec<PeerId>,
     pump: Option<Waker>,
 }
 
@@ -105,9 +107,9 @@ impl Bells {
 }
 
 impl Bell {
-    /// This task is to be woken at the next ring.
-    pub fn note(&self, socket: Waker) {
-        self.lock().sockets.push(socket);
+    /// The socket of this peer is to be called at the next ring.
+    pub fn note(&self, peer: PeerId) {
+        self.lock().sockets.push(peer);
         self.noted.store(true, Ordering::Release);
     }
 
@@ -126,8 +128,8 @@ impl Bell {
         }
     }
 
-    /// Wakes the sockets of this worker for as long as the worker lives.
-    pub async fn pump(self: Arc<Self>) {
+    /// Calls the sockets of this worker for as long as the worker lives.
+    pub async fn pump(self: Arc<Self>, call: impl Fn(&[PeerId])) {
         let mut sockets = Vec::new();
         loop {
             std::future::poll_fn(|cx| {
@@ -140,13 +142,14 @@ impl Bell {
                 Poll::Ready(())
             })
             .await;
-            for (number, socket) in sockets.drain(..).enumerate() {
+            for (number, some) in sockets.chunks(SOCKETS_AT_ONCE).enumerate() {
                 // Each may write a frame, and what arrives is not to wait for all of them.
-                if number > 0 && number % SOCKETS_AT_ONCE == 0 {
+                if number > 0 {
                     tokio::task::yield_now().await;
                 }
-                socket.wake();
+                call(some);
             }
+            sockets.clear();
         }
     }
 
@@ -159,6 +162,7 @@ impl Bell {
 #[cfg(test)]
 mod tests {
     use std::{
+        cell::RefCell,
         pin::pin,
         task::{Context, Wake},
         time::Duration,
@@ -188,8 +192,11 @@ mod tests {
     async fn a_lone_room_rings_at_once_and_a_crowd_once_for_all_its_rooms() {
         let bells = Bells::new(1);
         let bell = bells.own(|_| {});
-        let (worker, socket) = (Arc::new(Called::default()), Arc::new(Called::default()));
-        let mut pump = pin!(bell.clone().pump());
+        let (worker, called) = (Arc::new(Called::default()), RefCell::new(Vec::new()));
+        let mut pump = pin!(
+            bell.clone()
+                .pump(|peers| called.borrow_mut().extend_from_slice(peers))
+        );
         let waker = Waker::from(worker.clone());
         let mut turn = || {
             assert!(
@@ -199,15 +206,16 @@ mod tests {
             );
         };
         turn();
-        bell.note(socket.clone().into());
+        bell.note(7);
         bells.ring();
         assert_eq!(worker.times(), 1);
+        assert!(called.borrow().is_empty());
         turn();
-        assert_eq!(socket.times(), 1);
+        assert_eq!(called.take(), [7]);
 
         bells.crowd(true);
         for room in 0..3 {
-            bell.note(socket.clone().into());
+            bell.note(room);
             bells.ring();
             assert_eq!(worker.times(), 1, "room {room} has rung for itself");
         }
@@ -226,6 +234,6 @@ mod tests {
         timeout(Duration::from_secs(10), ringing).await.unwrap();
         assert_eq!(worker.times(), 2);
         turn();
-        assert_eq!(socket.times(), 4);
+        assert_eq!(called.take(), [0, 1, 2]);
     }
 }

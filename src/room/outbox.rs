@@ -1,4 +1,4 @@
-//! What waits to be written to one peer: a bounded queue between the room, which fills it, and the socket task, which
+//! What waits to be written to one peer: a bounded queue between the room, which fills it, and the socket, which
 //! empties it. The room never waits for a peer.
 //!
 //! When a peer does not keep up, its queued document frames are taken out and handed back to the room, which later
@@ -13,18 +13,18 @@ use std::{
 
 use bytes::Bytes;
 
-use super::bell::Bell;
+use super::{bell::Bell, event::PeerId};
 use crate::protocol::close::Close;
 
 /// More awareness frames than this in one queue are replaced by one later.
 const MAX_AWARENESS_FRAMES: usize = 8;
 
-/// The queue of one peer. Shared by the room and the peer's socket task.
+/// The queue of one peer. Shared by the room and the peer's socket.
 #[derive(Debug, Default)]
 pub struct Outbox {
     state: Mutex<State>,
-    /// Where the socket task's waker is noted instead of being called; see [`Bell`].
-    bell: Option<Arc<Bell>>,
+    /// Whose outbox it is, and where it is noted that something has come; see [`Bell`].
+    socket: Option<(Arc<Bell>, PeerId)>,
 }
 
 #[derive(Debug, Default)]
@@ -40,9 +40,18 @@ struct State {
     tell_when_empty: bool,
     /// The peer is to be asked for a sign of life.
     question: bool,
-    waker: Option<Waker>,
-    /// The socket task is gone: nothing is kept any more.
+    waiting: Waiting,
+    /// The socket is gone: nothing is kept any more.
     gone: bool,
+}
+
+/// Who found the queue empty, and is to hear when something comes.
+#[derive(Debug, Default)]
+enum Waiting {
+    #[default]
+    Nobody,
+    Socket,
+    Task(Waker),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +61,7 @@ enum Kind {
     Control,
 }
 
-/// What the socket task is to do next.
+/// What the socket is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Write this frame.
@@ -77,17 +86,17 @@ pub enum Pushed {
 }
 
 impl Outbox {
-    /// An outbox whose socket task is woken at the next ring of this bell.
-    pub fn with_bell(bell: Arc<Bell>) -> Self {
+    /// An outbox whose socket is called at the next ring of this bell.
+    pub fn with_bell(bell: Arc<Bell>, peer: PeerId) -> Self {
         Self {
             state: Mutex::default(),
-            bell: Some(bell),
+            socket: Some((bell, peer)),
         }
     }
 
-    /// Wakes the socket task now instead of at the end of the room's step.
+    /// Calls the socket now instead of at the end of the room's step.
     pub fn ring(&self) {
-        if let Some(bell) = &self.bell {
+        if let Some((bell, _)) = &self.socket {
             bell.ring();
         }
     }
@@ -176,36 +185,26 @@ impl Outbox {
         };
     }
 
-    /// What is next for the socket task.
+    /// What is next for the socket, which the bell calls once there is something after there was nothing.
+    pub fn next_or_call(&self) -> Option<Next> {
+        let mut state = self.lock();
+        let next = state.next();
+        if next.is_none() {
+            state.waiting = Waiting::Socket;
+        }
+        next
+    }
+
+    /// What is next for a task.
     pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
         let mut state = self.lock();
-        if std::mem::take(&mut state.question) {
-            return Poll::Ready(Next::Question);
-        }
-        if let Some((kind, frame)) = state.queue.pop_front() {
-            state.bytes -= frame.len();
-            if kind == Kind::Awareness {
-                state.awareness_frames -= 1;
+        match state.next() {
+            Some(next) => Poll::Ready(next),
+            None => {
+                state.waiting = Waiting::Task(cx.waker().clone());
+                Poll::Pending
             }
-            if state.queue.is_empty() && state.queue.capacity() > 64 {
-                state.queue = VecDeque::new();
-            }
-            return Poll::Ready(Next::Frame(frame));
         }
-        if state.saved > 0 {
-            return Poll::Ready(Next::Saved(std::mem::take(&mut state.saved)));
-        }
-        if let Some(close) = state.close.take() {
-            return Poll::Ready(Next::Close(close));
-        }
-        if std::mem::take(&mut state.tell_when_empty) {
-            return Poll::Ready(Next::Empty);
-        }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        Poll::Pending
     }
 
     /// [`Self::poll_next`] as a future.
@@ -230,11 +229,14 @@ impl Outbox {
     }
 
     fn wake(&self, state: &mut State) {
-        if let Some(waker) = state.waker.take() {
-            match &self.bell {
-                Some(bell) => bell.note(waker),
-                None => waker.wake(),
+        match std::mem::take(&mut state.waiting) {
+            Waiting::Nobody => {}
+            Waiting::Socket => {
+                if let Some((bell, peer)) = &self.socket {
+                    bell.note(*peer);
+                }
             }
+            Waiting::Task(waker) => waker.wake(),
         }
     }
 
@@ -245,6 +247,29 @@ impl Outbox {
 }
 
 impl State {
+    fn next(&mut self) -> Option<Next> {
+        if std::mem::take(&mut self.question) {
+            return Some(Next::Question);
+        }
+        if let Some((kind, frame)) = self.queue.pop_front() {
+            self.bytes -= frame.len();
+            if kind == Kind::Awareness {
+                self.awareness_frames -= 1;
+            }
+            if self.queue.is_empty() && self.queue.capacity() > 64 {
+                self.queue = VecDeque::new();
+            }
+            return Some(Next::Frame(frame));
+        }
+        if self.saved > 0 {
+            return Some(Next::Saved(std::mem::take(&mut self.saved)));
+        }
+        if let Some(close) = self.close.take() {
+            return Some(Next::Close(close));
+        }
+        std::mem::take(&mut self.tell_when_empty).then_some(Next::Empty)
+    }
+
     fn take(&mut self, kind: Kind) -> Vec<Bytes> {
         let mut taken = Vec::new();
         self.queue.retain(|(of, frame)| {

@@ -1,14 +1,9 @@
 //! One peer's outbox on its way into the socket.
 //!
 //! Frames leave in two ways. The connection takes them when it polls its body. Where it has nothing left that comes before,
-//! they are written past it, by whoever wakes the socket: the pump of the worker, in whose thread the line is found.
+//! they are written past it, by the pump of the worker, in whose thread the line is found.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc, task::Waker};
 
 use actix_http::ws::{OpCode, Parser};
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -48,8 +43,10 @@ pub(super) struct Line {
     tap: Option<Tap>,
     /// What the kernel did not take of a chunk that was written past the connection. It comes before everything else.
     rest: Bytes,
-    /// With which the outbox calls for this line.
-    waker: Option<Waker>,
+    /// Once it has polled its body.
+    connection: Option<Waker>,
+    /// The connection is to look what the outbox has.
+    called: bool,
 }
 
 impl Line {
@@ -58,14 +55,16 @@ impl Line {
             frames,
             tap,
             rest: Bytes::new(),
-            waker: None,
+            connection: None,
+            called: false,
         }
     }
 
-    /// The connection is there, and has the head of the response to write first. From now on [`send`] finds this line.
-    pub(super) fn open(this: &Rc<RefCell<Self>>, waker: Waker) {
+    /// The connection is there, and has the head of the response to write first. From now on [`call`] finds this line.
+    pub(super) fn open(this: &Rc<RefCell<Self>>, connection: &Waker) {
         let mut line = this.borrow_mut();
-        line.waker = Some(waker);
+        line.connection = Some(connection.clone());
+        line.called = true;
         line.give_way();
         LINES.with_borrow_mut(|lines| lines.insert(line.frames.peer, this.clone()));
     }
@@ -90,75 +89,94 @@ impl Line {
         (!self.rest.is_empty()).then(|| std::mem::take(&mut self.rest))
     }
 
-    /// The frames that wait, up to a bound, and whether there may be more.
-    pub(super) fn chunk(&self, cx: &Context<'_>) -> (Bytes, bool) {
-        let (chunk, more) = self.frames.take(cx);
-        if !chunk.is_empty() {
-            self.frames.signals.sent.set(Instant::now());
+    /// The frames that wait, up to a bound, if the connection was called for some.
+    pub(super) fn chunk(&mut self) -> Option<Bytes> {
+        if !std::mem::take(&mut self.called) {
+            return None;
         }
-        (chunk.freeze(), more)
+        let mut chunk = BytesMut::new();
+        self.called = self.frames.take(&mut chunk);
+        if chunk.is_empty() {
+            return None;
+        }
+        self.frames.signals.sent.set(Instant::now());
+        Some(chunk.freeze())
     }
 
-    /// See [`send`].
-    fn send(&mut self) -> bool {
-        let (Some(tap), Some(waker)) = (&self.tap, &self.waker) else {
+    /// The outbox has something: it is written past the connection if that is at rest, otherwise the connection is woken.
+    fn call(&mut self, now: Instant, chunk: &mut BytesMut) {
+        if !self.send(now, chunk)
+            && let Some(connection) = &self.connection
+        {
+            self.called = true;
+            connection.wake_by_ref();
+        }
+    }
+
+    /// False where something is left for the connection.
+    fn send(&mut self, now: Instant, chunk: &mut BytesMut) -> bool {
+        let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_free()) else {
             return false;
         };
-        if !tap.is_free() {
-            return false;
+        chunk.clear();
+        let more = self.frames.take(chunk);
+        if chunk.is_empty() {
+            return !more;
         }
-        let (mut chunk, more) = self.chunk(&Context::from_waker(waker));
-        if !chunk.is_empty() {
-            chunk.advance(tap.write(&chunk));
-        }
-        if !chunk.is_empty() {
+        self.frames.signals.sent.set(now);
+        let written = tap.write(chunk);
+        if written < chunk.len() {
             tap.give_way();
-            self.rest = chunk;
+            chunk.advance(written);
+            self.rest = chunk.split().freeze();
             return false;
         }
         !more
     }
 }
 
-/// Writes what waits for a peer past its connection. False where that did not do it: the connection is to go on.
-pub(super) fn send(peer: PeerId) -> bool {
-    let line = LINES.try_with(|lines| lines.borrow().get(&peer).cloned());
-    let Ok(Some(line)) = line else {
-        return false;
-    };
-    line.try_borrow_mut().is_ok_and(|mut line| line.send())
+/// The outboxes of these peers have something. Peers without a line in this thread are gone.
+pub(super) fn call(peers: &[PeerId]) {
+    let now = Instant::now();
+    let mut chunk = BytesMut::new();
+    for peer in peers {
+        let line = LINES.try_with(|lines| lines.borrow().get(peer).cloned());
+        if let Ok(Some(line)) = line {
+            line.borrow_mut().call(now, &mut chunk);
+        }
+    }
 }
 
 impl Frames {
-    fn take(&self, cx: &Context<'_>) -> (BytesMut, bool) {
-        let mut chunk = BytesMut::new();
+    /// Frames what is next, up to a bound, and says whether there may be more.
+    fn take(&self, chunk: &mut BytesMut) -> bool {
         while chunk.len() < MAX_CHUNK {
-            let frame = match self.outbox.poll_next(cx) {
-                Poll::Pending => return (chunk, false),
-                Poll::Ready(Next::Frame(frame)) => frame,
-                Poll::Ready(Next::Saved(count)) => {
-                    match self.dialect.encode(ServerMessage::Saved(count)) {
-                        Some(frame) => frame,
-                        None => continue,
-                    }
-                }
-                Poll::Ready(Next::Question) => {
+            let Some(next) = self.outbox.next_or_call() else {
+                return false;
+            };
+            let frame = match next {
+                Next::Frame(frame) => frame,
+                Next::Saved(count) => match self.dialect.encode(ServerMessage::Saved(count)) {
+                    Some(frame) => frame,
+                    None => continue,
+                },
+                Next::Question => {
                     self.signals.questioned.notify_one();
                     continue;
                 }
-                Poll::Ready(Next::Empty) => {
+                Next::Empty => {
                     if self.mailbox.post(Event::Drained(self.peer)).is_err() {
                         self.signals.close(None);
                     }
                     continue;
                 }
-                Poll::Ready(Next::Close(close)) => {
+                Next::Close(close) => {
                     self.signals.close(Some(close));
-                    return (chunk, false);
+                    return false;
                 }
             };
-            Parser::write_message(&mut chunk, frame, OpCode::Binary, true, false);
+            Parser::write_message(chunk, frame, OpCode::Binary, true, false);
         }
-        (chunk, true)
+        true
     }
 }

@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use super::{
     body::{Signals, SocketBody},
     inbound::Inbound,
-    line::Frames,
+    line::{self, Frames},
     rate::RateLimit,
     session::Connection,
     wire::Tap,
@@ -144,10 +144,8 @@ impl Sockets {
             Some("coscribe") => Dialect::Coscribe,
             _ => Dialect::YWebsocket,
         };
-        let (peer, outbox) = (
-            self.registry.next_peer(),
-            Arc::new(Outbox::with_bell(self.bell())),
-        );
+        let peer = self.registry.next_peer();
+        let outbox = Arc::new(Outbox::with_bell(self.bell(), peer));
         let epoch = query.epoch.and_then(|epoch| epoch.parse::<Epoch>().ok());
         let join = Join {
             peer,
@@ -218,7 +216,7 @@ impl Sockets {
     fn bell(&self) -> Arc<Bell> {
         self.registry.services().bells.own(|bell| {
             // Not one of the tasks that are waited for: it ends with its worker.
-            drop(tokio::task::spawn_local(bell.pump()));
+            drop(tokio::task::spawn_local(bell.pump(line::call)));
         })
     }
 

@@ -21,10 +21,10 @@ use bytes::Bytes;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    line::{self, Frames, Line},
+    line::{Frames, Line},
     wire::Tap,
 };
-use crate::{protocol::close::Close, room::event::PeerId};
+use crate::protocol::close::Close;
 
 /// What the body tells the socket's task.
 pub(super) struct Signals {
@@ -89,7 +89,7 @@ pub(super) struct SocketBody {
     line: Rc<RefCell<Line>>,
     /// What actix-ws sends: control frames.
     control: BoxBody,
-    gates: Option<Gates>,
+    gate: Option<Gate>,
 }
 
 impl SocketBody {
@@ -97,44 +97,13 @@ impl SocketBody {
         Self {
             line: Rc::new(RefCell::new(Line::new(frames, tap))),
             control,
-            gates: None,
+            gate: None,
         }
     }
 }
 
-/// Which of the two sources have something. The connection polls its body for many reasons and again after each chunk;
-/// asking both every time would cost more than what it costs to send a short frame.
-struct Gates {
-    frames: Gate,
-    control: Gate,
-}
-
-impl Gates {
-    /// The gates of the task that polls, which is always the same one.
-    fn of<'a>(
-        gates: &'a mut Option<Self>,
-        connection: &Waker,
-        line: &Rc<RefCell<Line>>,
-    ) -> &'a Self {
-        let same = gates
-            .as_ref()
-            .is_some_and(|gates| gates.frames.opened.connection.will_wake(connection));
-        if !same {
-            *gates = None;
-        }
-        gates.get_or_insert_with(|| {
-            let peer = line.borrow().frames.peer;
-            let gates = Self {
-                frames: Gate::new(connection, Some(peer)),
-                control: Gate::new(connection, None),
-            };
-            Line::open(line, gates.frames.waker.clone());
-            gates
-        })
-    }
-}
-
-/// A waker that remembers that it was called.
+/// A waker that remembers that it was called. The connection polls its body for many reasons and again after each chunk;
+/// asking for control frames every time would cost more than what it costs to send a short frame.
 struct Gate {
     waker: Waker,
     opened: Arc<Opened>,
@@ -143,8 +112,6 @@ struct Gate {
 struct Opened {
     open: AtomicBool,
     connection: Waker,
-    /// Whose frames stand behind the gate. Where they can be written past the connection, it is not woken.
-    peer: Option<PeerId>,
 }
 
 impl Wake for Opened {
@@ -153,9 +120,6 @@ impl Wake for Opened {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.peer.is_some_and(line::send) {
-            return;
-        }
         self.open.store(true, Ordering::Release);
         self.connection.wake_by_ref();
     }
@@ -163,11 +127,10 @@ impl Wake for Opened {
 
 impl Gate {
     /// Open, as nobody has asked the source yet.
-    fn new(connection: &Waker, peer: Option<PeerId>) -> Self {
+    fn new(connection: &Waker) -> Self {
         let opened = Arc::new(Opened {
             open: AtomicBool::new(true),
             connection: connection.clone(),
-            peer,
         });
         Self {
             waker: opened.clone().into(),
@@ -194,30 +157,30 @@ type BodyError = <BoxBody as MessageBody>::Error;
 
 impl SocketBody {
     fn poll_bytes(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let gates = Gates::of(&mut self.gates, cx.waker(), &self.line);
+        // The task that polls is always the same one.
+        let known = |gate: &&Gate| gate.opened.connection.will_wake(cx.waker());
+        if self.gate.as_ref().filter(known).is_none() {
+            Line::open(&self.line, cx.waker());
+            self.gate = Some(Gate::new(cx.waker()));
+        }
         let mut line = self.line.borrow_mut();
         if let Some(rest) = line.rest() {
             return Poll::Ready(Some(Ok(rest)));
         }
-        if let Some(mut cx) = gates.control.pass()
+        if let Some(gate) = &self.gate
+            && let Some(mut cx) = gate.pass()
             && let Poll::Ready(control) = Pin::new(&mut self.control).poll_next(&mut cx)
         {
-            gates.control.reopen();
+            gate.reopen();
             if control.is_none() {
                 return line.frames.signals.end(cx.waker());
             }
             return Poll::Ready(control);
         }
-        if let Some(cx) = gates.frames.pass() {
-            let (chunk, more) = line.chunk(&cx);
-            if more {
-                gates.frames.reopen();
-            }
-            if !chunk.is_empty() {
-                return Poll::Ready(Some(Ok(chunk)));
-            }
+        match line.chunk() {
+            Some(chunk) => Poll::Ready(Some(Ok(chunk))),
+            None => Poll::Pending,
         }
-        Poll::Pending
     }
 }
 

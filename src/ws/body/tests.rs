@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     protocol::Dialect,
     room::{bell::Bell, outbox::Outbox},
-    ws::wire::Wire,
+    ws::{line, wire::Wire},
 };
 
 /// What actix buffers before it writes.
@@ -164,7 +164,7 @@ async fn a_client_reads_whole_frames_in_order_whoever_writes_them() {
             .unwrap();
 
         let bell = Arc::new(Bell::default());
-        let outbox = Arc::new(Outbox::with_bell(bell.clone()));
+        let outbox = Arc::new(Outbox::with_bell(bell.clone(), seed));
         let (wire, controls) = (Wire::new(stream), Controls::default());
         let frames = Frames {
             peer: seed,
@@ -186,7 +186,7 @@ async fn a_client_reads_whole_frames_in_order_whoever_writes_them() {
             documents: Vec::new(),
             controls: Vec::new(),
         };
-        let mut pump = std::pin::pin!(bell.clone().pump());
+        let mut pump = std::pin::pin!(bell.clone().pump(line::call));
         // The connection was at rest once, and something is left of what it was given since.
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut connection.wire).poll_flush(cx).is_ready());
