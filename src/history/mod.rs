@@ -51,6 +51,17 @@ pub enum HistoryError {
     NoVersion,
     #[error("This document has {head} edits, so there is no moment {seq}.")]
     NoMoment { seq: Seq, head: Seq },
+    #[error(
+        "Moment {seq} is not kept any more; the one before it that is kept is {kept}. Bring that one back instead."
+    )]
+    Thinned { seq: Seq, kept: Seq },
+    #[error("What is taken back comes after the version: `to_seq` must be greater than {seq}.")]
+    NotSince { seq: Seq },
+    /// Undoing the rows would not undo what the restore brought of them.
+    #[error(
+        "Something was brought back at edit {seq}, and part of what is to be taken back may have come with it. Take back what was done since edit {seq}, or bring a whole version back."
+    )]
+    RestoredSince { seq: Seq },
     #[error("Only a version that somebody named has a name to change or take away.")]
     NotNamed,
     #[error("This document is not live, so nothing of it can be changed.")]

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{History, HistoryError, Kind, Version, VersionId, apart};
+use super::{History, HistoryError, Kind, Version, VersionId, apart, versions::is_restore};
 use crate::{
     clock::UnixMillis,
     document::{
@@ -16,7 +16,7 @@ use crate::{
         replica::EMPTY_UPDATE,
         restore::{RestoreError, Wanted, restore},
     },
-    store::{MarkKind, NewMark, Seq},
+    store::{Mark, MarkKind, NewMark, Seq},
 };
 
 /// What of a version is to be brought back.
@@ -99,7 +99,8 @@ impl History {
     /// the edit merges with it.
     ///
     /// # Errors
-    /// When there is no such document or version, the document is not live, or the part can not be brought back.
+    /// When there is no such document or version, the document is not live, the part can not be brought back, or what is to
+    /// be taken back was in part brought back since: what a restore wrote is not known as what it was before.
     pub async fn plan(
         &self,
         turn: &Turn,
@@ -111,7 +112,22 @@ impl History {
         let doc = &turn.doc;
         self.live(doc).await?;
         let version = self.version(doc, id).await?;
+        if let VersionId::Moment(asked) = id
+            && asked != version.seq
+        {
+            let (seq, kept) = (asked, version.seq);
+            return Err(HistoryError::Thinned { seq, kept });
+        }
         let reel = self.reel(doc).await?;
+        if let Part::Since { to: Some(to), .. } = part {
+            let (seq, head) = (version.seq, reel.head());
+            if to > head {
+                return Err(HistoryError::NoMoment { seq: to, head });
+            }
+            if to <= seq {
+                return Err(HistoryError::NotSince { seq });
+            }
+        }
         let marks = self.store.marks(doc).await?;
         let (seq, limits) = (version.seq, self.limits);
         // Any 32-bit id but 0, as Yjs clients draw theirs.
@@ -139,14 +155,16 @@ impl History {
                         })
                         .map(|row| row.seq)
                         .collect();
+                    refuse_restored(&undone, &marks)?;
                     Wanted::Undo(&undone)
                 }
             };
             reel.with_provenance(&marks, |provenance| {
                 restore(&rows, provenance, wanted, client, &limits)
             })
+            .map_err(HistoryError::Restore)
         });
-        let restored = restored.await?.map_err(HistoryError::Restore)?;
+        let restored = restored.await??;
         let edit = (restored.update.as_ref() != EMPTY_UPDATE).then(|| PlannedEdit {
             client,
             mark: NewMark {
@@ -180,6 +198,18 @@ impl History {
         }
         Ok(authors)
     }
+}
+
+/// Rows can be taken back as long as nothing was restored after them, unless that is taken back as well. A restore copies: what
+/// one of these rows deleted would come back beside the copy, and what it wrote would stay where it is a copy.
+fn refuse_restored(undone: &[Seq], marks: &[Mark]) -> Result<(), HistoryError> {
+    let restores = marks.iter().filter(|mark| is_restore(mark.mark.kind));
+    let kept = restores
+        .map(|mark| mark.seq)
+        .filter(|seq| undone.first().is_some_and(|first| seq > first))
+        .filter(|seq| undone.binary_search(seq).is_err())
+        .max();
+    kept.map_or(Ok(()), |seq| Err(HistoryError::RestoredSince { seq }))
 }
 
 impl From<RestoreError> for HistoryError {

@@ -57,6 +57,10 @@ impl History {
         let doc = turn.doc();
         let folded = self.folded(doc).await?;
         let from = *moments.start().max(&1);
+        if from > folded {
+            let (seq, head) = (from, folded);
+            return Err(HistoryError::NoMoment { seq, head });
+        }
         let to = *moments.end().min(&folded.saturating_sub(1));
         if from > to {
             return Ok(None);

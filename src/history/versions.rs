@@ -197,7 +197,7 @@ impl Entry {
     }
 }
 
-fn is_restore(kind: MarkKind) -> bool {
+pub(super) fn is_restore(kind: MarkKind) -> bool {
     matches!(kind, MarkKind::Restore | MarkKind::RestorePart)
 }
 

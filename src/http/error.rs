@@ -196,6 +196,13 @@ impl From<HistoryError> for Problem {
             HistoryError::NoMoment { head, .. } => {
                 Self::new(StatusCode::NOT_FOUND, "no-such-moment", detail).limit(head)
             }
+            HistoryError::Thinned { kept, .. } => {
+                Self::new(StatusCode::CONFLICT, "thinned", detail).limit(kept)
+            }
+            HistoryError::NotSince { .. } => Self::bad_request("bad-part", detail),
+            HistoryError::RestoredSince { .. } => {
+                Self::new(StatusCode::CONFLICT, "restored-since", detail)
+            }
             HistoryError::NothingYet => Self::new(StatusCode::NOT_FOUND, "nothing-yet", detail),
             HistoryError::Restore(_) => Self::new(StatusCode::CONFLICT, "not-restorable", detail),
             HistoryError::Restoring => {

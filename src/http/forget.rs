@@ -16,6 +16,7 @@ use crate::{
         actor::Actor,
     },
     document::id::DocId,
+    history::Kind,
     store::{Seq, sessions::Grain},
 };
 
@@ -32,7 +33,8 @@ struct Span {
     to_seq: Seq,
 }
 
-/// Removes what a version stands for: all moments of a session, or else the one moment.
+/// Removes what a version stands for: all moments of a session, or else the one moment; and its name, also where the moment is
+/// the present one and stays.
 pub(super) async fn purge(request: HttpRequest) -> Answer {
     let (doc, id) = version_of(&request)?;
     let version = history(&request)?.version(&doc, id).await?;
@@ -41,7 +43,11 @@ pub(super) async fn purge(request: HttpRequest) -> Answer {
         false => version.seq,
     };
     let to_seq = version.seq;
-    purge_moments(&request, &doc, Span { from_seq, to_seq }).await
+    let purged = purge_moments(&request, &doc, Span { from_seq, to_seq }).await?;
+    if purged.purged.is_none() && version.kind == Kind::Named {
+        history(&request)?.unname(&doc, id).await?;
+    }
+    Ok(json(HttpResponse::Ok(), &purged))
 }
 
 pub(super) async fn purge_range(request: HttpRequest) -> Answer {
@@ -51,10 +57,11 @@ pub(super) async fn purge_range(request: HttpRequest) -> Answer {
         let detail = "`from_seq` is the first edit of the range and `to_seq` the last.";
         return Err(Problem::bad_request("bad-query", detail));
     }
-    purge_moments(&request, &doc, span).await
+    let purged = purge_moments(&request, &doc, span).await?;
+    Ok(json(HttpResponse::Ok(), &purged))
 }
 
-async fn purge_moments(request: &HttpRequest, doc: &DocId, span: Span) -> Answer {
+async fn purge_moments(request: &HttpRequest, doc: &DocId, span: Span) -> Result<Purged, Problem> {
     let (history, author) = (history(request)?, forgetter(request)?);
     let turn = history.turn(doc)?;
     // What is removed must be in history, where it can be rewritten.
@@ -66,7 +73,7 @@ async fn purge_moments(request: &HttpRequest, doc: &DocId, span: Span) -> Answer
         from_seq: *moments.start(),
         to_seq: *moments.end(),
     });
-    Ok(json(HttpResponse::Ok(), &Purged { purged }))
+    Ok(Purged { purged })
 }
 
 #[derive(Deserialize)]

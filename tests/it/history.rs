@@ -374,6 +374,8 @@ async fn a_restore_that_can_not_be_made_is_refused_by_name_and_changes_nothing()
             "bad-part",
         ),
         ("plan", "1", json!({"what": 1}), 400, "bad-json"),
+        ("plan", "0", json!({"to_seq": 9}), 404, "no-such-moment"),
+        ("plan", "2", json!({"to_seq": 2}), 400, "bad-part"),
     ] {
         let answer = ask(doc, version, body.clone()).await;
         assert_eq!(answer, (status, code.to_owned()), "{version} {body}");
@@ -435,6 +437,42 @@ async fn a_part_that_was_brought_back_is_told_as_one() {
     let whole = restore(&server, "plan", before).await;
     assert_eq!(whole["version"]["part"], Value::Null, "{whole}");
     peer.expect_text("one two three").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_brought_back_is_not_brought_back_beside_it() {
+    let server = Server::start().await;
+    let peer = Peer::join(&server, "plan").await;
+    for text in ["one", " two", " three"] {
+        peer.append(text);
+        peer.echoed().await;
+    }
+    let restore_part = async |version: &str, body: Value| {
+        let path = format!("/api/docs/plan/versions/{version}/restore");
+        let answer = server.request(Method::POST, &path, Some(body)).await;
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap())
+    };
+    // Row 4 takes row 2 back, and row 5 that.
+    let (_, first) = restore_part("1", json!({"to_seq": 2})).await;
+    peer.expect_text("one three").await;
+    restore(&server, "plan", first["before"]["id"].as_str().unwrap()).await;
+    peer.expect_text("one two three").await;
+    for wanted in [json!({"to_seq": 2}), json!({"to_seq": 4})] {
+        let (status, problem) = restore_part("1", wanted).await;
+        assert_eq!((status, &problem["code"]), (409, &json!("restored-since")));
+        assert!(problem["detail"].as_str().unwrap().contains("edit 5"));
+    }
+    assert_eq!(server.head("plan").await, 5);
+    // Together with the restores it can be taken back, and so can what came after them.
+    let (status, _) = restore_part("1", json!({"to_seq": 5})).await;
+    assert_eq!(status, 200);
+    peer.expect_text("one").await;
+    peer.append(" four");
+    peer.echoed().await;
+    let (status, _) = restore_part("6", json!({"to_seq": 7})).await;
+    assert_eq!(status, 200);
+    peer.expect_text("one").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

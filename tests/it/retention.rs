@@ -212,12 +212,25 @@ async fn a_version_a_moment_and_nothing_can_be_purged() {
         ("plan/versions?from_seq=1", 400),
         ("plan/versions", 400),
         ("plan/versions/99", 404),
+        ("plan/versions?from_seq=99&to_seq=120", 404),
         ("nobody/versions?from_seq=1&to_seq=2", 404),
     ] {
         let answer = ask(&server, Method::DELETE, path, None).await;
         assert_eq!(answer.status(), status, "{path}");
     }
     peer.expect_text("one two three").await;
+    // The present moment stays, but it loses its name.
+    let named = ask(
+        &server,
+        Method::POST,
+        "plan/versions",
+        Some(json!({"label": "Draft"})),
+    );
+    let named: Value = named.await.json().await.unwrap();
+    let path = format!("plan/versions/{}", named["id"].as_str().unwrap());
+    assert_eq!(delete(&server, &path).await, json!({"purged": null}));
+    let answer = ask(&server, Method::GET, &path, None).await;
+    assert_eq!(answer.status(), 404);
     let trashed = ask(&server, Method::POST, "plan/trash", None).await;
     assert_eq!(trashed.status(), 200);
     let answer = ask(&server, Method::DELETE, "plan/versions/3", None).await;
@@ -343,6 +356,14 @@ async fn thinned_history_shows_the_moments_that_it_kept() {
     let whole = history_bytes(dir.path()).await;
     let minutes = last.div_ceil(256);
     assert_eq!(thin(&server, "paper", "minutes").await, last - minutes - 1);
+    // Another moment than the one that was asked for is not brought back in its place.
+    let path = "paper/versions/300/restore";
+    let answer = ask(&server, Method::POST, path, Some(json!({}))).await;
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!(
+        (&problem["code"], &problem["limit"]),
+        (&json!("thinned"), &json!(256))
+    );
     assert_eq!(thin(&server, "paper", "seconds").await, 0);
     let thinned = history_bytes(dir.path()).await;
     println!("history: {whole} bytes, to the minute {thinned}");
