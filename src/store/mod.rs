@@ -268,7 +268,8 @@ pub struct Rewrite {
     pub rows: Vec<LogRow>,
     /// Sessions, by their first rows, that are kept no more finely than this from now on.
     pub grains: Vec<(Seq, Grain)>,
-    /// A mark of [`MarkKind::Purge`] and its moment: the names in its range go, too.
+    /// A mark of [`MarkKind::Purge`] and its moment: the names in its range go, too, also those that restores tell of what they
+    /// brought back.
     pub purge: Option<(Seq, NewMark)>,
 }
 

@@ -21,6 +21,9 @@ const SELECT_MARKS: &str = "
     FROM marks m JOIN documents d ON d.id = m.doc WHERE d.name = ? ORDER BY m.seq, m.id";
 const SELECT_MARK: &str = "
     SELECT id, seq, kind, label, author, at, source_seq, origins, crc, doc FROM marks WHERE id = ? AND doc = ?";
+const SELECT_RESTORES: &str = "
+    SELECT id, seq, kind, label, author, at, source_seq, origins, crc, doc FROM marks
+    WHERE doc = ? AND kind IN ('restore', 'restore-part') AND label <> '' AND source_seq BETWEEN ? AND ?";
 const INSERT_MARK: &str = "
     INSERT INTO marks (doc, seq, kind, label, author, at, source_seq, origins, crc)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
@@ -123,7 +126,7 @@ pub(super) async fn insert(
     unsigned(id)
 }
 
-/// Takes the names of these moments away.
+/// Takes the names of these moments away, also from the restores that brought them back.
 pub(super) async fn unname(
     conn: &mut SqliteConnection,
     key: DocKey,
@@ -134,6 +137,34 @@ pub(super) async fn unname(
         .bind(key)
         .bind(from.cast_signed())
         .bind(to.cast_signed())
+        .execute(&mut *conn)
+        .await
+        .map_err(failed)?;
+    let restores = sqlx::query(SELECT_RESTORES)
+        .bind(key)
+        .bind(from.cast_signed())
+        .bind(to.cast_signed())
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed)?;
+    for row in &restores {
+        set_label(conn, key, &mut of_row(row)?, "").await?;
+    }
+    Ok(())
+}
+
+async fn set_label(
+    conn: &mut SqliteConnection,
+    key: DocKey,
+    mark: &mut Mark,
+    label: &str,
+) -> Result<(), StoreError> {
+    label.clone_into(&mut mark.mark.label);
+    sqlx::query(UPDATE_LABEL)
+        .bind(label.to_owned())
+        .bind(crc(key, mark.seq, &mark.mark))
+        .bind(mark.id.cast_signed())
+        .bind(key)
         .execute(conn)
         .await
         .map(drop)
@@ -177,15 +208,7 @@ pub(super) async fn relabel(
             .await
             .map_err(failed)?;
         let mut mark = of_row(&row.ok_or(StoreError::NotFound)?)?;
-        label.clone_into(&mut mark.mark.label);
-        sqlx::query(UPDATE_LABEL)
-            .bind(label.to_owned())
-            .bind(crc(key, mark.seq, &mark.mark))
-            .bind(id.cast_signed())
-            .bind(key)
-            .execute(&mut writer.conn)
-            .await
-            .map_err(failed)?;
+        set_label(&mut writer.conn, key, &mut mark, label).await?;
         Ok(mark)
     }
     .await;

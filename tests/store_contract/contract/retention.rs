@@ -182,6 +182,11 @@ pub async fn a_purge_takes_the_names_of_its_moments(store: Arc<dyn Store>) {
     }
     let restore = mark(MarkKind::Restore, Some(1));
     let kept = store.mark(&doc("a"), Some(5), restore).await.unwrap();
+    let part = NewMark {
+        label: "of what is gone".into(),
+        ..mark(MarkKind::RestorePart, Some(4))
+    };
+    let told = store.mark(&doc("a"), Some(6), part.clone()).await.unwrap();
     let purge = mark(MarkKind::Purge, Some(4));
     let mut rewrite = merged(&*store).await;
     rewrite.grains = Vec::new();
@@ -190,7 +195,19 @@ pub async fn a_purge_takes_the_names_of_its_moments(store: Arc<dyn Store>) {
     let marks = store.marks(&doc("a")).await.unwrap();
     let what: Vec<_> = marks.iter().map(|of| (of.seq, of.mark.kind)).collect();
     let (named, restored) = (MarkKind::Named, MarkKind::Restore);
-    let expected = [(3, named), (5, restored), (5, MarkKind::Purge), (6, named)];
+    let expected = [
+        (3, named),
+        (5, restored),
+        (5, MarkKind::Purge),
+        (6, named),
+        (6, MarkKind::RestorePart),
+    ];
     assert_eq!(what, expected);
-    assert_eq!((marks[1].id, &marks[2].mark), (kept.id, &purge));
+    assert_eq!((&marks[1], &marks[2].mark), (&kept, &purge));
+    // What it brought back is gone, and so is its name.
+    let nameless = NewMark {
+        label: String::new(),
+        ..part
+    };
+    assert_eq!((marks[4].id, &marks[4].mark), (told.id, &nameless));
 }
