@@ -284,6 +284,10 @@ impl Library for RoomLibrary {
         let folded = compact(&services.store, doc, &services.limits.scan).await;
         match folded {
             Ok(_) => Ok(()),
+            // What a document is loaded from would have put it under quarantine.
+            Err(CompactionError::Store(StoreError::Damaged(_))) => {
+                Err(LibraryError::DamagedHistory)
+            }
             Err(CompactionError::Store(error)) => Err(failed(error)),
             Err(error) => Err(LibraryError::Internal(error.into())),
         }

@@ -166,6 +166,7 @@ impl From<LibraryError> for Problem {
             LibraryError::InTrash => Self::new(StatusCode::CONFLICT, "in-trash", detail),
             LibraryError::NotInTrash => Self::new(StatusCode::CONFLICT, "not-in-trash", detail),
             LibraryError::Quarantined => Self::new(StatusCode::CONFLICT, "quarantined", detail),
+            LibraryError::DamagedHistory => Self::new(StatusCode::CONFLICT, "damaged", detail),
             LibraryError::NotReady => Self::new(StatusCode::CONFLICT, "not-ready", detail),
             LibraryError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", detail),
             LibraryError::NotStoring(_) => {

@@ -107,6 +107,11 @@ pub enum LibraryError {
         "The stored data of this document is damaged. `coscribe check` tells more; a backup can be restored."
     )]
     Quarantined,
+    /// The document itself may be whole.
+    #[error(
+        "The history of this document is damaged. `coscribe check` tells more; a backup can be restored. Nothing was changed."
+    )]
+    DamagedHistory,
     /// Storing fails for now, for this reason.
     #[error("Nothing can be saved at the moment: {0}. Try again later; nothing was changed.")]
     NotStoring(Arc<str>),

@@ -534,6 +534,32 @@ async fn what_is_damaged_later_does_not_hide_what_was_before_it() {
     }
     let peer = Peer::join(&server, "paper").await;
     assert!(peer.text().ends_with("599 "), "the present is whole");
+    assert_eq!(server.stop().await, 0);
+    let mut database = Database::open(dir.path()).await;
+    database
+        .execute(
+            "UPDATE history SET authors = '[\"evil\"]' WHERE key = (SELECT min(key) FROM history)",
+        )
+        .await;
+    database.close().await;
+    server.restart().await;
+    // The document is whole, and is not called damaged itself.
+    for (method, path, body) in [
+        (Method::DELETE, "versions?from_seq=2&to_seq=3", None),
+        (
+            Method::POST,
+            "versions/thin",
+            Some(json!({"to": "minutes"})),
+        ),
+    ] {
+        let path = format!("/api/docs/paper/{path}");
+        let answer = server.request(method, &path, body).await;
+        assert_eq!(answer.status(), 409, "{path}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["code"], "damaged", "{path}");
+    }
+    let (status, text) = moment(&server, "content?as=text").await;
+    assert!(status == 200 && text.contains("599 "), "{text}");
 }
 
 /// The names of those who wrote a document, in the order of the alphabet.
