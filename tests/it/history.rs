@@ -534,16 +534,32 @@ async fn what_is_damaged_later_does_not_hide_what_was_before_it() {
     }
     let peer = Peer::join(&server, "paper").await;
     assert!(peer.text().ends_with("599 "), "the present is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_whose_history_is_damaged_is_not_called_damaged_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::in_dir(dir.path(), &[], &[]).await;
+    let write = async |server: &Server, text: &str| {
+        let peer = Peer::join(server, "plan").await;
+        peer.append(text);
+        peer.echoed().await;
+    };
+    for text in ["one", " two", " three"] {
+        write(&server, text).await;
+    }
+    // To remove something, what is new is folded.
+    let path = "/api/docs/plan/versions?from_seq=1&to_seq=1";
+    let answer = server.request(Method::DELETE, path, None).await;
+    assert_eq!(answer.status(), 200);
     assert_eq!(server.stop().await, 0);
     let mut database = Database::open(dir.path()).await;
     database
-        .execute(
-            "UPDATE history SET authors = '[\"evil\"]' WHERE key = (SELECT min(key) FROM history)",
-        )
+        .execute("UPDATE history SET authors = '[\"evil\"]'")
         .await;
     database.close().await;
     server.restart().await;
-    // The document is whole, and is not called damaged itself.
+    write(&server, " four").await;
     for (method, path, body) in [
         (Method::DELETE, "versions?from_seq=2&to_seq=3", None),
         (
@@ -552,14 +568,14 @@ async fn what_is_damaged_later_does_not_hide_what_was_before_it() {
             Some(json!({"to": "minutes"})),
         ),
     ] {
-        let path = format!("/api/docs/paper/{path}");
+        let path = format!("/api/docs/plan/{path}");
         let answer = server.request(method, &path, body).await;
         assert_eq!(answer.status(), 409, "{path}");
         let problem: Value = answer.json().await.unwrap();
         assert_eq!(problem["code"], "damaged", "{path}");
     }
-    let (status, text) = moment(&server, "content?as=text").await;
-    assert!(status == 200 && text.contains("599 "), "{text}");
+    let peer = Peer::join(&server, "plan").await;
+    peer.expect_text("one two three four").await;
 }
 
 /// The names of those who wrote a document, in the order of the alphabet.
