@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{History, HistoryError, Kind, Version, VersionId, apart, versions::is_restore};
+use super::{History, HistoryError, Kind, Version, VersionId, apart};
 use crate::{
     clock::UnixMillis,
     document::{
@@ -203,7 +203,7 @@ impl History {
 /// Rows can be taken back as long as nothing was restored after them, unless that is taken back as well. A restore copies: what
 /// one of these rows deleted would come back beside the copy, and what it wrote would stay where it is a copy.
 fn refuse_restored(undone: &[Seq], marks: &[Mark]) -> Result<(), HistoryError> {
-    let restores = marks.iter().filter(|mark| is_restore(mark.mark.kind));
+    let restores = marks.iter().filter(|mark| mark.mark.kind.is_restore());
     let kept = restores
         .map(|mark| mark.seq)
         .filter(|seq| undone.first().is_some_and(|first| seq > first))

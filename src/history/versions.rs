@@ -197,10 +197,6 @@ impl Entry {
     }
 }
 
-pub(super) fn is_restore(kind: MarkKind) -> bool {
-    matches!(kind, MarkKind::Restore | MarkKind::RestorePart)
-}
-
 fn entries_of(mark: &Mark) -> Vec<Entry> {
     let Mark { id, seq, mark } = mark;
     match mark.kind {
@@ -312,7 +308,7 @@ impl History {
         let marks = self.store.marks(doc).await?;
         let mark = marks
             .iter()
-            .find(|mark| mark.seq == seq && is_restore(mark.mark.kind));
+            .find(|mark| mark.seq == seq && mark.mark.kind.is_restore());
         let id = mark.map_or(VersionId::Moment(seq), |mark| VersionId::Mark(mark.id));
         self.version(doc, id).await
     }

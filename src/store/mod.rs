@@ -127,6 +127,13 @@ pub enum MarkKind {
     Purge,
 }
 
+impl MarkKind {
+    /// Whether the row of the mark brought something back.
+    pub fn is_restore(self) -> bool {
+        matches!(self, Self::Restore | Self::RestorePart)
+    }
+}
+
 /// A mark that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMark {

@@ -424,10 +424,7 @@ async fn two_restores_at_once_bring_the_text_back_once() {
 async fn a_part_that_was_brought_back_is_told_as_one() {
     let server = Server::start().await;
     let peer = Peer::join(&server, "plan").await;
-    for text in ["one", " two", " three"] {
-        peer.append(text);
-        peer.echoed().await;
-    }
+    peer.write(&["one", " two", " three"]).await;
     let path = "/api/docs/plan/versions/1/restore";
     let answer = server.request(Method::POST, path, Some(json!({"to_seq": 2})));
     let answer: Value = answer.await.json().await.unwrap();
@@ -443,10 +440,7 @@ async fn a_part_that_was_brought_back_is_told_as_one() {
 async fn what_was_brought_back_is_not_brought_back_beside_it() {
     let server = Server::start().await;
     let peer = Peer::join(&server, "plan").await;
-    for text in ["one", " two", " three"] {
-        peer.append(text);
-        peer.echoed().await;
-    }
+    peer.write(&["one", " two", " three"]).await;
     let restore_part = async |version: &str, body: Value| {
         let path = format!("/api/docs/plan/versions/{version}/restore");
         let answer = server.request(Method::POST, &path, Some(body)).await;
@@ -540,26 +534,22 @@ async fn what_is_damaged_later_does_not_hide_what_was_before_it() {
 async fn a_document_whose_history_is_damaged_is_not_called_damaged_itself() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::in_dir(dir.path(), &[], &[]).await;
-    let write = async |server: &Server, text: &str| {
-        let peer = Peer::join(server, "plan").await;
-        peer.append(text);
-        peer.echoed().await;
-    };
-    for text in ["one", " two", " three"] {
-        write(&server, text).await;
-    }
+    let peer = Peer::join(&server, "plan").await;
+    peer.write(&["one", " two", " three"]).await;
     // To remove something, what is new is folded.
     let path = "/api/docs/plan/versions?from_seq=1&to_seq=1";
     let answer = server.request(Method::DELETE, path, None).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(server.stop().await, 0);
     let mut database = Database::open(dir.path()).await;
+    // A new segment can not follow this one.
     database
-        .execute("UPDATE history SET authors = '[\"evil\"]'")
+        .execute("UPDATE history SET to_seq = to_seq + 5")
         .await;
     database.close().await;
     server.restart().await;
-    write(&server, " four").await;
+    let peer = Peer::join(&server, "plan").await;
+    peer.write(&[" four"]).await;
     for (method, path, body) in [
         (Method::DELETE, "versions?from_seq=2&to_seq=3", None),
         (
@@ -574,8 +564,8 @@ async fn a_document_whose_history_is_damaged_is_not_called_damaged_itself() {
         let problem: Value = answer.json().await.unwrap();
         assert_eq!(problem["code"], "damaged", "{path}");
     }
-    let peer = Peer::join(&server, "plan").await;
-    peer.expect_text("one two three four").await;
+    let reader = Peer::join(&server, "plan").await;
+    reader.expect_text("one two three four").await;
 }
 
 /// The names of those who wrote a document, in the order of the alphabet.

@@ -170,10 +170,7 @@ async fn rows(dir: &Path, doc: &str) -> Vec<LogRow> {
 async fn a_version_a_moment_and_nothing_can_be_purged() {
     let server = Server::start().await;
     let peer = Peer::join(&server, "plan").await;
-    for text in ["one", " two", " three"] {
-        peer.append(text);
-        peer.echoed().await;
-    }
+    peer.write(&["one", " two", " three"]).await;
     // The only session ends with the present moment, which stays.
     let newest = versions(&server, "plan").await[0]["id"].clone();
     let purged = delete(
@@ -421,10 +418,8 @@ async fn thinned_history_shows_the_moments_that_it_kept() {
 async fn what_somebody_named_stays_when_the_end_of_its_session_was_removed() {
     let server = Server::start().await;
     let peer = Peer::join(&server, "plan").await;
-    for text in ["one", " two", " three", " four", " five"] {
-        peer.append(text);
-        peer.echoed().await;
-    }
+    peer.write(&["one", " two", " three", " four", " five"])
+        .await;
     let draft = json!({"label": "Draft", "seq": 3});
     let draft = ask(&server, Method::POST, "plan/versions", Some(draft)).await;
     assert_eq!(draft.status(), 201);
@@ -557,10 +552,7 @@ async fn the_command_line_thins_purges_and_compares() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::in_dir(dir.path(), &[], &[]).await;
     let peer = Peer::join(&server, "plan").await;
-    for text in ["one", " two", " three", " four"] {
-        peer.append(text);
-        peer.echoed().await;
-    }
+    peer.write(&["one", " two", " three", " four"]).await;
     let url = format!("http://{}", server.address());
     let ask =
         async |arguments: &[&str]| run(&[&["versions", "--url", &url], arguments].concat()).await;

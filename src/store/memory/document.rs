@@ -178,17 +178,10 @@ impl Document {
             let gone = mark.source_seq.unwrap_or(to)..=to;
             self.marks
                 .retain(|mark| mark.mark.kind != MarkKind::Named || !gone.contains(&mark.seq));
-            let restores = self
-                .marks
-                .iter_mut()
-                .filter(|mark| matches!(mark.mark.kind, MarkKind::Restore | MarkKind::RestorePart));
-            for restore in restores {
-                if restore
-                    .mark
-                    .source_seq
-                    .is_some_and(|seq| gone.contains(&seq))
+            for Mark { mark, .. } in &mut self.marks {
+                if mark.kind.is_restore() && mark.source_seq.is_some_and(|seq| gone.contains(&seq))
                 {
-                    restore.mark.label.clear();
+                    mark.label.clear();
                 }
             }
             self.marked(id, to, mark);

@@ -360,6 +360,14 @@ impl Peer {
             .await;
     }
 
+    /// Appends these, each as an edit of its own that is stored before the next.
+    pub async fn write(&self, texts: &[&str]) {
+        for text in texts {
+            self.append(text);
+            self.echoed().await;
+        }
+    }
+
     /// Waits until every document message so far was called durable.
     pub async fn saved(&self) {
         let sent = self.with(|view| view.sent);
