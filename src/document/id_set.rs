@@ -17,7 +17,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     ClientId, Clock,
-    ids::{MAX_CLIENT, MAX_CLOCK},
+    ids::{Id, MAX_CLIENT, MAX_CLOCK},
     varint::{ReadError, Reader, write_var},
 };
 
@@ -87,6 +87,29 @@ impl IdSet {
             || self
                 .around(client, start)
                 .is_some_and(|around| around.end >= end)
+    }
+
+    /// Whether an id is in the set, and the first clock of its client from which on that may differ.
+    pub fn holds(&self, id: Id) -> (bool, Clock) {
+        if let Some(around) = self.around(id.client, id.clock) {
+            return (true, around.end);
+        }
+        let mut after = self
+            .ranges
+            .range((id.client, id.clock)..=(id.client, Clock::MAX));
+        (
+            false,
+            after.next().map_or(Clock::MAX, |(&(_, start), _)| start),
+        )
+    }
+
+    /// What is in this set and not in the other.
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = Self::new();
+        for range in self.iter() {
+            rest.extend(other.missing_from(range));
+        }
+        rest
     }
 
     /// The ranges of one client that overlap `start..end`, ascending and uncut.

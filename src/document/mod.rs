@@ -17,6 +17,7 @@ pub mod id_set;
 pub mod ids;
 pub mod markdown;
 pub mod moment;
+pub mod origins;
 mod print;
 pub mod provenance;
 pub mod ready;

@@ -1,8 +1,7 @@
 //! Which row of the log brought each id, and which deleted it: who wrote what, and when, by the ids that the text itself has.
 //!
 //! It follows from the rows alone, so it survives compaction and restarts, and tells of deleted text, too. Only what a
-//! restore brings back has new ids: beside such a row stands where its text came from, in the form that
-//! [`Origins`] gives it.
+//! restore brings back has new ids: beside such a row stands what these are copies of ([`Origins`]).
 
 #![cfg_attr(
     not(test),
@@ -15,23 +14,23 @@
 )]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::RangeInclusive,
     sync::Arc,
 };
 
 use super::{
     ClientId, Clock,
-    id_set::IdRange,
+    id_set::{IdRange, IdSet},
     ids::Id,
+    origins::Origins,
     scan::{HAS_PARENT_SUB, Kind, Parent, Run, ScanError, StructView, outline},
-    varint::{ReadError, Reader, write_var},
 };
 
 /// Number of a row in the log.
 pub type Row = u64;
 
-/// Clocks up to `end` came from here: from a row, or from an author.
+/// Clocks up to `end` came from here: from a row, from an author, or from ids that begin with this one.
 #[derive(Debug, Clone)]
 struct Span<T = Row> {
     end: Clock,
@@ -48,15 +47,27 @@ pub struct Provenance {
     /// What one author wrote without a break, over any number of rows: a client is mostly one author's.
     stretches: HashMap<ClientId, Spans<Arc<str>>>,
     deleted: HashMap<ClientId, Spans>,
-    /// Ids that a restore made, by the row that the same text was written in first.
+    /// Ids that came without content: it was deleted before anybody told us of it, or purged.
+    hollow: IdSet,
+    /// Ids that a restore made, by the row that wrote the same first.
     restored: HashMap<ClientId, Spans>,
+    /// Ids that a restore made, by what they are copies of: never by what is a copy itself.
+    copies: HashMap<ClientId, Spans<Id>>,
     markers: Vec<Marker>,
-    /// The values that there were under each key, in the order of the log.
-    settings: Vec<Vec<Setting>>,
+    /// The values that there were under each key.
+    settings: Vec<Slot>,
     /// Where in `settings` those of a key are.
     slots: HashMap<Holder, HashMap<Arc<str>, usize>>,
     /// The same by value.
     slot_of: HashMap<Id, usize>,
+}
+
+/// A key of something, and the values that there were under it, in the order of the log.
+#[derive(Debug, Clone)]
+struct Slot {
+    holder: Holder,
+    key: Arc<str>,
+    values: Vec<Setting>,
 }
 
 /// What has values under keys: a map, or an element with its attributes.
@@ -101,6 +112,57 @@ pub struct Source {
     pub end: Clock,
 }
 
+/// What an id is a copy of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Original {
+    pub id: Id,
+    /// The first clock of the asked client for which it is no longer the next of the same.
+    pub end: Clock,
+}
+
+impl Original {
+    /// What a later clock is a copy of, if this was asked for `from`.
+    pub fn of(&self, from: Id, clock: Clock) -> Id {
+        Id::new(self.id.client, self.id.clock + (clock - from.clock))
+    }
+}
+
+/// Something that was brought back, or several things whose ids follow each other, and all the items that it had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// How many ids each item has.
+    pub len: Clock,
+    /// In the order of the log: the row that made the item, and its first id. The first is the original, all others are copies.
+    pub items: Vec<(Row, Id)>,
+}
+
+impl Life {
+    /// The first id of the original.
+    pub fn original(&self) -> Id {
+        self.items.first().map_or(Id::new(0, 0), |(_, id)| *id)
+    }
+
+    /// All ids of the original.
+    pub fn originals(&self) -> IdRange {
+        let Id { client, clock } = self.original();
+        let end = clock.saturating_add(self.len);
+        IdRange {
+            client,
+            start: clock,
+            end,
+        }
+    }
+
+    /// Which item is the last that a row made that counts; none if that of the original does not.
+    pub fn last(&self, counts: impl Fn(Row) -> bool) -> Option<usize> {
+        let (first, _) = self.items.first()?;
+        if !counts(*first) {
+            return None;
+        }
+        self.items.iter().rposition(|(row, _)| counts(*row))
+    }
+}
+
 impl Provenance {
     /// Adds the next row. Rows come in the order of the log, so of two that delete the same the first did it.
     ///
@@ -113,6 +175,9 @@ impl Provenance {
             let stretches = self.stretches.entry(run.client).or_default();
             append(stretches, run, author.clone());
             for view in scan.structs_of(update, run) {
+                if view.is_deleted() {
+                    self.hollow.insert(run.client, view.clock, view.len);
+                }
                 self.add_formatting(Id::new(run.client, view.clock), &view, update);
             }
         }
@@ -143,27 +208,202 @@ impl Provenance {
                 _ => None,
             };
             if let Some(slot) = slot
-                && let Some(values) = self.settings.get_mut(slot)
+                && let Some(settings) = self.settings.get_mut(slot)
             {
                 let former = view.origin;
-                values.push(Setting { id, former });
+                settings.values.push(Setting { id, former });
                 self.slot_of.insert(id, slot);
             }
         }
     }
 
     fn slot(&mut self, holder: Holder, key: Arc<str>) -> usize {
-        let slots = self.slots.entry(holder).or_default();
-        *slots.entry(key).or_insert_with(|| {
-            self.settings.push(Vec::new());
+        let slots = self.slots.entry(holder.clone()).or_default();
+        *slots.entry(key.clone()).or_insert_with(|| {
+            self.settings.push(Slot {
+                holder,
+                key,
+                values: Vec::new(),
+            });
             self.settings.len() - 1
         })
     }
 
-    /// Says whose text a restore brought back.
+    /// Says what a restore brought back. Restores come in the order of the log, after the rows up to theirs.
     pub fn add_origins(&mut self, origins: &Origins) {
-        for (range, row) in &origins.0 {
+        for (range, row) in &origins.writers {
             insert_missing(self.restored.entry(range.client).or_default(), *range, *row);
+        }
+        for (range, of) in &origins.copies {
+            self.add_copies(*range, *of);
+        }
+    }
+
+    /// What came hollow has no copies: nothing of it could be shown in their place.
+    fn add_copies(&mut self, range: IdRange, of: Id) {
+        let (client, mut at) = (range.client, range.start);
+        while at < range.end {
+            let from = Id::new(of.client, of.clock.saturating_add(at - range.start));
+            let original = self.original(from);
+            let (is_hollow, same) = self.hollow.holds(original.id);
+            let written = self.written(from);
+            let known = written.map_or(original.end, |source| source.end.min(original.end));
+            let left = (known - from.clock).min(same - original.id.clock).max(1);
+            let end = at.saturating_add(left).min(range.end);
+            if let Some(source) = written {
+                let range = IdRange {
+                    client,
+                    start: at,
+                    end,
+                };
+                insert_missing(self.restored.entry(client).or_default(), range, source.row);
+                if !is_hollow {
+                    let copies = self.copies.entry(client).or_default();
+                    let from = original.id;
+                    copies.insert(at, Span { end, from });
+                }
+            }
+            at = end;
+        }
+    }
+
+    /// Whether anything was brought back.
+    pub fn has_copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    /// Whether a client brought something back.
+    pub fn has_copies_of(&self, client: ClientId) -> bool {
+        self.copies.contains_key(&client)
+    }
+
+    /// What an id is a copy of, or itself.
+    pub fn original(&self, id: Id) -> Original {
+        let spans = self.copies.get(&id.client);
+        let before = spans.and_then(|spans| spans.range(..=id.clock).next_back());
+        if let Some((start, span)) = before.filter(|(_, span)| id.clock < span.end) {
+            let of = Id::new(span.from.client, span.from.clock + (id.clock - start));
+            return Original {
+                id: of,
+                end: span.end,
+            };
+        }
+        let next = spans.and_then(|spans| spans.range(id.clock..).next());
+        let end = next.map_or(Clock::MAX, |(start, _)| *start);
+        Original { id, end }
+    }
+
+    /// Everything that was ever brought back.
+    pub fn lives(&self) -> Vec<Life> {
+        let mut copies: Vec<(Id, Clock, Id)> = Vec::new();
+        for (client, spans) in &self.copies {
+            let of_client = spans.iter();
+            copies.extend(of_client.map(|(start, span)| {
+                let copy = Id::new(*client, *start);
+                (span.from, span.end - start, copy)
+            }));
+        }
+        copies.sort_unstable();
+        let mut lives = Vec::new();
+        for of_client in copies.chunk_by(|(a, ..), (b, ..)| a.client == b.client) {
+            let bounds = of_client.iter();
+            let bounds = bounds.flat_map(|(from, len, _)| [from.clock, from.clock + len]);
+            let bounds: BTreeSet<Clock> = bounds.collect();
+            let mut rest = of_client.iter().peekable();
+            let mut open: Vec<&(Id, Clock, Id)> = Vec::new();
+            for (&start, &end) in bounds.iter().zip(bounds.iter().skip(1)) {
+                open.retain(|(from, len, _)| from.clock + len > start);
+                open.extend(std::iter::from_fn(|| {
+                    rest.next_if(|(from, ..)| from.clock == start)
+                }));
+                let copies = open.iter();
+                let copies = copies
+                    .map(|(from, _, copy)| Id::new(copy.client, copy.clock + (start - from.clock)));
+                if let Some((original, ..)) = open.first() {
+                    let original = Id::new(original.client, start);
+                    lives.extend(self.life(original, copies, end - start));
+                }
+            }
+        }
+        lives
+    }
+
+    /// Of each key under which something was brought back, or whose holder was, the value that stands there when only some rows
+    /// count: that of the last item of the holder, if several have one. Keys under which there is none are there, too.
+    pub fn standing_where_brought_back(
+        &self,
+        counts: impl Fn(Row) -> bool,
+    ) -> HashMap<(Holder, Arc<str>), Option<Id>> {
+        let mut found = HashMap::new();
+        if self.copies.is_empty() {
+            return found;
+        }
+        let mut keys: HashMap<(Holder, Arc<str>), Vec<&Slot>> = HashMap::new();
+        let mut brought_back = HashSet::new();
+        for slot in &self.settings {
+            let key = (self.original_holder(&slot.holder), slot.key.clone());
+            let mut values = slot.values.iter().map(|setting| setting.id);
+            if key.0 != slot.holder || values.any(|id| self.original(id).id != id) {
+                brought_back.insert(key.clone());
+            }
+            keys.entry(key).or_default().push(slot);
+        }
+        for key in brought_back {
+            let mut slots = keys.remove(&key).unwrap_or_default();
+            slots.sort_by_key(|slot| match slot.holder {
+                Holder::Item(id) => self.brought(id).map(|source| (source.row, id)),
+                Holder::Root(_) => None,
+            });
+            let slots = slots.into_iter().rev();
+            let last = slots.map(|slot| self.standing(&slot.values, &counts));
+            found.insert(key, last.flatten().next());
+        }
+        found
+    }
+
+    fn life(&self, original: Id, copies: impl Iterator<Item = Id>, len: Clock) -> Option<Life> {
+        let row_of = |id| Some((self.brought(id)?.row, id));
+        let mut items: Vec<(Row, Id)> = copies.filter_map(row_of).collect();
+        items.sort_unstable();
+        items.insert(0, row_of(original)?);
+        Some(Life { len, items })
+    }
+
+    /// Those ids that restores wrote again but elsewhere, so that they are no copies, with the row that wrote the same first.
+    pub fn written_again(&self) -> impl Iterator<Item = (IdRange, Row)> + '_ {
+        self.restored.iter().flat_map(move |(client, spans)| {
+            let all = spans.iter().filter(|(start, _)| {
+                let id = Id::new(*client, **start);
+                self.original(id).id == id
+            });
+            all.map(|(start, span)| {
+                (
+                    IdRange {
+                        client: *client,
+                        start: *start,
+                        end: span.end,
+                    },
+                    span.from,
+                )
+            })
+        })
+    }
+
+    /// Whether a restore wrote this so.
+    pub fn is_written_again(&self, id: Id) -> bool {
+        find(&self.restored, id).is_some() && self.original(id).id == id
+    }
+
+    /// What holds a value under a key, and which key that is; of copies their original tells.
+    pub fn key_of(&self, value: Id) -> Option<(Holder, &Arc<str>)> {
+        let slot = self.settings.get(*self.slot_of.get(&value)?)?;
+        Some((self.original_holder(&slot.holder), &slot.key))
+    }
+
+    fn original_holder(&self, holder: &Holder) -> Holder {
+        match holder {
+            Holder::Item(id) => Holder::Item(self.original(*id).id),
+            Holder::Root(name) => Holder::Root(name.clone()),
         }
     }
 
@@ -217,21 +457,26 @@ impl Provenance {
 
     /// Which of these rows set what stands under a key after the last of them, or removed it.
     pub fn set(&self, holder: &Holder, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
-        let values = self.settings.get(*self.slots.get(holder)?.get(key)?)?;
-        let value = self.standing(values, *rows.end())?;
+        let slot = self.settings.get(*self.slots.get(holder)?.get(key)?)?;
+        let value = self.standing(&slot.values, |row| row <= *rows.end())?;
         let acts = [self.brought(value), self.deleted(value)];
         let acts = acts.into_iter().flatten().map(|source| source.row);
         acts.filter(|row| rows.contains(row)).max()
     }
 
-    /// Of the values under a key, the one that all others gave way to up to a row: of two that took the place of the same one
+    /// Of the values under a key that count, the one that all others gave way to: of two that took the place of the same one
     /// it is that of the client with the higher number (Yjs, `Item.integrate`).
-    fn standing(&self, values: &[Setting], upto: Row) -> Option<Id> {
+    fn standing(&self, values: &[Setting], counts: impl Fn(Row) -> bool) -> Option<Id> {
         let mut next: HashMap<Option<Id>, Id> = HashMap::new();
+        // What took the place of a value that does not count took that of the one before it. Which that is, was seen before.
+        let mut passed: HashMap<Id, Option<Id>> = HashMap::new();
         for Setting { id, former } in values {
-            if self.brought(*id).is_some_and(|source| source.row <= upto) {
-                let next = next.entry(*former).or_insert(*id);
+            let former = former.map_or(None, |id| *passed.get(&id).unwrap_or(&Some(id)));
+            if self.brought(*id).is_some_and(|source| counts(source.row)) {
+                let next = next.entry(former).or_insert(*id);
                 *next = (*next).max(*id);
+            } else {
+                passed.insert(*id, former);
             }
         }
         let mut value = *next.get(&None)?;
@@ -292,60 +537,6 @@ fn insert_missing(spans: &mut Spans, range: IdRange, row: Row) {
     }
 }
 
-/// Whose text the ids of a restore are: ranges of its client, each with the row that wrote the text first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origins(pub Vec<(IdRange, Row)>);
-
-impl Origins {
-    /// Adds an id; what continues the last range from the same row becomes part of it.
-    pub fn push(&mut self, range: IdRange, row: Row) {
-        match self.0.last_mut() {
-            Some((last, of))
-                if *of == row && last.client == range.client && last.end == range.start =>
-            {
-                last.end = range.end;
-            }
-            _ => self.0.push((range, row)),
-        }
-    }
-
-    /// The form in which it is stored: a count, then client, start, length and row of each range, as variable-length
-    /// integers.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        write_var(&mut out, self.0.len() as u64);
-        for (range, row) in &self.0 {
-            write_var(&mut out, range.client);
-            write_var(&mut out, u64::from(range.start));
-            write_var(&mut out, u64::from(range.end - range.start));
-            write_var(&mut out, *row);
-        }
-        out
-    }
-
-    /// Reads what [`Self::encode`] wrote; nothing at all is no ranges.
-    ///
-    /// # Errors
-    /// When the bytes are something else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ReadError> {
-        let mut reader = Reader::new(bytes);
-        if reader.is_empty() {
-            return Ok(Self::default());
-        }
-        let count = reader.count(4)?;
-        let mut origins = Vec::with_capacity(count);
-        for _ in 0..count {
-            let client = reader.var_u64()?;
-            let start = reader.var_u64()? as Clock;
-            let len = reader.var_u64()? as Clock;
-            let end = start.saturating_add(len);
-            let range = IdRange { client, start, end };
-            origins.push((range, reader.var_u64()?));
-        }
-        Ok(Self(origins))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,10 +593,7 @@ mod tests {
         provenance.add(1, &ada, &update(1, 0, 5, None)).unwrap();
         provenance.add(2, &ada, &update(9, 0, 6, None)).unwrap();
         let mut origins = Origins::default();
-        origins.push(range(9, 1, 2), 1);
-        origins.push(range(9, 2, 4), 1);
-        assert_eq!(origins.0.len(), 1);
-        let origins = Origins::decode(&origins.encode()).unwrap();
+        origins.wrote(range(9, 1, 4), 1);
         provenance.add_origins(&origins);
         let written = |clock| row(provenance.written(Id::new(9, clock)));
         assert_eq!(written(0), Some((2, 1)));
@@ -435,20 +623,12 @@ mod tests {
             ]
         );
         let mut origins = Origins::default();
-        origins.push(range(7, 5, 7), 1);
+        origins.wrote(range(7, 5, 7), 1);
         provenance.add_origins(&origins);
         let by_one = |clock| row(provenance.by_one_author(Id::new(7, clock)));
         assert_eq!(
             [4, 5, 6, 7].map(by_one),
             [Some((3, 5)), Some((1, 6)), Some((1, 7)), fourth]
         );
-    }
-
-    #[test]
-    fn other_bytes_are_no_origins() {
-        assert_eq!(Origins::decode(&[]).unwrap(), Origins::default());
-        assert!(Origins::decode(&[9]).is_err());
-        assert!(Origins::decode(&[1, 2, 3]).is_err());
-        assert!(Origins::decode(&[0xff; 40]).is_err());
     }
 }

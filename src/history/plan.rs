@@ -13,6 +13,7 @@ use crate::{
     document::{
         id::DocId,
         ids::Id,
+        origins::Origins,
         replica::EMPTY_UPDATE,
         restore::{RestoreError, Wanted, restore},
     },
@@ -100,7 +101,7 @@ impl History {
     ///
     /// # Errors
     /// When there is no such document or version, the document is not live, the part can not be brought back, or what is to
-    /// be taken back was in part brought back since: what a restore wrote is not known as what it was before.
+    /// be taken back was in part brought back since by a version that did not keep what its restores copied.
     pub async fn plan(
         &self,
         turn: &Turn,
@@ -155,7 +156,7 @@ impl History {
                         })
                         .map(|row| row.seq)
                         .collect();
-                    refuse_restored(&undone, &marks)?;
+                    refuse_unknown_copies(&undone, &marks)?;
                     Wanted::Undo(&undone)
                 }
             };
@@ -200,20 +201,68 @@ impl History {
     }
 }
 
-/// Rows can be taken back as long as nothing was restored after them, unless that is taken back as well. A restore copies: what
-/// one of these rows deleted would come back beside the copy, and what it wrote would stay where it is a copy.
-fn refuse_restored(undone: &[Seq], marks: &[Mark]) -> Result<(), HistoryError> {
+/// Rows can be taken back as long as it is known what restores after them brought back: of those that were made by the first
+/// versions it is not, unless they are taken back as well. What one of the rows deleted would come back beside the copy, and what
+/// it wrote would stay where it is a copy.
+fn refuse_unknown_copies(undone: &[Seq], marks: &[Mark]) -> Result<(), HistoryError> {
     let restores = marks.iter().filter(|mark| mark.mark.kind.is_restore());
-    let kept = restores
-        .map(|mark| mark.seq)
-        .filter(|seq| undone.first().is_some_and(|first| seq > first))
-        .filter(|seq| undone.binary_search(seq).is_err())
-        .max();
-    kept.map_or(Ok(()), |seq| Err(HistoryError::RestoredSince { seq }))
+    let later = restores.filter(|mark| undone.first().is_some_and(|first| mark.seq > *first));
+    let kept = later.filter(|mark| undone.binary_search(&mark.seq).is_err());
+    let unknown = kept.filter(|mark| {
+        !Origins::decode(&mark.mark.origins).is_ok_and(|origins| origins.has_copies)
+    });
+    let last = unknown.map(|mark| mark.seq).max();
+    last.map_or(Ok(()), |seq| Err(HistoryError::RestoredSince { seq }))
 }
 
 impl From<RestoreError> for HistoryError {
     fn from(error: RestoreError) -> Self {
         Self::Restore(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restored(seq: Seq, origins: &Origins) -> Mark {
+        let mark = NewMark {
+            kind: MarkKind::RestorePart,
+            label: String::new(),
+            author: "ada".into(),
+            at: 0,
+            source_seq: Some(1),
+            origins: origins.encode().into(),
+        };
+        Mark { id: 1, seq, mark }
+    }
+
+    #[test]
+    fn what_a_restore_of_the_first_versions_copied_is_not_guessed() {
+        let first = Origins::default();
+        let known = Origins {
+            has_copies: true,
+            ..Origins::default()
+        };
+        let refused = |undone: &[Seq], marks: &[Mark]| match refuse_unknown_copies(undone, marks) {
+            Ok(()) => None,
+            Err(HistoryError::RestoredSince { seq }) => Some(seq),
+            Err(other) => panic!("{other}"),
+        };
+        let marks = [
+            restored(5, &first),
+            restored(7, &first),
+            restored(9, &known),
+        ];
+        assert_eq!(refused(&[2], &marks), Some(7));
+        assert_eq!(refused(&[2, 7], &marks), Some(5));
+        // Taken back together with them, or written after them, it does not matter.
+        assert_eq!(refused(&[2, 5, 7], &marks), None);
+        assert_eq!(refused(&[8], &marks), None);
+        assert_eq!(refused(&[2], &marks[2..]), None);
+        // What can not be read is not known.
+        let mut damaged = restored(5, &first);
+        damaged.mark.origins = vec![9].into();
+        assert_eq!(refused(&[2], &[damaged]), Some(5));
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     clock::UnixMillis,
     document::{
         moment::{Cursor, replay},
-        provenance::{Origins, Provenance},
+        origins::Origins,
+        provenance::Provenance,
         replica::{EMPTY_UPDATE, Replica, ReplicaError},
         scan::ScanLimits,
         tree::Node,

@@ -144,7 +144,7 @@ pub struct NewMark {
     pub at: UnixMillis,
     /// For a restore, the moment that was brought back; for a purge, the first that was removed.
     pub source_seq: Option<Seq>,
-    /// For a restore, whose text it brought back (`document::history::authorship`); else empty.
+    /// For a restore, what it brought back (`document::origins`); else empty.
     pub origins: Bytes,
 }
 

@@ -425,9 +425,7 @@ async fn a_part_that_was_brought_back_is_told_as_one() {
     let server = Server::start().await;
     let peer = Peer::join(&server, "plan").await;
     peer.write(&["one", " two", " three"]).await;
-    let path = "/api/docs/plan/versions/1/restore";
-    let answer = server.request(Method::POST, path, Some(json!({"to_seq": 2})));
-    let answer: Value = answer.await.json().await.unwrap();
+    let answer = restore_part(&server, "1", json!({"to_seq": 2})).await;
     assert_eq!(answer["version"]["part"], true, "{answer}");
     peer.expect_text("one three").await;
     let before = answer["before"]["id"].as_str().unwrap();
@@ -438,35 +436,42 @@ async fn a_part_that_was_brought_back_is_told_as_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_brought_back_is_not_brought_back_beside_it() {
-    let server = Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::in_dir(dir.path(), &[], &[]).await;
     let peer = Peer::join(&server, "plan").await;
     peer.write(&["one", " two", " three"]).await;
-    let restore_part = async |version: &str, body: Value| {
-        let path = format!("/api/docs/plan/versions/{version}/restore");
-        let answer = server.request(Method::POST, &path, Some(body)).await;
-        let status = answer.status().as_u16();
-        (status, answer.json::<Value>().await.unwrap())
-    };
     // Row 4 takes row 2 back, and row 5 that.
-    let (_, first) = restore_part("1", json!({"to_seq": 2})).await;
+    let first = restore_part(&server, "1", json!({"to_seq": 2})).await;
     peer.expect_text("one three").await;
     restore(&server, "plan", first["before"]["id"].as_str().unwrap()).await;
     peer.expect_text("one two three").await;
-    for wanted in [json!({"to_seq": 2}), json!({"to_seq": 4})] {
-        let (status, problem) = restore_part("1", wanted).await;
-        assert_eq!((status, &problem["code"]), (409, &json!("restored-since")));
-        assert!(problem["detail"].as_str().unwrap().contains("edit 5"));
-    }
-    assert_eq!(server.head("plan").await, 5);
-    // Together with the restores it can be taken back, and so can what came after them.
-    let (status, _) = restore_part("1", json!({"to_seq": 5})).await;
-    assert_eq!(status, 200);
-    peer.expect_text("one").await;
-    peer.append(" four");
-    peer.echoed().await;
-    let (status, _) = restore_part("6", json!({"to_seq": 7})).await;
-    assert_eq!(status, 200);
-    peer.expect_text("one").await;
+    // What row 2 wrote is what row 5 brought back.
+    let second = restore_part(&server, "1", json!({"to_seq": 2})).await;
+    peer.expect_text("one three").await;
+    restore(&server, "plan", second["before"]["id"].as_str().unwrap()).await;
+    peer.expect_text("one two three").await;
+    // Without what deleted it, it does not have to be brought back: it is there.
+    let nothing = restore_part(&server, "3", json!({"to_seq": 4})).await;
+    assert_eq!(
+        (&nothing["changed"], server.head("plan").await),
+        (&json!(false), 7)
+    );
+    peer.write(&[" four"]).await;
+    drop(peer);
+    assert_eq!(server.stop().await, 0);
+    server.restart().await;
+    let peer = Peer::join(&server, "plan").await;
+    peer.expect_text("one two three four").await;
+    let third = restore_part(&server, "1", json!({"to_seq": 4})).await;
+    assert_eq!(third["changed"], json!(true));
+    peer.expect_text("one four").await;
+}
+
+async fn restore_part(server: &Server, version: &str, body: Value) -> Value {
+    let path = format!("/api/docs/plan/versions/{version}/restore");
+    let answer = server.request(Method::POST, &path, Some(body)).await;
+    assert_eq!(answer.status(), 200);
+    answer.json().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

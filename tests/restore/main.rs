@@ -6,6 +6,7 @@
 
 #[path = "../yjs/blocking.rs"]
 mod blocking;
+mod brought_back;
 #[path = "../yjs/driver.rs"]
 mod driver;
 mod people;
@@ -216,11 +217,9 @@ fn documents_read_from_stripped_snapshots_are_restored_too() {
 
 /// Every letter of every text, with the row that wrote it first.
 fn writers(doc: &Doc, provenance: &Provenance) -> Vec<(char, Option<u64>)> {
-    let mut found = Vec::new();
-    for root in with_ids(doc).values() {
-        gather_writers(root, provenance, &mut found);
-    }
-    found
+    let row = |id| provenance.written(id).map(|source| source.row);
+    let letters = letters(doc).into_iter();
+    letters.map(|(letter, id)| (letter, row(id))).collect()
 }
 
 fn with_ids(doc: &Doc) -> BTreeMap<String, Node> {
@@ -229,36 +228,39 @@ fn with_ids(doc: &Doc) -> BTreeMap<String, Node> {
     moment::tree(&[&state], &ScanLimits::default()).unwrap()
 }
 
-fn gather_writers(node: &Node, provenance: &Provenance, found: &mut Vec<(char, Option<u64>)>) {
+/// Every letter of every text, with its id.
+fn letters(doc: &Doc) -> Vec<(char, Id)> {
+    let mut found = Vec::new();
+    with_ids(doc)
+        .values()
+        .for_each(|root| gather_letters(root, &mut found));
+    found
+}
+
+fn gather_letters(node: &Node, found: &mut Vec<(char, Id)>) {
     match node {
         Node::Text(chunks) | Node::XmlText(chunks) => {
             for chunk in chunks {
                 let (Node::Value(Any::String(text)), Some(first)) = (&chunk.insert, chunk.id)
                 else {
+                    gather_letters(&chunk.insert, found);
                     continue;
                 };
                 let mut id = first;
                 for letter in text.chars() {
-                    let row = provenance.written(id).map(|source| source.row);
-                    found.push((letter, row));
+                    found.push((letter, id));
                     id.clock += letter.len_utf16() as u32;
                 }
             }
         }
-        Node::Map(entries) => {
-            entries
-                .values()
-                .for_each(|node| gather_writers(node, provenance, found));
-        }
+        Node::Map(entries) => entries
+            .values()
+            .for_each(|node| gather_letters(node, found)),
         Node::Array(items) | Node::Fragment(items) => {
-            items
-                .iter()
-                .for_each(|node| gather_writers(node, provenance, found));
+            items.iter().for_each(|node| gather_letters(node, found));
         }
         Node::Element { children, .. } => {
-            children
-                .iter()
-                .for_each(|node| gather_writers(node, provenance, found));
+            children.iter().for_each(|node| gather_letters(node, found));
         }
         _ => {}
     }
@@ -356,7 +358,14 @@ fn everything_taken_back_is_nothing_and_all_of_it_comes_back() {
         let from = history.random.index(history.rows.len());
         let rows: Vec<u64> = (from as u64 + 1..=history.rows.len() as u64).collect();
         let expected = view(&document(&history.rows[..from]));
+        let back = restored(&history, Wanted::Undo(&rows), 1);
+        let doc = document(&history.rows);
+        apply(&doc, &back.update);
+        assert_eq!(view(&doc), expected);
+        // The same where one comes after them that stays.
+        history.write_aside("stays");
         restore_into(&mut history, Wanted::Undo(&rows), 1);
+        let expected = expected + "zz: \"stays\"\n";
         assert_eq!(view(&document(&history.rows)), expected);
     }
 }

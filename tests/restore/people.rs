@@ -59,6 +59,18 @@ impl History {
         }
     }
 
+    /// The first person, who has heard everything, writes at the beginning of a text that nobody else writes in.
+    pub fn write_aside(&mut self, text: &str) {
+        self.meet();
+        let doc = &self.people[0].doc;
+        let aside = doc.get_or_insert_text("zz");
+        let mut txn = doc.transact_mut();
+        aside.insert(&mut txn, 0, text);
+        let update = txn.encode_update_v1();
+        drop(txn);
+        self.push(update, 0);
+    }
+
     /// Somebody, who may have heard of a few more rows.
     pub fn hear_some(&mut self) -> usize {
         let person = self.random.index(self.people.len());

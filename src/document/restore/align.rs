@@ -1,15 +1,17 @@
 //! What of a list stays when it becomes another one.
 //!
-//! What has the same id is the same, and order by id never changes, so this alone is a linear merge. Only between such
-//! anchors is content compared: there lies what an earlier restore brought back under new ids. That search is Myers'
-//! (An O(ND) Difference Algorithm, 1986), given up when the two have too little in common.
+//! What has the same id is the same; what was brought back has that of its original. The order by id changes only where
+//! something was brought back at another place, so as much as possible of it stays. Only between such anchors is content
+//! compared: there lies what is the same to its readers. That search is Myers' (An O(ND) Difference Algorithm, 1986), given up
+//! when the two have too little in common.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::document::ids::Id;
 
 /// An entry of a list: a character, an embedded value, a shared type.
 pub(super) trait Part {
+    /// What it is, by the id of the original.
     fn id(&self) -> Option<Id>;
     /// Whether the one may stay in place of the other although ids differ, or there are none.
     fn same(&self, wanted: &Self) -> bool;
@@ -29,14 +31,19 @@ pub(super) fn pairs<T: Part>(now: &[T], wanted: &[T]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let (mut from, mut from_wanted) = (0, 0);
     let end = [(now.len(), wanted.len())];
-    for (to, to_wanted) in anchors(now, wanted).into_iter().chain(end) {
-        gap(
-            now,
-            wanted,
-            (from, from_wanted),
-            (to, to_wanted),
-            &mut found,
-        );
+    let (anchors, moved) = anchors(now, wanted);
+    // What is wanted elsewhere does not stand for something else.
+    let free = |parts: &[T], from: usize, to: usize| -> Vec<usize> {
+        let is_moved = |at: &usize| parts[*at].id().is_some_and(|id| moved.contains(&id));
+        (from..to).filter(|at| !is_moved(at)).collect()
+    };
+    for (to, to_wanted) in anchors.into_iter().chain(end) {
+        let places = free(now, from, to);
+        let places_wanted = free(wanted, from_wanted, to_wanted);
+        let a: Vec<&T> = places.iter().map(|at| &now[*at]).collect();
+        let b: Vec<&T> = places_wanted.iter().map(|at| &wanted[*at]).collect();
+        let same = gap(&a, &b).into_iter();
+        found.extend(same.map(|(at, of)| (places[at], places_wanted[of])));
         if to < now.len() && to_wanted < wanted.len() {
             found.push((to, to_wanted));
         }
@@ -45,11 +52,12 @@ pub(super) fn pairs<T: Part>(now: &[T], wanted: &[T]) -> Vec<(usize, usize)> {
     found
 }
 
-/// Entries with the same id.
-fn anchors<T: Part>(now: &[T], wanted: &[T]) -> Vec<(usize, usize)> {
+/// Entries with the same id, in the same order; and the ids of those that are in another one.
+fn anchors<T: Part>(now: &[T], wanted: &[T]) -> (Vec<(usize, usize)>, FxHashSet<Id>) {
     let is_same = |(a, b): &(&T, &T)| a.id().is_some() && a.id() == b.id() && a.stays(b);
     let prefix = now.iter().zip(wanted).take_while(is_same).count();
     let mut found: Vec<_> = (0..prefix).map(|at| (at, at)).collect();
+    let mut moved = FxHashSet::default();
     let (rest, rest_wanted) = (&now[prefix..], &wanted[prefix..]);
     let suffix = (rest.iter().rev().zip(rest_wanted.iter().rev()))
         .take_while(is_same)
@@ -59,60 +67,77 @@ fn anchors<T: Part>(now: &[T], wanted: &[T]) -> Vec<(usize, usize)> {
         let places: FxHashMap<Id, usize> = (rest[..middle].iter().zip(prefix..))
             .filter_map(|(part, at)| Some((part.id()?, at)))
             .collect();
-        let mut next = prefix;
-        for (part, wanted_at) in rest_wanted[..middle_wanted].iter().zip(prefix..) {
-            let at = part.id().and_then(|id| places.get(&id).copied());
-            // Only bytes of a hostile client can make the order differ.
-            if let Some(at) = at.filter(|at| *at >= next && now[*at].stays(part)) {
-                found.push((at, wanted_at));
-                next = at + 1;
-            }
-        }
+        let shared = rest_wanted[..middle_wanted].iter().zip(prefix..);
+        let shared = shared.filter_map(|(part, wanted_at)| {
+            let at = *places.get(&part.id()?)?;
+            now[at].stays(part).then_some((at, wanted_at))
+        });
+        let shared: Vec<_> = shared.collect();
+        moved.extend(shared.iter().filter_map(|(at, _)| now[*at].id()));
+        found.extend(ascending(shared));
     }
     let ends = (prefix + middle..now.len()).zip(prefix + middle_wanted..wanted.len());
     found.extend(ends);
+    for (at, _) in &found[prefix..] {
+        now[*at].id().map(|id| moved.remove(&id));
+    }
+    (found, moved)
+}
+
+/// As many of the pairs, which ascend on the second side, as ascend on the first, too (the longest increasing subsequence, found
+/// by patience sorting).
+fn ascending(pairs: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    if pairs.is_sorted_by(|a, b| a.0 < b.0) {
+        return pairs;
+    }
+    // Where the best sequence of each length ends, and what stands before each pair in its own.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
+    for (number, (at, _)) in pairs.iter().enumerate() {
+        let len = ends.partition_point(|end| pairs[*end].0 < *at);
+        before.push(len.checked_sub(1).map(|shorter| ends[shorter]));
+        match ends.get_mut(len) {
+            Some(end) => *end = number,
+            None => ends.push(number),
+        }
+    }
+    let last = ends.last().copied();
+    let mut found: Vec<_> = std::iter::successors(last, |number| before[*number])
+        .map(|number| pairs[number])
+        .collect();
+    found.reverse();
     found
 }
 
 /// Pairs what lies between two anchors: what is the same, and between that what resembles each other.
-fn gap<T: Part>(
-    now: &[T],
-    wanted: &[T],
-    from: (usize, usize),
-    to: (usize, usize),
-    found: &mut Vec<(usize, usize)>,
-) {
-    let (Some(a), Some(b)) = (now.get(from.0..to.0), wanted.get(from.1..to.1)) else {
-        return;
-    };
+fn gap<T: Part>(a: &[&T], b: &[&T]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
     if a.is_empty() || b.is_empty() {
-        return;
+        return found;
     }
     let (mut at, mut at_wanted) = (0, 0);
     let end = [(a.len(), b.len())];
     for (stop, stop_wanted) in common(a, b).into_iter().chain(end) {
         while at_wanted < stop_wanted && at < stop {
-            let looks = a[at..stop].iter().take(MAX_LOOKS);
-            let like = looks
-                .into_iter()
-                .position(|part| part.resembles(&b[at_wanted]));
-            if let Some(skipped) = like {
+            let mut looks = a[at..stop].iter().take(MAX_LOOKS);
+            if let Some(skipped) = looks.position(|part| part.resembles(b[at_wanted])) {
                 at += skipped;
-                found.push((from.0 + at, from.1 + at_wanted));
+                found.push((at, at_wanted));
                 at += 1;
             }
             at_wanted += 1;
         }
         if stop < a.len() && stop_wanted < b.len() {
-            found.push((from.0 + stop, from.1 + stop_wanted));
+            found.push((stop, stop_wanted));
         }
         (at, at_wanted) = (stop + 1, stop_wanted + 1);
     }
+    found
 }
 
 /// A longest common subsequence of what is the same; when there is little of it, only what both begin and end with.
-fn common<T: Part>(a: &[T], b: &[T]) -> Vec<(usize, usize)> {
-    let is_same = |(a, b): &(&T, &T)| a.same(b);
+fn common<T: Part>(a: &[&T], b: &[&T]) -> Vec<(usize, usize)> {
+    let is_same = |(a, b): &(&&T, &&T)| a.same(b);
     let prefix = a.iter().zip(b).take_while(is_same).count();
     let (rest, rest_b) = (&a[prefix..], &b[prefix..]);
     let suffix = (rest.iter().rev().zip(rest_b.iter().rev()))
@@ -128,7 +153,7 @@ fn common<T: Part>(a: &[T], b: &[T]) -> Vec<(usize, usize)> {
 }
 
 /// None when more than [`MAX_EDITS`] edits lie between the two.
-fn myers<T: Part>(a: &[T], b: &[T]) -> Option<Vec<(usize, usize)>> {
+fn myers<T: Part>(a: &[&T], b: &[&T]) -> Option<Vec<(usize, usize)>> {
     if a.is_empty() || b.is_empty() {
         return Some(Vec::new());
     }
@@ -151,7 +176,7 @@ fn myers<T: Part>(a: &[T], b: &[T]) -> Option<Vec<(usize, usize)>> {
                 reach[k] = x;
                 continue;
             }
-            while x < a.len() && y < b.len() && a[x].same(&b[y]) {
+            while x < a.len() && y < b.len() && a[x].same(b[y]) {
                 (x, y) = (x + 1, y + 1);
             }
             reach[k] = x;
@@ -263,7 +288,7 @@ mod tests {
     fn ids_in_another_order_do_not_confuse() {
         let now = numbered("abc", &[1, 2, 3]);
         let wanted = numbered("cab", &[3, 1, 2]);
-        assert_eq!(pairs(&now, &wanted), [(2, 0)]);
+        assert_eq!(pairs(&now, &wanted), [(0, 1), (1, 2)]);
     }
 
     #[test]

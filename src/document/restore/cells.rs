@@ -20,12 +20,18 @@ use crate::document::{
 /// One letter or embedded value.
 pub(super) struct Cell<'a> {
     pub(super) what: What<'a>,
-    pub(super) id: Option<Id>,
+    /// The item that the letter is in.
+    pub(super) item: Option<Id>,
+    /// That of which this is a copy, or the same.
+    id: Option<Id>,
     /// The row that wrote the letter first.
     row: Option<Row>,
+    /// Whether a restore wrote it again without telling what it is a copy of.
+    is_again: bool,
     pub(super) marks: &'a Marks,
 }
 
+#[derive(Clone, Copy)]
 pub(super) enum What<'a> {
     Letter(char),
     Embed(&'a Value),
@@ -45,10 +51,12 @@ impl Part for Cell<'_> {
         self.id
     }
 
-    /// A letter under another id stays only where an earlier restore brought it back: else it is another author's.
+    /// A letter under another id stays only where an earlier restore brought it back: else it is another one.
     fn same(&self, wanted: &Self) -> bool {
         match (&self.what, &wanted.what) {
-            (What::Letter(a), What::Letter(b)) => a == b && self.row == wanted.row,
+            (What::Letter(a), What::Letter(b)) => {
+                a == b && self.row == wanted.row && (self.is_again || wanted.is_again)
+            }
             (What::Embed(a), What::Embed(b)) => Part::same(*a, b),
             _ => false,
         }
@@ -71,37 +79,51 @@ impl Part for Cell<'_> {
     }
 }
 
-/// Text letter by letter, with who wrote it where that shall be told.
-pub(super) fn cells<'a>(runs: &'a [Run], provenance: Option<&Provenance>) -> Vec<Cell<'a>> {
+/// Text letter by letter.
+pub(super) fn cells<'a>(runs: &'a [Run], provenance: &Provenance) -> Vec<Cell<'a>> {
     let mut cells = Vec::new();
     for run in runs {
         let marks = &run.marks;
-        match &run.what {
-            Written::Embed(value) => cells.push(Cell {
-                what: What::Embed(value),
-                id: value.id(),
-                row: None,
-                marks,
-            }),
-            Written::Text(first, text) => {
-                let writers = provenance.map(|known| run.writers(known));
-                let mut writers = writers.unwrap_or_default().into_iter();
-                let (mut at, mut writer) = (first.map_or(0, |id| id.clock), writers.next());
-                for letter in text.chars() {
-                    let units = units_of(letter);
-                    cells.push(Cell {
-                        what: What::Letter(letter),
-                        id: first.map(|id| Id::new(id.client, at)),
-                        row: writer.map(|(row, _)| row),
-                        marks,
-                    });
-                    at += units;
-                    writer = match writer {
-                        Some((row, left)) if left > units => Some((row, left - units)),
-                        _ => writers.next(),
-                    };
-                }
+        let (first, text) = match &run.what {
+            Written::Text(first, text) => (*first, text),
+            Written::Embed(value) => {
+                cells.push(Cell {
+                    what: What::Embed(value),
+                    item: None,
+                    id: value.id(),
+                    row: None,
+                    is_again: false,
+                    marks,
+                });
+                continue;
             }
+        };
+        let mut at = first;
+        let mut original = first.map(|first| (first, provenance.original(first)));
+        let mut writers = run.writers(provenance).into_iter();
+        let mut writer = writers.next();
+        for letter in text.chars() {
+            let units = units_of(letter);
+            if let (Some(id), Some((_, known))) = (at, original)
+                && id.clock >= known.end
+            {
+                original = Some((id, provenance.original(id)));
+            }
+            cells.push(Cell {
+                what: What::Letter(letter),
+                item: at,
+                id: at
+                    .zip(original)
+                    .map(|(id, (from, known))| known.of(from, id.clock)),
+                row: writer.map(|(row, _)| row),
+                is_again: at.is_some_and(|id| provenance.is_written_again(id)),
+                marks,
+            });
+            at = at.map(|id| Id::new(id.client, id.clock + units));
+            writer = match writer {
+                Some((row, left)) if left > units => Some((row, left - units)),
+                _ => writers.next(),
+            };
         }
     }
     cells

@@ -11,18 +11,20 @@
 
 mod align;
 mod cells;
+mod merge;
+mod past;
 mod patch;
 mod read;
 mod shared;
 mod undone;
 
 use bytes::Bytes;
-use yrs::{
-    Doc, ReadTxn as _, Transact as _, TransactionMut, Update, updates::decoder::Decode as _,
-};
+use yrs::{Doc, ReadTxn as _, Transact as _, Update, updates::decoder::Decode as _};
 
 use self::{
     align::Part,
+    merge::Merge,
+    past::Past,
     patch::{Brought, Patch, Way},
     read::Reader,
     shared::{List, Roots, Shared, Value},
@@ -32,7 +34,8 @@ use super::{
     id_set::{IdRange, IdSet},
     ids::Id,
     moment::replay,
-    provenance::{Origins, Provenance, Row},
+    origins::Origins,
+    provenance::{Provenance, Row},
     ready::{Split, split},
     replica::{EMPTY_UPDATE, ReplicaError, doc_with},
     scan::{Kind, ScanError, ScanLimits, StructView, outline, scan_accepted},
@@ -100,37 +103,58 @@ pub fn restore(
     client: u32,
     limits: &ScanLimits,
 ) -> Result<Restored, RestoreError> {
+    let mut wanted = wanted;
+    if let Wanted::Undo(undone) = wanted {
+        refuse_unknown(rows, undone)?;
+        // Without all that came after a row it is as it was after that row.
+        if let Some(first) = undone.first()
+            && undone.iter().copied().eq(*first..=rows.len() as Row)
+        {
+            wanted = Wanted::Version(first - 1);
+        }
+    }
     let past = match wanted {
         Wanted::Version(row) | Wanted::Block { version: row, .. } => {
             document(up_to(rows, row)?, 0, limits)?
         }
-        Wanted::Undo(undone) => {
-            refuse_unknown(rows, undone)?;
-            let updates = undone::without(rows, undone)?;
-            let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
-            document(&updates, 0, limits)?
-        }
+        Wanted::Undo(undone) => without(rows, undone, provenance, limits)?,
     };
-    let past = Reader::with_ids(&mut past.transact_mut(), provenance).roots()?;
+    let mut past = Past::new(past.transact_mut());
+    let past_roots = Reader::with_ids(past.txn(), provenance).roots()?;
     let present = document(rows, u64::from(client), limits)?;
     let mut txn = present.transact_mut();
     let now = Reader::with_ids(&mut txn, provenance).roots()?;
-    let mut patch = Patch::new(&mut txn, provenance, Way::Ids, Vec::new());
+    let mut patch = Patch::new(&mut txn, &past, provenance, Way::Least, Vec::new());
     let target = match wanted {
-        Wanted::Block { id, .. } => Target::Block(block(&mut patch, &now, &past, id)?),
+        Wanted::Block { id, .. } => {
+            let id = provenance.original(id).id;
+            Target::Block(block(&mut patch, &now, &past_roots, id)?)
+        }
+        Wanted::Undo(_) if provenance.has_copies() => {
+            let with = without(rows, &[], provenance, limits)?;
+            let with = Reader::with_ids(&mut with.transact_mut(), provenance).roots()?;
+            let merged = Merge { provenance }.roots(&now, &with, &past_roots);
+            patch.roots(&now, &merged);
+            Target::All(merged)
+        }
         Wanted::Version(_) | Wanted::Undo(_) => {
-            patch.roots(&now, &past);
-            Target::All(past)
+            patch.roots(&now, &past_roots);
+            Target::All(past_roots)
         }
     };
     let mut brought = patch.brought;
-    let mut now = Reader::without_ids(&mut txn).roots()?;
+    let mut is_reached = target.is_reached(&Reader::without_ids(&mut txn, provenance).roots()?);
     // yrs' formatting is at times off the mark, so what came out is looked at and mended.
-    for way in [Way::Content, Way::Anew] {
-        if target.is_reached(&now) {
+    for way in [Way::Least, Way::Anew] {
+        if is_reached {
             break;
         }
-        let mut patch = Patch::new(&mut txn, provenance, way, brought);
+        let mut known = provenance.clone();
+        let update = txn.encode_update_v1();
+        known.add(rows.len() as Row + 1, &"".into(), &update)?;
+        known.add_origins(&origins(&update, &brought, provenance, client)?);
+        let now = Reader::with_ids(&mut txn, &known).roots()?;
+        let mut patch = Patch::new(&mut txn, &past, &known, way, brought);
         match &target {
             Target::All(wanted) => patch.roots(&now, wanted),
             Target::Block((id, wanted)) => {
@@ -140,9 +164,22 @@ pub fn restore(
             }
         }
         brought = patch.brought;
-        now = Reader::without_ids(&mut txn).roots()?;
+        is_reached = target.is_reached(&Reader::without_ids(&mut txn, provenance).roots()?);
     }
-    finish(&txn, &brought, provenance, client, target.is_reached(&now))
+    let update = txn.encode_update_v1();
+    if outline(&update)?.is_empty() {
+        return Ok(Restored {
+            update: Bytes::from_static(EMPTY_UPDATE),
+            origins: Origins::default(),
+            exact: is_reached,
+        });
+    }
+    Ok(Restored {
+        origins: origins(&update, &brought, provenance, client)?,
+        // What was put in and taken out again on the way is nobody's business.
+        update: strip(&update)?.into(),
+        exact: is_reached,
+    })
 }
 
 /// What the document shall hold in the end.
@@ -171,7 +208,14 @@ impl Target {
 }
 
 fn find(roots: &Roots, id: Id) -> Option<&Shared> {
-    roots.values().find_map(|root| root.find(id))
+    let is_it = |shared: &Shared| shared.id == Some(id);
+    roots.values().find_map(|root| root.find(&is_it))
+}
+
+/// The same by what it is a copy of.
+fn find_original(roots: &Roots, id: Id) -> Option<&Shared> {
+    let is_it = |shared: &Shared| shared.original == Some(id);
+    roots.values().find_map(|root| root.find(&is_it))
 }
 
 fn up_to<'a, 'b>(rows: &'b [&'a [u8]], row: Row) -> Result<&'b [&'a [u8]], RestoreError> {
@@ -194,6 +238,17 @@ fn refuse_unknown(rows: &[&[u8]], undone: &[Row]) -> Result<(), RestoreError> {
         }
     }
     Ok(())
+}
+
+fn without(
+    rows: &[&[u8]],
+    undone: &[Row],
+    provenance: &Provenance,
+    limits: &ScanLimits,
+) -> Result<Doc, RestoreError> {
+    let updates = undone::without(rows, undone, provenance)?;
+    let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
+    document(&updates, 0, limits)
 }
 
 /// The document that updates make, without the content of what is deleted: reading it relies on that.
@@ -223,32 +278,37 @@ fn document(updates: &[&[u8]], client: u64, limits: &ScanLimits) -> Result<Doc, 
     Ok(doc)
 }
 
-/// Changes one block that is still there, or puts it back after what it came after, unless the same is there already.
-/// Tells which it is now, and what it is to be like.
+/// Changes one block that is still there, perhaps as a copy, or puts it back after what it came after, unless the same is there
+/// already. Tells the id that it has now, and what it is to be like. `id` is that of the original.
 fn block(
-    patch: &mut Patch<'_, '_>,
+    patch: &mut Patch<'_, '_, '_>,
     now: &Roots,
     past: &Roots,
     id: Id,
 ) -> Result<(Id, Shared), RestoreError> {
-    let wanted = find(past, id).ok_or(RestoreError::NoBlock)?.clone();
-    if let Some(present) = find(now, id) {
+    let wanted = find_original(past, id)
+        .ok_or(RestoreError::NoBlock)?
+        .clone();
+    if let Some(present) = find_original(now, id)
+        && let Some(present_id) = present.id
+    {
         patch.shared(present, &wanted);
-        return Ok((id, wanted));
+        return Ok((present_id, wanted));
     }
     let (name, parent) = past
         .iter()
         .find_map(|(name, root)| Some((name, parent_of(root, id)?)))
         .ok_or(RestoreError::NoBlock)?;
-    let place = match parent.id {
-        Some(id) => find(now, id),
+    let place = match parent.original {
+        Some(id) => find_original(now, id),
         None => now.get(name),
     };
     let place = place.ok_or(RestoreError::NoPlace)?;
     let (List::Items(siblings), List::Items(present)) = (&parent.list, &place.list) else {
         return Err(RestoreError::NoPlace);
     };
-    let is_block = |value: &Value| matches!(value, Value::Shared(shared) if shared.id == Some(id));
+    let is_block =
+        |value: &Value| matches!(value, Value::Shared(shared) if shared.original == Some(id));
     let at = siblings
         .iter()
         .position(is_block)
@@ -272,86 +332,105 @@ fn block(
         }
     }
     let at = gap.start;
-    let made = patch.insert(place.branch, u32::try_from(at).unwrap_or(u32::MAX), &wanted);
+    let made = patch.insert(place, u32::try_from(at).unwrap_or(u32::MAX), &wanted);
     Ok((made.ok_or(RestoreError::NoPlace)?, wanted))
 }
 
 fn parent_of(shared: &Shared, id: Id) -> Option<&Shared> {
-    if shared.below().any(|below| below.id == Some(id)) {
+    if shared.below().any(|below| below.original == Some(id)) {
         return Some(shared);
     }
     shared.below().find_map(|below| parent_of(below, id))
 }
 
-fn finish(
-    txn: &TransactionMut<'_>,
+/// Where what `client` wrote in an update comes from.
+fn origins(
+    update: &[u8],
     brought: &[Brought],
     provenance: &Provenance,
     client: u32,
-    exact: bool,
-) -> Result<Restored, RestoreError> {
-    let update = txn.encode_update_v1();
-    let scan = outline(&update)?;
-    if scan.is_empty() {
-        return Ok(Restored {
-            update: Bytes::from_static(EMPTY_UPDATE),
-            origins: Origins::default(),
-            exact,
-        });
+) -> Result<Origins, ScanError> {
+    let scan = outline(update)?;
+    let own = u64::from(client);
+    let runs = scan.runs.iter().filter(|run| run.client == own);
+    let structs = runs.flat_map(|run| scan.structs_of(update, run));
+    let mut sources = Sources {
+        rest: brought,
+        at: 0,
+        provenance,
+        origins: Origins {
+            has_copies: true,
+            ..Origins::default()
+        },
+    };
+    for view in structs.filter(|view| view.kind != Kind::Format) {
+        sources.tell(&view, own);
     }
-    let mut origins = Origins::default();
-    let mut sources = Sources { brought, at: 0 };
-    for run in scan
-        .runs
-        .iter()
-        .filter(|run| run.client == u64::from(client))
-    {
-        for view in scan.structs_of(&update, run) {
-            if view.kind == Kind::String {
-                sources.tell(&view, run.client, provenance, &mut origins);
-            }
-        }
-    }
-    // What was put in and taken out again on the way.
-    let update = strip(&update)?.into();
-    Ok(Restored {
-        update,
-        origins,
-        exact,
-    })
+    // Less than was brought: nobody knows what is a copy of what.
+    sources.origins.has_copies &= sources.rest.is_empty();
+    Ok(sources.origins)
 }
 
 /// What was brought, consumed in the order in which it was inserted, which is that of the clocks.
 struct Sources<'a> {
-    brought: &'a [Brought],
+    rest: &'a [Brought],
     /// Units of the first that are consumed.
     at: Clock,
+    provenance: &'a Provenance,
+    origins: Origins,
 }
 
 impl Sources<'_> {
-    fn tell(
-        &mut self,
-        view: &StructView<'_>,
-        client: u64,
-        provenance: &Provenance,
-        origins: &mut Origins,
-    ) {
+    /// Says where a struct comes from: all of it is copies, or nothing.
+    fn tell(&mut self, view: &StructView<'_>, client: u64) {
+        let mut found: Vec<(IdRange, Option<Id>, bool)> = Vec::new();
         let mut start = view.clock;
-        while let Some(first) = self.brought.first().filter(|_| start < view.end()) {
-            let mut units = (first.units - self.at).min(view.end() - start);
+        while start < view.end() {
+            let Some(first) = self.rest.first() else {
+                // More than was brought.
+                self.origins.has_copies = false;
+                return;
+            };
+            let units = (first.units - self.at).min(view.end() - start);
+            let end = start + units;
             let id = first.id.map(|id| Id::new(id.client, id.clock + self.at));
-            let source = id.and_then(|id| Some((id, provenance.written(id)?)));
-            if let Some((id, source)) = source {
-                units = units.min(source.end.saturating_sub(id.clock).max(1));
-                let end = start + units;
-                origins.push(IdRange { client, start, end }, source.row);
-            }
-            start += units;
+            let range = IdRange { client, start, end };
+            found.push((range, id, first.is_home));
+            start = end;
             self.at += units;
             if self.at >= first.units {
                 self.at = 0;
-                self.brought = self.brought.get(1..).unwrap_or_default();
+                self.rest = self.rest.get(1..).unwrap_or_default();
             }
+        }
+        // What came home from nobody knows where may be a copy.
+        let unknown = |(_, id, is_home): &(_, Option<Id>, _)| *is_home && id.is_none();
+        self.origins.has_copies &= !found.iter().any(unknown);
+        let are_copies = found
+            .iter()
+            .all(|(_, id, is_home)| *is_home && id.is_some());
+        for (range, id, _) in found {
+            match id {
+                Some(id) if are_copies => self.origins.copied(range, id),
+                Some(id) => self.wrote(range, id),
+                None => {}
+            }
+        }
+    }
+
+    fn wrote(&mut self, range: IdRange, mut id: Id) {
+        let IdRange {
+            client, mut start, ..
+        } = range;
+        while start < range.end
+            && let Some(source) = self.provenance.written(id)
+        {
+            let units = source.end.saturating_sub(id.clock).max(1);
+            let end = start.saturating_add(units).min(range.end);
+            self.origins
+                .wrote(IdRange { client, start, end }, source.row);
+            id.clock += end - start;
+            start = end;
         }
     }
 }

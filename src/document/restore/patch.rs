@@ -15,48 +15,68 @@ use yrs::{
 
 use super::{
     align::{Part, pairs},
-    cells::{Cell, Steps, What, cells},
+    cells::{Steps, What, cells},
+    past::Past,
     read::{id_of, pointer, shared_type},
     shared::{Kind, List, Roots, Run, Shared, Value, Written},
 };
-use crate::document::{Clock, ids::Id, provenance::Provenance};
+use crate::document::{
+    Clock,
+    ids::Id,
+    provenance::{Holder, Provenance},
+};
 
-/// How the text that is there is matched with the wanted one.
+/// What of text that differs stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// By the ids of both, and by who wrote it.
-    Ids,
-    /// By what it says: what is there was changed already, and its ids are not known.
-    Content,
-    /// Not at all: what differs is written anew.
+    /// What is the same, by the ids of both, and by who wrote it.
+    Least,
+    /// Nothing: it is written anew.
     Anew,
 }
 
 /// A document while it is changed.
-pub(super) struct Patch<'t, 'd> {
+pub(super) struct Patch<'t, 'd, 'p> {
     txn: &'t mut TransactionMut<'d>,
+    /// The wanted document.
+    past: &'t Past<'p>,
     provenance: &'t Provenance,
     way: Way,
-    /// Where the text comes from that was inserted, in the order in which it was.
+    /// What was inserted, in the order in which it was, but for formatting.
     pub(super) brought: Vec<Brought>,
 }
 
-/// So many units of text that were written at an id, and on; nothing is known of text that has none.
+/// Ids that are in the wanted document, the first and so many of the next; nothing is known of what has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Brought {
     pub(super) id: Option<Id>,
     pub(super) units: Clock,
+    /// Whether it stands where it stood: in the same type, or in a copy of that.
+    pub(super) is_home: bool,
 }
 
-impl<'t, 'd> Patch<'t, 'd> {
+/// One type that is to be changed into another.
+#[derive(Clone, Copy)]
+struct Pair<'s> {
+    now: &'s Shared,
+    wanted: &'s Shared,
+    /// The name of a root.
+    name: Option<&'s str>,
+    /// Whether both are the same thing, so that what is brought into it comes home.
+    is_home: bool,
+}
+
+impl<'t, 'd, 'p> Patch<'t, 'd, 'p> {
     pub(super) fn new(
         txn: &'t mut TransactionMut<'d>,
+        past: &'t Past<'p>,
         provenance: &'t Provenance,
         way: Way,
         brought: Vec<Brought>,
     ) -> Self {
         Self {
             txn,
+            past,
             provenance,
             way,
             brought,
@@ -66,33 +86,53 @@ impl<'t, 'd> Patch<'t, 'd> {
     pub(super) fn roots(&mut self, now: &Roots, wanted: &Roots) {
         for (name, root) in now {
             if !wanted.contains_key(name) {
-                self.shared(root, &Shared::empty(root.branch, Kind::Root));
+                self.root(name, root, &Shared::empty(root.branch, Kind::Root));
             }
         }
         for (name, root) in wanted {
             match now.get(name) {
-                Some(present) => self.shared(present, root),
+                Some(present) => self.root(name, present, root),
                 None => {
                     let made = self.txn.get_or_insert_text(name.as_str());
                     let branch = pointer(&made);
-                    self.shared(&Shared::empty(branch, Kind::Root), root);
+                    self.root(name, &Shared::empty(branch, Kind::Root), root);
                 }
             }
         }
     }
 
-    /// Changes one type into another of the same kind.
+    fn root(&mut self, name: &str, now: &Shared, wanted: &Shared) {
+        self.pair(Pair {
+            now,
+            wanted,
+            name: Some(name),
+            is_home: true,
+        });
+    }
+
+    /// Changes one type that is no root into another of the same kind.
     pub(super) fn shared(&mut self, now: &Shared, wanted: &Shared) {
-        let is_done = match self.way {
-            Way::Ids => now.same_of_same(wanted),
-            Way::Content | Way::Anew => now.hash == wanted.hash && now.same(wanted),
-        };
-        if is_done {
+        self.pair(Pair {
+            now,
+            wanted,
+            name: None,
+            is_home: now.original.is_some() && now.original == wanted.original,
+        });
+    }
+
+    /// Puts a type like `wanted` into the list of one that is there, and tells its id.
+    pub(super) fn insert(&mut self, parent: &Shared, at: u32, wanted: &Shared) -> Option<Id> {
+        self.insert_shared(parent.branch, at, wanted, true)
+    }
+
+    fn pair(&mut self, pair: Pair<'_>) {
+        let Pair { now, wanted, .. } = pair;
+        if now.same_of_same(wanted) {
             return;
         }
-        self.entries(now, wanted);
+        self.entries(pair);
         match (&now.list, &wanted.list) {
-            (List::Items(present), List::Items(items)) => self.items(now.branch, present, items),
+            (List::Items(present), List::Items(items)) => self.items(pair, present, items),
             (
                 List::Text {
                     runs: present,
@@ -102,9 +142,9 @@ impl<'t, 'd> Patch<'t, 'd> {
             ) => {
                 if self.way == Way::Anew {
                     TextRef::from(now.branch).remove_range(self.txn, 0, now.branch.len());
-                    self.text(now.branch, &[], runs);
+                    self.text(pair, &[], runs);
                 } else {
-                    self.text(now.branch, present, runs);
+                    self.text(pair, present, runs);
                 }
             }
             // Text in the place of items: both can be in a root, but not side by side.
@@ -114,37 +154,45 @@ impl<'t, 'd> Patch<'t, 'd> {
                     ArrayRef::from(now.branch).remove_range(self.txn, 0, whole);
                 }
                 match list {
-                    List::Items(items) => self.items(now.branch, &[], items),
-                    List::Text { runs, .. } => self.text(now.branch, &[], runs),
+                    List::Items(items) => self.items(pair, &[], items),
+                    List::Text { runs, .. } => self.text(pair, &[], runs),
                 }
             }
         }
     }
 
-    /// Puts a type like `wanted` into a list of items, and tells its id.
-    pub(super) fn insert(&mut self, list: BranchPtr, at: u32, wanted: &Shared) -> Option<Id> {
+    fn insert_shared(
+        &mut self,
+        list: BranchPtr,
+        at: u32,
+        wanted: &Shared,
+        is_home: bool,
+    ) -> Option<Id> {
+        self.bring(wanted.id, 1, is_home);
         let made = ArrayRef::from(list).insert(self.txn, at, bare(&wanted.kind));
-        self.fill(&made, wanted);
+        self.fill(&made, wanted, is_home);
         let (_, branch) = shared_type(&made)?;
         id_of(branch)
     }
 
-    fn insert_value(&mut self, list: BranchPtr, at: u32, value: &Value) {
-        let array = ArrayRef::from(list);
-        match value {
-            Value::Plain(any) => drop(array.insert(self.txn, at, In::Any(any.clone()))),
-            Value::Subdocument(guid) => drop(array.insert(self.txn, at, subdocument(guid))),
-            Value::Shared(shared) => drop(self.insert(list, at, shared)),
-        }
-    }
-
-    fn entries(&mut self, now: &Shared, wanted: &Shared) {
+    fn entries(&mut self, pair: Pair<'_>) {
+        let Pair {
+            now,
+            wanted,
+            is_home,
+            ..
+        } = pair;
         let map = MapRef::from(now.branch);
         for key in now.entries.keys() {
             if !wanted.entries.contains_key(key) {
                 map.remove(self.txn, key);
             }
         }
+        let holder = match pair.name {
+            Some(name) => Some(Holder::Root(name.into())),
+            None => wanted.original.map(Holder::Item),
+        };
+        let id_under = |key: &str| self.past.value(holder.as_ref()?, key, self.provenance);
         for (key, value) in &wanted.entries {
             match (now.entries.get(key), value) {
                 (Some(Value::Shared(present)), Value::Shared(shared))
@@ -153,30 +201,47 @@ impl<'t, 'd> Patch<'t, 'd> {
                     self.shared(present, shared);
                 }
                 (Some(present), _) if present.same(value) => {}
-                (_, Value::Plain(any)) => {
+                (_, Value::Plain(any, _)) => {
+                    self.bring(id_under(key), 1, is_home);
                     map.insert(self.txn, key.as_str(), In::Any(any.clone()));
                 }
-                (_, Value::Subdocument(guid)) => {
+                (_, Value::Subdocument(guid, _)) => {
+                    self.bring(id_under(key), 1, is_home);
                     map.insert(self.txn, key.as_str(), subdocument(guid));
                 }
                 (_, Value::Shared(shared)) => {
+                    self.bring(shared.id, 1, is_home);
                     let made = map.insert(self.txn, key.as_str(), bare(&shared.kind));
-                    self.fill(&made, shared);
+                    self.fill(&made, shared, is_home);
                 }
             }
         }
     }
 
-    fn items(&mut self, list: BranchPtr, now: &[Value], wanted: &[Value]) {
+    fn items(&mut self, pair: Pair<'_>, now: &[Value], wanted: &[Value]) {
+        let list = pair.now.branch;
+        let array = ArrayRef::from(list);
         let (mut from, mut from_wanted, mut at) = (0, 0, 0);
         let end = [(now.len(), wanted.len())];
         for (to, to_wanted) in pairs(now, wanted).into_iter().chain(end) {
             let gone = u32::try_from(to - from).unwrap_or(u32::MAX);
             if gone > 0 {
-                ArrayRef::from(list).remove_range(self.txn, at, gone);
+                array.remove_range(self.txn, at, gone);
             }
             for value in &wanted[from_wanted..to_wanted] {
-                self.insert_value(list, at, value);
+                match value {
+                    Value::Shared(shared) => {
+                        self.insert_shared(list, at, shared, pair.is_home);
+                    }
+                    Value::Plain(any, name) => {
+                        self.bring(name.map(|name| name.id), 1, pair.is_home);
+                        array.insert(self.txn, at, In::Any(any.clone()));
+                    }
+                    Value::Subdocument(guid, name) => {
+                        self.bring(name.map(|name| name.id), 1, pair.is_home);
+                        array.insert(self.txn, at, subdocument(guid));
+                    }
+                }
                 at += 1;
             }
             if let (Some(Value::Shared(present)), Some(Value::Shared(shared))) =
@@ -189,9 +254,9 @@ impl<'t, 'd> Patch<'t, 'd> {
         }
     }
 
-    fn text(&mut self, list: BranchPtr, now: &[Run], wanted: &[Run]) {
-        let writers = (self.way == Way::Ids).then_some(self.provenance);
-        let (now_cells, wanted_cells) = (cells(now, writers), cells(wanted, writers));
+    fn text(&mut self, pair: Pair<'_>, now: &[Run], wanted: &[Run]) {
+        let cells = |runs| cells(runs, self.provenance);
+        let (now_cells, wanted_cells) = (cells(now), cells(wanted));
         let mut steps = Steps::default();
         let mut kept: Vec<(&Shared, &Shared)> = Vec::new();
         let mut new: Vec<(usize, &Shared)> = Vec::new();
@@ -203,17 +268,22 @@ impl<'t, 'd> Patch<'t, 'd> {
             }
             for cell in &wanted_cells[from_wanted..to_wanted] {
                 match cell.what {
-                    What::Letter(letter) => self.bring(cell, letter, &mut steps),
-                    What::Embed(Value::Plain(any)) => {
+                    What::Letter(letter) => {
+                        self.bring(cell.item, cell.units(), pair.is_home);
+                        steps.write(letter, cell.marks);
+                    }
+                    What::Embed(Value::Plain(any, name)) => {
+                        self.bring(name.map(|name| name.id), 1, pair.is_home);
                         steps.push(In::Any(any.clone()), cell.marks);
                     }
                     What::Embed(Value::Shared(shared)) => {
+                        self.bring(shared.id, 1, pair.is_home);
                         steps.push(bare(&shared.kind), cell.marks);
                         new.push((embeds, shared));
                         embeds += 1;
                     }
                     // yrs can not put one into a text.
-                    What::Embed(Value::Subdocument(_)) => {}
+                    What::Embed(Value::Subdocument(..)) => {}
                 }
             }
             if let (Some(present), Some(cell)) = (now_cells.get(to), wanted_cells.get(to_wanted)) {
@@ -227,7 +297,7 @@ impl<'t, 'd> Patch<'t, 'd> {
             }
             (from, from_wanted) = (to + 1, to_wanted + 1);
         }
-        let text = TextRef::from(list);
+        let text = TextRef::from(pair.now.branch);
         text.apply_delta(self.txn, steps.finish());
         for (present, shared) in kept {
             self.shared(present, shared);
@@ -240,23 +310,28 @@ impl<'t, 'd> Patch<'t, 'd> {
         let made: Vec<Out> = made.filter(|out| shared_type(out).is_some()).collect();
         for (at, shared) in new {
             if let Some(made) = made.get(at) {
-                self.fill(made, shared);
+                self.fill(made, shared, pair.is_home);
             }
         }
     }
 
-    fn fill(&mut self, made: &Out, wanted: &Shared) {
+    /// Fills a type that was just made.
+    fn fill(&mut self, made: &Out, wanted: &Shared, is_home: bool) {
         if let Some((kind, branch)) = shared_type(made) {
-            self.shared(&Shared::empty(branch, kind), wanted);
+            self.pair(Pair {
+                now: &Shared::empty(branch, kind),
+                wanted,
+                name: None,
+                is_home,
+            });
         }
     }
 
-    fn bring(&mut self, cell: &Cell<'_>, letter: char, steps: &mut Steps) {
-        steps.write(letter, cell.marks);
-        let units = cell.units();
+    /// Notes what is inserted next.
+    fn bring(&mut self, id: Option<Id>, units: Clock, is_home: bool) {
         match self.brought.last_mut() {
-            Some(last) if follows(last, cell.id) => last.units += units,
-            _ => self.brought.push(Brought { id: cell.id, units }),
+            Some(last) if last.is_home == is_home && follows(last, id) => last.units += units,
+            _ => self.brought.push(Brought { id, units, is_home }),
         }
     }
 }
@@ -273,8 +348,8 @@ fn follows(last: &Brought, id: Option<Id>) -> bool {
 impl Part for Value {
     fn id(&self) -> Option<Id> {
         match self {
-            Self::Shared(shared) => shared.id,
-            _ => None,
+            Self::Shared(shared) => shared.original,
+            Self::Plain(_, name) | Self::Subdocument(_, name) => name.map(|name| name.original),
         }
     }
 
@@ -288,7 +363,7 @@ impl Part for Value {
     fn stays(&self, wanted: &Self) -> bool {
         match (self, wanted) {
             (Self::Shared(a), Self::Shared(b)) => a.kind == b.kind,
-            _ => false,
+            _ => self.same(wanted),
         }
     }
 

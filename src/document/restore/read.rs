@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use yrs::{
-    Any, Array, ArrayRef, IdSet, Map, MapRef, Out, ReadTxn, Snapshot, Text, TextRef,
+    Any, Array, ArrayRef, Assoc, Map, MapRef, Out, ReadTxn, Snapshot, StickyIndex, Text, TextRef,
     TransactionMut, XmlElementRef,
     branch::{Branch, BranchID, BranchPtr},
     types::text::Diff,
@@ -11,29 +11,38 @@ use yrs::{
 
 use super::{
     RestoreError,
-    shared::{Kind, List, Marks, Roots, Run, Shared, Value, Written},
+    shared::{Kind, List, Marks, Name, Roots, Run, Shared, Value, Written},
 };
 use crate::document::{ids::Id, provenance::Provenance, replica::MAX_TYPE_DEPTH};
+
+/// Values in a list beyond which their ids are not looked up: each look-up walks to its place.
+const MAX_NAMED: usize = 5_000;
 
 /// Reads documents.
 pub(super) struct Reader<'t, 'd> {
     txn: &'t mut TransactionMut<'d>,
-    /// Shows everything that has content and nothing, which is how yrs tells the ids of text; and who wrote what.
-    ids: Option<(Snapshot, Snapshot, &'t Provenance)>,
+    provenance: &'t Provenance,
+    /// What is there, and nothing: yrs tells the ids of what differs between two such states.
+    ids: Option<(Snapshot, Snapshot)>,
 }
 
 impl<'t, 'd> Reader<'t, 'd> {
-    /// Reads ids, too. The document must not hold the text of what is deleted: it would be read as if it were there.
+    /// Reads the ids of text and who wrote it, too.
     pub(super) fn with_ids(txn: &'t mut TransactionMut<'d>, provenance: &'t Provenance) -> Self {
-        let all = Snapshot::new(txn.state_vector(), IdSet::default());
+        let there = txn.snapshot();
         Self {
             txn,
-            ids: Some((all, Snapshot::default(), provenance)),
+            provenance,
+            ids: Some((there, Snapshot::default())),
         }
     }
 
-    pub(super) fn without_ids(txn: &'t mut TransactionMut<'d>) -> Self {
-        Self { txn, ids: None }
+    pub(super) fn without_ids(txn: &'t mut TransactionMut<'d>, provenance: &'t Provenance) -> Self {
+        Self {
+            txn,
+            provenance,
+            ids: None,
+        }
     }
 
     pub(super) fn roots(&mut self) -> Result<Roots, RestoreError> {
@@ -60,6 +69,7 @@ impl<'t, 'd> Reader<'t, 'd> {
         }
         let mut shared = Shared::empty(branch, kind);
         shared.id = id_of(branch);
+        shared.original = shared.id.map(|id| self.provenance.original(id).id);
         shared.list = self.list(branch, &shared.kind, depth)?;
         let entries: Vec<(String, Out)> = MapRef::from(branch)
             .iter(self.txn)
@@ -69,8 +79,8 @@ impl<'t, 'd> Reader<'t, 'd> {
             shared.entries.insert(key, self.value(value, depth)?);
         }
         shared.hash = shared.content_hash();
-        if let Some((_, _, provenance)) = self.ids {
-            shared.writers = shared.writers_hash(provenance);
+        if self.ids.is_some() {
+            shared.writers = shared.writers_hash(self.provenance);
         }
         Ok(shared)
     }
@@ -90,6 +100,7 @@ impl<'t, 'd> Reader<'t, 'd> {
         };
         if is_text || chunks.iter().any(is_string) {
             let (mut runs, mut units) = (Vec::with_capacity(chunks.len()), 0_usize);
+            let mut embeds = 0;
             let mut marks = Marks::default();
             for diff in chunks {
                 let of_diff = diff.attributes.iter().flat_map(|attrs| attrs.iter());
@@ -105,8 +116,13 @@ impl<'t, 'd> Reader<'t, 'd> {
                         Written::Text(diff.ychange, text)
                     }
                     value => {
+                        let mut value = self.value(value, depth)?;
+                        embeds += 1;
+                        if embeds <= MAX_NAMED {
+                            self.name(&mut value, branch, units);
+                        }
                         units += 1;
-                        Written::Embed(self.value(value, depth)?)
+                        Written::Embed(value)
                     }
                 };
                 let marks = marks.clone();
@@ -117,14 +133,37 @@ impl<'t, 'd> Reader<'t, 'd> {
         }
         let items: Vec<Out> = ArrayRef::from(branch).iter(self.txn).collect();
         let items = items.into_iter().map(|item| self.value(item, depth));
-        Ok(List::Items(items.collect::<Result<_, _>>()?))
+        let mut items: Vec<Value> = items.collect::<Result<_, _>>()?;
+        if items.len() <= MAX_NAMED {
+            for (value, at) in items.iter_mut().zip(0..) {
+                self.name(value, branch, at);
+            }
+        }
+        Ok(List::Items(items))
+    }
+
+    /// Looks up the id of a value at a place: yrs tells by itself those of types and text only.
+    fn name(&self, value: &mut Value, list: BranchPtr, place: usize) {
+        let (Value::Plain(_, name) | Value::Subdocument(_, name)) = value else {
+            return;
+        };
+        if self.ids.is_none() {
+            return;
+        }
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        let at = StickyIndex::at(self.txn, list, place, Assoc::After);
+        *name = at.as_ref().and_then(StickyIndex::id).map(|id| {
+            let id = own_id(id);
+            let original = self.provenance.original(id).id;
+            Name { id, original }
+        });
     }
 
     fn chunks(&mut self, branch: BranchPtr) -> Vec<Diff<Id>> {
         let text = TextRef::from(branch);
         match &self.ids {
-            Some((all, nothing, _)) => {
-                text.diff_range(self.txn, Some(all), Some(nothing), |change| {
+            Some((there, nothing)) => {
+                text.diff_range(self.txn, Some(there), Some(nothing), |change| {
                     own_id(&change.id)
                 })
             }
@@ -138,9 +177,9 @@ impl<'t, 'd> Reader<'t, 'd> {
                 Value::Shared(Box::new(self.shared(branch, kind, depth + 1)?))
             }
             None => match value {
-                Out::YDoc(doc) => Value::Subdocument(doc.guid().to_string()),
-                Out::Any(any) => Value::Plain(any),
-                _ => Value::Plain(Any::Undefined),
+                Out::YDoc(doc) => Value::Subdocument(doc.guid().to_string(), None),
+                Out::Any(any) => Value::Plain(any, None),
+                _ => Value::Plain(Any::Undefined, None),
             },
         })
     }

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) kind: Kind,
     /// None for a root.
     pub(super) id: Option<Id>,
+    /// What it is a copy of, or the same; none for a root.
+    pub(super) original: Option<Id>,
     pub(super) list: List,
     pub(super) entries: BTreeMap<String, Value>,
     /// Of the content without ids: where it differs, the content does.
@@ -73,10 +75,19 @@ pub(super) enum Written {
 
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    Plain(Any),
+    /// In a list with its id, where that is known.
+    Plain(Any, Option<Name>),
     Shared(Box<Shared>),
-    /// A subdocument, by its guid.
-    Subdocument(String),
+    /// A subdocument, by its guid; with its id, as above.
+    Subdocument(String, Option<Name>),
+}
+
+/// What something is called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) id: Id,
+    /// What it is a copy of, or the same.
+    pub(super) original: Id,
 }
 
 impl Shared {
@@ -86,6 +97,7 @@ impl Shared {
             branch,
             kind,
             id: None,
+            original: None,
             list: List::Items(Vec::new()),
             entries: BTreeMap::new(),
             hash: 0,
@@ -119,12 +131,12 @@ impl Shared {
         self.list.is_empty() && self.entries.is_empty()
     }
 
-    /// The type with this id, at any depth.
-    pub(super) fn find(&self, id: Id) -> Option<&Self> {
-        if self.id == Some(id) {
+    /// The type that `is_it`, at any depth.
+    pub(super) fn find(&self, is_it: &impl Fn(&Self) -> bool) -> Option<&Self> {
+        if is_it(self) {
             return Some(self);
         }
-        self.below().find_map(|shared| shared.find(id))
+        self.below().find_map(|shared| shared.find(is_it))
     }
 
     /// The types that lie directly in this one.
@@ -227,18 +239,18 @@ impl List {
 impl Value {
     pub(super) fn same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Plain(a), Self::Plain(b)) => a == b,
+            (Self::Plain(a, _), Self::Plain(b, _)) => a == b,
             (Self::Shared(a), Self::Shared(b)) => a.hash == b.hash && a.same(b),
-            (Self::Subdocument(a), Self::Subdocument(b)) => a == b,
+            (Self::Subdocument(a, _), Self::Subdocument(b, _)) => a == b,
             _ => false,
         }
     }
 
     fn hash(&self, hasher: &mut DefaultHasher) {
         match self {
-            Self::Plain(any) => hash_any(any, hasher),
+            Self::Plain(any, _) => hash_any(any, hasher),
             Self::Shared(shared) => (1_u8, shared.hash).hash(hasher),
-            Self::Subdocument(guid) => (2_u8, guid).hash(hasher),
+            Self::Subdocument(guid, _) => (2_u8, guid).hash(hasher),
         }
     }
 }

@@ -25,7 +25,7 @@ use std::{cmp::Reverse, ops::Range};
 use smallvec::SmallVec;
 
 pub(crate) use self::structs::{
-    CONTENT_BITS, DELETED, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN,
+    CONTENT_BITS, DELETED, GC, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN,
 };
 pub use self::structs::{Kind, Parent, StructView, Structs};
 use self::{
