@@ -7,6 +7,7 @@
 //! are deleted.
 
 pub mod awareness;
+pub mod copies;
 mod cut;
 pub mod diff;
 pub mod export;

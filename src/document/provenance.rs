@@ -14,13 +14,14 @@
 )]
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::RangeInclusive,
     sync::Arc,
 };
 
 use super::{
     ClientId, Clock,
+    copies::Copies,
     id_set::{IdRange, IdSet},
     ids::Id,
     origins::Origins,
@@ -30,7 +31,7 @@ use super::{
 /// Number of a row in the log.
 pub type Row = u64;
 
-/// Clocks up to `end` came from here: from a row, from an author, or from ids that begin with this one.
+/// Clocks up to `end` came from here: from a row, or from an author.
 #[derive(Debug, Clone)]
 struct Span<T = Row> {
     end: Clock,
@@ -51,8 +52,7 @@ pub struct Provenance {
     hollow: IdSet,
     /// Ids that a restore made, by the row that wrote the same first.
     restored: HashMap<ClientId, Spans>,
-    /// Ids that a restore made, by what they are copies of: never by what is a copy itself.
-    copies: HashMap<ClientId, Spans<Id>>,
+    copies: Copies,
     markers: Vec<Marker>,
     /// The values that there were under each key.
     settings: Vec<Slot>,
@@ -110,21 +110,6 @@ pub struct Source {
     pub row: Row,
     /// The first clock of the same client for which it may be another row.
     pub end: Clock,
-}
-
-/// What an id is a copy of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Original {
-    pub id: Id,
-    /// The first clock of the asked client for which it is no longer the next of the same.
-    pub end: Clock,
-}
-
-impl Original {
-    /// What a later clock is a copy of, if this was asked for `from`.
-    pub fn of(&self, from: Id, clock: Clock) -> Id {
-        Id::new(self.id.client, self.id.clock + (clock - from.clock))
-    }
 }
 
 /// Something that was brought back, or several things whose ids follow each other, and all the items that it had.
@@ -244,7 +229,7 @@ impl Provenance {
         let (client, mut at) = (range.client, range.start);
         while at < range.end {
             let from = Id::new(of.client, of.clock.saturating_add(at - range.start));
-            let original = self.original(from);
+            let original = self.copies.original(from);
             let (is_hollow, same) = self.hollow.holds(original.id);
             let written = self.written(from);
             let known = written.map_or(original.end, |source| source.end.min(original.end));
@@ -258,74 +243,36 @@ impl Provenance {
                 };
                 insert_missing(self.restored.entry(client).or_default(), range, source.row);
                 if !is_hollow {
-                    let copies = self.copies.entry(client).or_default();
-                    let from = original.id;
-                    copies.insert(at, Span { end, from });
+                    self.copies.add(range, original.id);
                 }
             }
             at = end;
         }
     }
 
-    /// Whether anything was brought back.
-    pub fn has_copies(&self) -> bool {
-        !self.copies.is_empty()
-    }
-
-    /// Whether a client brought something back.
-    pub fn has_copies_of(&self, client: ClientId) -> bool {
-        self.copies.contains_key(&client)
+    /// What was brought back under which ids.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     /// What an id is a copy of, or itself.
-    pub fn original(&self, id: Id) -> Original {
-        let spans = self.copies.get(&id.client);
-        let before = spans.and_then(|spans| spans.range(..=id.clock).next_back());
-        if let Some((start, span)) = before.filter(|(_, span)| id.clock < span.end) {
-            let of = Id::new(span.from.client, span.from.clock + (id.clock - start));
-            return Original {
-                id: of,
-                end: span.end,
-            };
-        }
-        let next = spans.and_then(|spans| spans.range(id.clock..).next());
-        let end = next.map_or(Clock::MAX, |(start, _)| *start);
-        Original { id, end }
+    pub fn original(&self, id: Id) -> Id {
+        self.copies.original(id).id
     }
 
     /// Everything that was ever brought back.
     pub fn lives(&self) -> Vec<Life> {
-        let mut copies: Vec<(Id, Clock, Id)> = Vec::new();
-        for (client, spans) in &self.copies {
-            let of_client = spans.iter();
-            copies.extend(of_client.map(|(start, span)| {
-                let copy = Id::new(*client, *start);
-                (span.from, span.end - start, copy)
-            }));
-        }
-        copies.sort_unstable();
-        let mut lives = Vec::new();
-        for of_client in copies.chunk_by(|(a, ..), (b, ..)| a.client == b.client) {
-            let bounds = of_client.iter();
-            let bounds = bounds.flat_map(|(from, len, _)| [from.clock, from.clock + len]);
-            let bounds: BTreeSet<Clock> = bounds.collect();
-            let mut rest = of_client.iter().peekable();
-            let mut open: Vec<&(Id, Clock, Id)> = Vec::new();
-            for (&start, &end) in bounds.iter().zip(bounds.iter().skip(1)) {
-                open.retain(|(from, len, _)| from.clock + len > start);
-                open.extend(std::iter::from_fn(|| {
-                    rest.next_if(|(from, ..)| from.clock == start)
-                }));
-                let copies = open.iter();
-                let copies = copies
-                    .map(|(from, _, copy)| Id::new(copy.client, copy.clock + (start - from.clock)));
-                if let Some((original, ..)) = open.first() {
-                    let original = Id::new(original.client, start);
-                    lives.extend(self.life(original, copies, end - start));
-                }
-            }
-        }
-        lives
+        let row_of = |id| Some((self.brought(id)?.row, id));
+        let originals = self.copies.originals().into_iter();
+        let lives = originals.filter_map(|(range, copies)| {
+            let original = row_of(Id::new(range.client, range.start))?;
+            let mut items: Vec<(Row, Id)> = copies.into_iter().filter_map(row_of).collect();
+            items.sort_unstable();
+            items.insert(0, original);
+            let len = range.end - range.start;
+            Some(Life { len, items })
+        });
+        lives.collect()
     }
 
     /// Of each key under which something was brought back, or whose holder was, the value that stands there when only some rows
@@ -343,7 +290,7 @@ impl Provenance {
         for slot in &self.settings {
             let key = (self.original_holder(&slot.holder), slot.key.clone());
             let mut values = slot.values.iter().map(|setting| setting.id);
-            if key.0 != slot.holder || values.any(|id| self.original(id).id != id) {
+            if key.0 != slot.holder || values.any(|id| self.original(id) != id) {
                 brought_back.insert(key.clone());
             }
             keys.entry(key).or_default().push(slot);
@@ -361,20 +308,12 @@ impl Provenance {
         found
     }
 
-    fn life(&self, original: Id, copies: impl Iterator<Item = Id>, len: Clock) -> Option<Life> {
-        let row_of = |id| Some((self.brought(id)?.row, id));
-        let mut items: Vec<(Row, Id)> = copies.filter_map(row_of).collect();
-        items.sort_unstable();
-        items.insert(0, row_of(original)?);
-        Some(Life { len, items })
-    }
-
     /// Those ids that restores wrote again but elsewhere, so that they are no copies, with the row that wrote the same first.
     pub fn written_again(&self) -> impl Iterator<Item = (IdRange, Row)> + '_ {
         self.restored.iter().flat_map(move |(client, spans)| {
             let all = spans.iter().filter(|(start, _)| {
                 let id = Id::new(*client, **start);
-                self.original(id).id == id
+                self.original(id) == id
             });
             all.map(|(start, span)| {
                 (
@@ -391,7 +330,7 @@ impl Provenance {
 
     /// Whether a restore wrote this so.
     pub fn is_written_again(&self, id: Id) -> bool {
-        find(&self.restored, id).is_some() && self.original(id).id == id
+        find(&self.restored, id).is_some() && self.original(id) == id
     }
 
     /// What holds a value under a key, and which key that is; of copies their original tells.
@@ -402,7 +341,7 @@ impl Provenance {
 
     fn original_holder(&self, holder: &Holder) -> Holder {
         match holder {
-            Holder::Item(id) => Holder::Item(self.original(*id).id),
+            Holder::Item(id) => Holder::Item(self.original(*id)),
             Holder::Root(name) => Holder::Root(name.clone()),
         }
     }
@@ -455,13 +394,16 @@ impl Provenance {
         find(&self.deleted, id)
     }
 
-    /// Which of these rows set what stands under a key after the last of them, or removed it.
+    /// Which of these rows set what stands under a key after the last of them, or removed it; of what was brought back, the row
+    /// that set it first.
     pub fn set(&self, holder: &Holder, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
         let slot = self.settings.get(*self.slots.get(holder)?.get(key)?)?;
         let value = self.standing(&slot.values, |row| row <= *rows.end())?;
-        let acts = [self.brought(value), self.deleted(value)];
-        let acts = acts.into_iter().flatten().map(|source| source.row);
-        acts.filter(|row| rows.contains(row)).max()
+        let act = |source: Option<Source>| source.filter(|source| rows.contains(&source.row));
+        if let Some(removed) = act(self.deleted(value)) {
+            return Some(removed.row);
+        }
+        act(self.brought(value)).and_then(|_| Some(self.written(value)?.row))
     }
 
     /// Of the values under a key that count, the one that all others gave way to: of two that took the place of the same one

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Answers, History, HistoryError, Version, VersionId, apart};
 use crate::{
     document::{
-        diff::{Diff, Writers, diff},
+        diff::{Diff, Writers, diff_with},
         formatting::Formatting,
         id::DocId,
         replica::ReplicaError,
@@ -46,7 +46,8 @@ impl History {
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
-            let mut diff = diff(&before, &after);
+            let copies = reel.with_provenance(&marks, |provenance| provenance.copies().clone());
+            let mut diff = diff_with(&before, &after, copies);
             let rows = from.min(to) + 1..=from.max(to);
             let mut numbers: HashMap<Arc<str>, u32> = HashMap::new();
             let mut authors: Vec<Arc<str>> = Vec::new();

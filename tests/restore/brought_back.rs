@@ -2,10 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coscribe::document::restore::Wanted;
-use yrs::{GetString as _, Text as _, Transact as _};
+use coscribe::document::{
+    diff::{Block, Change, diff_with},
+    provenance::Holder,
+    restore::Wanted,
+};
+use yrs::{
+    GetString as _, Map as _, Text as _, Transact as _, TransactionMut, WriteTxn as _, Xml as _,
+    XmlElementPrelim, XmlElementRef, XmlFragment as _, XmlOut, XmlTextPrelim,
+};
 
-use super::{document, letters, people::History, restore_into, restored, seeds, view::view};
+use super::{
+    document, letters, people::History, restore_into, restored, seeds, view::view, with_ids,
+};
 
 /// What became of a letter: the row that wrote it or brought it back, and the rows that deleted it then.
 type Lives = Vec<(u64, BTreeSet<u64>)>;
@@ -146,7 +155,7 @@ fn nothing_is_there_twice(history: &History) {
     let doc = document(&history.rows);
     let mut seen = BTreeSet::new();
     for (_, id) in letters(&doc) {
-        let original = history.provenance.original(id).id;
+        let original = history.provenance.original(id);
         assert!(
             seen.insert(original),
             "{id:?} is a copy of {original:?}, which is there: {}",
@@ -264,4 +273,93 @@ fn what_is_not_taken_back_stays_as_it_is() {
     }
     println!("{compared} roots were not touched");
     assert!(compared > 0);
+}
+
+/// The row that somebody writes in the document of the first person.
+fn write(history: &mut History, author: usize, edit: impl FnOnce(&mut TransactionMut<'_>)) {
+    history.meet();
+    let doc = history.people[0].doc.clone();
+    let mut txn = doc.transact_mut();
+    edit(&mut txn);
+    let update = txn.encode_update_v1();
+    drop(txn);
+    history.push(update, author);
+    history.meet();
+}
+
+fn first_block(txn: &mut TransactionMut<'_>) -> XmlElementRef {
+    let body = txn.get_or_insert_xml_fragment("prosemirror");
+    match body.get(txn, 0) {
+        Some(XmlOut::Element(element)) => element,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_block_that_was_brought_back_is_itself() {
+    let mut history = History::new(0, 1);
+    write(&mut history, 0, |txn| {
+        let body = txn.get_or_insert_xml_fragment("prosemirror");
+        for words in ["first", "second"] {
+            let block = body.push_back(txn, XmlElementPrelim::empty("paragraph"));
+            block.insert_attribute(txn, "align", words);
+            block.insert(txn, 0, XmlTextPrelim::new(words));
+        }
+    });
+    write(&mut history, 0, |txn| {
+        let body = txn.get_or_insert_xml_fragment("prosemirror");
+        body.remove_range(txn, 0, 1);
+    });
+    restore_into(&mut history, Wanted::Version(1), 7);
+    write(&mut history, 0, |txn| {
+        let Some(XmlOut::Text(text)) = first_block(txn).get(txn, 0) else {
+            panic!("the block has its text");
+        };
+        text.push(txn, " word");
+    });
+    let [past, now] = [1, 4].map(|row| document(&history.rows[..row]));
+    let was = with_ids(&past);
+    let copies = history.provenance.copies().clone();
+    let difference = diff_with(&was, &with_ids(&now), copies);
+    let blocks = difference.roots["prosemirror"].content.parts();
+    let changes: Vec<Change> = blocks.iter().map(|block| block.change).collect();
+    assert_eq!(changes, [Change::Changed, Change::Same]);
+    let id = super::blocks(&past)[0].0;
+    assert_eq!(blocks[0].block, Some(Block { id, beside: false }));
+    // Brought back by itself it is what it was, in its own place.
+    let version = 1;
+    restore_into(&mut history, Wanted::Block { version, id }, 8);
+    let back = document(&history.rows);
+    assert_eq!(view(&back), view(&past));
+    assert_eq!(super::blocks(&back).len(), 2);
+    let [now, back] = [now, back].map(|doc| super::blocks(&doc)[0].0);
+    assert_eq!(now, back);
+}
+
+#[test]
+fn a_value_that_was_brought_back_is_by_who_set_it() {
+    let mut history = History::new(0, 1);
+    for (author, value) in [(0, "one"), (1, "two")] {
+        write(&mut history, author, |txn| {
+            let map = txn.get_or_insert_map("map");
+            map.insert(txn, "k", value);
+        });
+    }
+    let root = Holder::Root("map".into());
+    let by = |history: &History, rows| history.provenance.set(&root, "k", &rows);
+    assert_eq!(by(&history, 2..=2), Some(2));
+    restore_into(&mut history, Wanted::Version(1), 7);
+    assert_eq!(by(&history, 3..=3), Some(1));
+    restore_into(&mut history, Wanted::Version(2), 8);
+    assert_eq!(by(&history, 4..=4), Some(2));
+    write(&mut history, 0, |txn| {
+        drop(txn.get_or_insert_map("map").remove(txn, "k"))
+    });
+    assert_eq!(by(&history, 5..=5), Some(5));
+    // Without who set it first, what they set is not there, be it brought back or not.
+    restore_into(&mut history, Wanted::Version(1), 9);
+    assert_eq!(view(&document(&history.rows)), "map: {k=(\"one\") }\n");
+    history.write_aside("stays");
+    restore_into(&mut history, Wanted::Undo(&[1]), 10);
+    assert_eq!(view(&document(&history.rows)), "zz: \"stays\"\n");
 }

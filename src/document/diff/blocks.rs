@@ -13,6 +13,7 @@ use std::{
 
 use super::sequence::{Pairs, common, rising};
 use crate::document::{
+    copies::Copies,
     ids::Id,
     print::Print,
     tree::{self, Node, Part, is_inline},
@@ -34,7 +35,7 @@ pub(super) enum Step {
 }
 
 /// Every block of both lists once, in order; between two pairs what was removed comes first.
-pub(super) fn align(before: &[Part], after: &[Part], depth: u32) -> Vec<Step> {
+pub(super) fn align(before: &[Part], after: &[Part], depth: u32, copies: &Copies) -> Vec<Step> {
     let side = |parts: &[Part]| -> Vec<Print> {
         let prints = parts.iter().map(|part| Print::of_part(part, depth));
         prints.collect()
@@ -44,6 +45,7 @@ pub(super) fn align(before: &[Part], after: &[Part], depth: u32) -> Vec<Step> {
         after,
         before_prints: side(before),
         after_prints: side(after),
+        copies,
     };
     let mut pairs = lists.same_ids(0..before.len(), 0..after.len(), |b, a| {
         lists.before_prints[b] == lists.after_prints[a]
@@ -84,6 +86,7 @@ struct Lists<'t> {
     after: &'t [Part],
     before_prints: Vec<Print>,
     after_prints: Vec<Print>,
+    copies: &'t Copies,
 }
 
 impl Lists<'_> {
@@ -110,7 +113,10 @@ impl Lists<'_> {
         after: Range<usize>,
         accept: impl Fn(usize, usize) -> bool,
     ) -> Pairs {
-        let id_of = |part: &Part| part.id().or(part.shared_type());
+        let id_of = |part: &Part| {
+            let id = part.id().or(part.shared_type())?;
+            Some(self.copies.original(id).id)
+        };
         let ids: HashMap<Id, usize> = after
             .filter_map(|a| Some((id_of(&self.after[a])?, a)))
             .collect();

@@ -9,6 +9,7 @@ use super::{
     line::Inline,
 };
 use crate::document::{
+    copies::Copies,
     ids::Id,
     print::{MAX_DEPTH, Print},
     tree::{self, Node, Part, is_inline},
@@ -16,21 +17,39 @@ use crate::document::{
 
 #[derive(Default)]
 pub(super) struct Compare {
-    /// Elements and shared types that are in both states, be it with other content: nobody added or removed these.
+    /// Elements and shared types that are in both states, be it with other content: nobody added or removed these. By their
+    /// originals.
     kept: HashSet<Id>,
+    copies: Copies,
 }
 
 impl Compare {
     pub fn of<'t>(
         before: impl IntoIterator<Item = &'t Node>,
         after: impl IntoIterator<Item = &'t Node>,
+        copies: Copies,
     ) -> Self {
         let (mut old, mut new) = (HashSet::new(), HashSet::new());
         before.into_iter().for_each(|root| ids_in(root, &mut old));
         after.into_iter().for_each(|root| ids_in(root, &mut new));
+        let originals = |ids: HashSet<Id>| -> HashSet<Id> {
+            let originals = ids.into_iter().map(|id| copies.original(id).id);
+            originals.collect()
+        };
+        let (old, new) = (originals(old), originals(new));
         Self {
             kept: old.intersection(&new).copied().collect(),
+            copies,
         }
+    }
+
+    fn is_kept(&self, id: Id) -> bool {
+        self.kept.contains(&self.copies.original(id).id)
+    }
+
+    fn are_one(&self, before: Option<Id>, after: Option<Id>) -> bool {
+        let original = |id: Option<Id>| id.map(|id| self.copies.original(id).id);
+        original(before) == original(after)
     }
 
     /// What became of a root that stands in both.
@@ -48,7 +67,7 @@ impl Compare {
         }
         let mut entry = self.entry(before, after, depth);
         let id = after.shared_type();
-        if id == before.shared_type() {
+        if self.are_one(before.shared_type(), id) {
             entry.id = entry.id.or(id);
         }
         entry
@@ -60,7 +79,7 @@ impl Compare {
             Change::Same => Entry::same(part, depth),
             _ => {
                 let mut entry = self.all(part, change, depth);
-                let id = part.shared_type().filter(|id| !self.kept.contains(id));
+                let id = part.shared_type().filter(|id| !self.is_kept(*id));
                 entry.id = entry.id.or(id);
                 entry
             }
@@ -153,7 +172,7 @@ impl Compare {
         };
         let mut entry = Entry::new(change, content);
         if let Some(id) = node.id() {
-            let own = (change == Change::Same || !self.kept.contains(&id)).then_some(id);
+            let own = (change == Change::Same || !self.is_kept(id)).then_some(id);
             entry.block = own.map(|id| Block { id, beside: false });
             entry.id = own.filter(|_| change != Change::Same);
         }
@@ -211,9 +230,9 @@ impl Compare {
             entry.change = Change::Changed;
             entry.id = *id;
         }
-        let beside = old_id != id;
+        let beside = !self.are_one(*old_id, *id);
         // An element that holds another block now would be overwritten.
-        let former = old_id.filter(|id| !beside || !self.kept.contains(id));
+        let former = old_id.filter(|id| !beside || !self.is_kept(*id));
         entry.block = former.map(|id| Block { id, beside });
         entry
     }
@@ -251,7 +270,7 @@ impl Compare {
 
     fn blocks(&self, before: &[Part], after: &[Part], depth: u32) -> Vec<Entry> {
         let below = depth + 1;
-        let steps = blocks::align(before, after, below);
+        let steps = blocks::align(before, after, below, &self.copies);
         let entries = steps.into_iter().map(|step| match step {
             Step::Both(b, a) => self.part(&before[b], &after[a], below),
             Step::Removed(b) => self.block(&before[b], Change::Removed, below),

@@ -28,7 +28,7 @@ use serde::Serialize;
 pub use self::colour::Writers;
 use self::compare::Compare;
 pub use self::entry::{AttrChange, Block, Change, Content, Entry, Marks, Same};
-use super::tree::Node;
+use super::{copies::Copies, tree::Node};
 
 /// What changed, by the names of the root types. As JSON: `{"roots": {name: entry}}`, see [`Entry`].
 ///
@@ -41,7 +41,16 @@ pub struct Diff {
 /// The difference of two states, as [`super::tree::roots_with_ids`] reads them. Without ids everything is compared by content, and
 /// nothing has an author.
 pub fn diff(before: &BTreeMap<String, Node>, after: &BTreeMap<String, Node>) -> Diff {
-    let compare = Compare::of(before.values(), after.values());
+    diff_with(before, after, Copies::default())
+}
+
+/// The same where some of what has other ids is what it was before.
+pub fn diff_with(
+    before: &BTreeMap<String, Node>,
+    after: &BTreeMap<String, Node>,
+    copies: Copies,
+) -> Diff {
+    let compare = Compare::of(before.values(), after.values(), copies);
     let mut roots = BTreeMap::new();
     for name in before.keys().chain(after.keys()) {
         let filled =

@@ -81,6 +81,7 @@ impl Part for Cell<'_> {
 
 /// Text letter by letter.
 pub(super) fn cells<'a>(runs: &'a [Run], provenance: &Provenance) -> Vec<Cell<'a>> {
+    let copies = provenance.copies();
     let mut cells = Vec::new();
     for run in runs {
         let marks = &run.marks;
@@ -99,7 +100,7 @@ pub(super) fn cells<'a>(runs: &'a [Run], provenance: &Provenance) -> Vec<Cell<'a
             }
         };
         let mut at = first;
-        let mut original = first.map(|first| (first, provenance.original(first)));
+        let mut original = first.map(|first| (first, copies.original(first)));
         let mut writers = run.writers(provenance).into_iter();
         let mut writer = writers.next();
         for letter in text.chars() {
@@ -107,7 +108,7 @@ pub(super) fn cells<'a>(runs: &'a [Run], provenance: &Provenance) -> Vec<Cell<'a
             if let (Some(id), Some((_, known))) = (at, original)
                 && id.clock >= known.end
             {
-                original = Some((id, provenance.original(id)));
+                original = Some((id, copies.original(id)));
             }
             cells.push(Cell {
                 what: What::Letter(letter),

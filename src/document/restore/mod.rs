@@ -127,10 +127,10 @@ pub fn restore(
     let mut patch = Patch::new(&mut txn, &past, provenance, Way::Least, Vec::new());
     let target = match wanted {
         Wanted::Block { id, .. } => {
-            let id = provenance.original(id).id;
+            let id = provenance.original(id);
             Target::Block(block(&mut patch, &now, &past_roots, id)?)
         }
-        Wanted::Undo(_) if provenance.has_copies() => {
+        Wanted::Undo(_) if !provenance.copies().is_empty() => {
             let with = without(rows, &[], provenance, limits)?;
             let with = Reader::with_ids(&mut with.transact_mut(), provenance).roots()?;
             let merged = Merge { provenance }.roots(&now, &with, &past_roots);

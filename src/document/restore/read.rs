@@ -69,7 +69,7 @@ impl<'t, 'd> Reader<'t, 'd> {
         }
         let mut shared = Shared::empty(branch, kind);
         shared.id = id_of(branch);
-        shared.original = shared.id.map(|id| self.provenance.original(id).id);
+        shared.original = shared.id.map(|id| self.provenance.original(id));
         shared.list = self.list(branch, &shared.kind, depth)?;
         let entries: Vec<(String, Out)> = MapRef::from(branch)
             .iter(self.txn)
@@ -154,7 +154,7 @@ impl<'t, 'd> Reader<'t, 'd> {
         let at = StickyIndex::at(self.txn, list, place, Assoc::After);
         *name = at.as_ref().and_then(StickyIndex::id).map(|id| {
             let id = own_id(id);
-            let original = self.provenance.original(id).id;
+            let original = self.provenance.original(id);
             Name { id, original }
         });
     }

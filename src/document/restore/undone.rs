@@ -100,7 +100,7 @@ fn marked<'a>(
     structs: impl Iterator<Item = StructView<'a>>,
 ) -> Vec<(StructView<'a>, Option<Id>)> {
     let mut structs: Vec<_> = structs.map(|view| (view, None)).collect();
-    if !provenance.has_copies_of(run.client) {
+    if !provenance.copies().are_of(run.client) {
         return structs;
     }
     let mut next: Option<(Id, Id)> = None;
@@ -110,7 +110,7 @@ fn marked<'a>(
         *before = next
             .filter(|(origin, _)| view.kind == Kind::Format && *origin == last)
             .map(|(_, of)| of);
-        let original = provenance.original(id).id;
+        let original = provenance.original(id);
         let of = before.or((original != id && !has_key(view)).then_some(original));
         next = view.origin.zip(of);
     }
@@ -206,7 +206,7 @@ impl Writer<'_> {
     ) {
         if matches!(view.kind, Kind::Gc | Kind::Skip) {
             out.extend_from_slice(bytes.get(view.bytes.clone()).unwrap_or_default());
-        } else if self.provenance.original(id).id != id {
+        } else if self.provenance.original(id) != id {
             // The original is there in its stead.
             out.push(GC);
             write_var(out, u64::from(view.len));
@@ -341,7 +341,7 @@ impl Writer<'_> {
     }
 
     fn original(&self, id: Id) -> Id {
-        self.provenance.original(id).id
+        self.provenance.original(id)
     }
 
     fn place(&self, view: &StructView<'_>) -> Place {
