@@ -17,7 +17,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("health", ""),
     ("telemetry", "config"),
     ("metrics", "health"),
-    ("document", ""),
+    // The clock's unit, and how a time is written; a document asks no clock.
+    ("document", "clock timestamp"),
     ("protocol", "document"),
     ("auth", ""),
     // Connections to other servers, for the clients below.

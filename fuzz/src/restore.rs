@@ -33,7 +33,7 @@ pub fn restores(data: &[u8]) {
     let mut provenance = Provenance::default();
     for (row, update) in (1..).zip(&rows) {
         provenance
-            .add(row, &author, update)
+            .add(row, (&author, 0), update)
             .expect("a row was read before");
     }
     let version = rest.below(rows.len() + 1);

@@ -4,7 +4,7 @@
 //! written, and of addresses only those of the web and of mail become links, so the result is harmless under any policy.
 //!
 //! Of a difference, `data-change` says what became of an element (a value of [`Change`], or `left` for the place that a moved
-//! block left), `data-author` by whom it was (as the caller names them), `data-move` which move it is, `data-was` which node it was,
+//! block left), `data-author` by whom it was (as the caller names them), `data-at` when, `data-move` which move it is, `data-was` which node it was,
 //! and `data-changed` which attributes it had before (JSON). The classes `change` and `change-…` are for style sheets. Text that
 //! was added or removed is in `<ins>` or `<del>`; what was formatted has its former marks in `data-before`.
 //!
@@ -21,6 +21,7 @@ use super::{
     diff::{AttrChange, Block, Change, Content, Diff, Entry, Marks, unchanged},
     tree::Node,
 };
+use crate::timestamp::rfc3339;
 
 /// The root that the editor writes to.
 const BODY: &str = "default";
@@ -146,6 +147,9 @@ impl<'a> Writer<'a> {
             .and_then(|author| self.authors.get(author as usize));
         if let Some(author) = author {
             attribute(&mut attributes, "data-author", author);
+        }
+        if let Some(at) = entry.at {
+            attribute(&mut attributes, "data-at", &rfc3339(at));
         }
         if let Some(moved) = entry.moved {
             attribute(&mut attributes, "data-move", &moved.to_string());

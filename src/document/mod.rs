@@ -16,6 +16,7 @@ pub mod html;
 pub mod id;
 pub mod id_set;
 pub mod ids;
+pub mod keys;
 pub mod markdown;
 pub mod moment;
 pub mod origins;

@@ -24,12 +24,24 @@ use super::{
     copies::Copies,
     id_set::{IdRange, IdSet},
     ids::Id,
+    keys::{Holder, Keys, Values},
     origins::Origins,
-    scan::{HAS_PARENT_SUB, Kind, Parent, Run, ScanError, StructView, outline},
+    scan::{Run, ScanError, StructView, outline},
 };
+use crate::clock::UnixMillis;
 
 /// Number of a row in the log.
 pub type Row = u64;
+
+/// What is written by one author within this time is told as written in one go, in milliseconds.
+pub const ONE_GO: UnixMillis = 5 * 60 * 1000;
+
+/// Who wrote something in one go, and when that began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Go {
+    author: Arc<str>,
+    at: UnixMillis,
+}
 
 /// Clocks up to `end` came from here: from a row, or from an author.
 #[derive(Debug, Clone)]
@@ -45,8 +57,8 @@ type Spans<T = Row> = BTreeMap<Clock, Span<T>>;
 #[derive(Debug, Clone, Default)]
 pub struct Provenance {
     written: HashMap<ClientId, Spans>,
-    /// What one author wrote without a break, over any number of rows: a client is mostly one author's.
-    stretches: HashMap<ClientId, Spans<Arc<str>>>,
+    /// What one author wrote in one go, over any number of rows: a client is mostly one author's.
+    stretches: HashMap<ClientId, Spans<Go>>,
     deleted: HashMap<ClientId, Spans>,
     /// Ids that came without content: it was deleted before anybody told us of it, or purged.
     hollow: IdSet,
@@ -54,35 +66,7 @@ pub struct Provenance {
     restored: HashMap<ClientId, Spans>,
     copies: Copies,
     markers: Vec<Marker>,
-    /// The values that there were under each key.
-    settings: Vec<Slot>,
-    /// Where in `settings` those of a key are.
-    slots: HashMap<Holder, HashMap<Arc<str>, usize>>,
-    /// The same by value.
-    slot_of: HashMap<Id, usize>,
-}
-
-/// A key of something, and the values that there were under it, in the order of the log.
-#[derive(Debug, Clone)]
-struct Slot {
-    holder: Holder,
-    key: Arc<str>,
-    values: Vec<Setting>,
-}
-
-/// What has values under keys: a map, or an element with its attributes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Holder {
-    Root(Arc<str>),
-    /// The shared type that this item made.
-    Item(Id),
-}
-
-/// A value under a key, and the one whose place it took.
-#[derive(Debug, Clone, Copy)]
-struct Setting {
-    id: Id,
-    former: Option<Id>,
+    keys: Keys,
 }
 
 /// From here on text has a mark with this value (JSON), or has it no more.
@@ -149,16 +133,27 @@ impl Life {
 }
 
 impl Provenance {
-    /// Adds the next row. Rows come in the order of the log, so of two that delete the same the first did it.
+    /// Adds the next row, by whom it was and when. Rows come in the order of the log, so of two that delete the same the first did it.
     ///
     /// # Errors
     /// When the bytes are no update.
-    pub fn add(&mut self, row: Row, author: &Arc<str>, update: &[u8]) -> Result<(), ScanError> {
+    pub fn add(
+        &mut self,
+        row: Row,
+        (author, at): (&Arc<str>, UnixMillis),
+        update: &[u8],
+    ) -> Result<(), ScanError> {
         let scan = outline(update)?;
         for run in &scan.runs {
             append(self.written.entry(run.client).or_default(), run, row);
             let stretches = self.stretches.entry(run.client).or_default();
-            append(stretches, run, author.clone());
+            let last = stretches.last_key_value().map(|(_, last)| &last.from);
+            let goes_on = |last: &&Go| last.author == *author && are_in_one_go(last.at, at);
+            let go = last.filter(goes_on).cloned().unwrap_or_else(|| Go {
+                author: author.clone(),
+                at,
+            });
+            append(stretches, run, go);
             for view in scan.structs_of(update, run) {
                 if view.is_deleted() {
                     self.hollow.insert(run.client, view.clock, view.len);
@@ -180,38 +175,9 @@ impl Provenance {
                 key: text(key),
                 value: (value != b"null").then(|| text(value)),
             });
-        } else if !matches!(view.kind, Kind::Gc | Kind::Skip) && view.info & HAS_PARENT_SUB != 0 {
-            // A value that takes the place of another tells only which.
-            let slot = match (view.origin, view.parent, view.parent_sub) {
-                (Some(former), _, _) => self.slot_of.get(&former).copied(),
-                (None, Some(Parent::Item(parent)), Some(key)) => {
-                    Some(self.slot(Holder::Item(parent), text(key)))
-                }
-                (None, Some(Parent::Root(name)), Some(key)) => {
-                    Some(self.slot(Holder::Root(text(name)), text(key)))
-                }
-                _ => None,
-            };
-            if let Some(slot) = slot
-                && let Some(settings) = self.settings.get_mut(slot)
-            {
-                let former = view.origin;
-                settings.values.push(Setting { id, former });
-                self.slot_of.insert(id, slot);
-            }
+        } else {
+            self.keys.add(id, view);
         }
-    }
-
-    fn slot(&mut self, holder: Holder, key: Arc<str>) -> usize {
-        let slots = self.slots.entry(holder.clone()).or_default();
-        *slots.entry(key.clone()).or_insert_with(|| {
-            self.settings.push(Slot {
-                holder,
-                key,
-                values: Vec::new(),
-            });
-            self.settings.len() - 1
-        })
     }
 
     /// Says what a restore brought back. Restores come in the order of the log, after the rows up to theirs.
@@ -285,27 +251,31 @@ impl Provenance {
         if self.copies.is_empty() {
             return found;
         }
-        let mut keys: HashMap<(Holder, Arc<str>), Vec<&Slot>> = HashMap::new();
+        let mut keys: HashMap<(Holder, Arc<str>), Vec<&Values>> = HashMap::new();
         let mut brought_back = HashSet::new();
-        for slot in &self.settings {
-            let key = (self.original_holder(&slot.holder), slot.key.clone());
-            let mut values = slot.values.iter().map(|setting| setting.id);
-            if key.0 != slot.holder || values.any(|id| self.original(id) != id) {
+        for values in self.keys.all() {
+            let key = (self.original_holder(&values.holder), values.key.clone());
+            let mut ids = values.ids();
+            if key.0 != values.holder || ids.any(|id| self.original(id) != id) {
                 brought_back.insert(key.clone());
             }
-            keys.entry(key).or_default().push(slot);
+            keys.entry(key).or_default().push(values);
         }
         for key in brought_back {
-            let mut slots = keys.remove(&key).unwrap_or_default();
-            slots.sort_by_key(|slot| match slot.holder {
+            let mut all = keys.remove(&key).unwrap_or_default();
+            all.sort_by_key(|values| match values.holder {
                 Holder::Item(id) => self.brought(id).map(|source| (source.row, id)),
                 Holder::Root(_) => None,
             });
-            let slots = slots.into_iter().rev();
-            let last = slots.map(|slot| self.standing(&slot.values, &counts));
-            found.insert(key, last.flatten().next());
+            let mut last = all.into_iter().rev();
+            let standing = last.find_map(|values| values.standing(|id| self.counts(id, &counts)));
+            found.insert(key, standing);
         }
         found
+    }
+
+    fn counts(&self, id: Id, counts: impl Fn(Row) -> bool) -> bool {
+        self.brought(id).is_some_and(|source| counts(source.row))
     }
 
     /// Those ids that restores wrote again but elsewhere, so that they are no copies, with the row that wrote the same first.
@@ -335,8 +305,8 @@ impl Provenance {
 
     /// What holds a value under a key, and which key that is; of copies their original tells.
     pub fn key_of(&self, value: Id) -> Option<(Holder, &Arc<str>)> {
-        let slot = self.settings.get(*self.slot_of.get(&value)?)?;
-        Some((self.original_holder(&slot.holder), &slot.key))
+        let values = self.keys.with(value)?;
+        Some((self.original_holder(&values.holder), &values.key))
     }
 
     fn original_holder(&self, holder: &Holder) -> Holder {
@@ -361,7 +331,7 @@ impl Provenance {
         }
     }
 
-    /// [`Self::written`], with the end of what was written by the same author, in whatever rows.
+    /// [`Self::written`], with the end of what was written by the same author in one go, in whatever rows.
     pub fn by_one_author(&self, id: Id) -> Option<Source> {
         let written = self.written(id)?;
         let stretch = self.stretches.get(&id.client)?.range(..=id.clock);
@@ -397,35 +367,13 @@ impl Provenance {
     /// Which of these rows set what stands under a key after the last of them, or removed it; of what was brought back, the row
     /// that set it first.
     pub fn set(&self, holder: &Holder, key: &str, rows: &RangeInclusive<Row>) -> Option<Row> {
-        let slot = self.settings.get(*self.slots.get(holder)?.get(key)?)?;
-        let value = self.standing(&slot.values, |row| row <= *rows.end())?;
+        let values = self.keys.under(holder, key)?;
+        let value = values.standing(|id| self.counts(id, |row| row <= *rows.end()))?;
         let act = |source: Option<Source>| source.filter(|source| rows.contains(&source.row));
         if let Some(removed) = act(self.deleted(value)) {
             return Some(removed.row);
         }
         act(self.brought(value)).and_then(|_| Some(self.written(value)?.row))
-    }
-
-    /// Of the values under a key that count, the one that all others gave way to: of two that took the place of the same one
-    /// it is that of the client with the higher number (Yjs, `Item.integrate`).
-    fn standing(&self, values: &[Setting], counts: impl Fn(Row) -> bool) -> Option<Id> {
-        let mut next: HashMap<Option<Id>, Id> = HashMap::new();
-        // What took the place of a value that does not count took that of the one before it. Which that is, was seen before.
-        let mut passed: HashMap<Id, Option<Id>> = HashMap::new();
-        for Setting { id, former } in values {
-            let former = former.map_or(None, |id| *passed.get(&id).unwrap_or(&Some(id)));
-            if self.brought(*id).is_some_and(|source| counts(source.row)) {
-                let next = next.entry(former).or_insert(*id);
-                *next = (*next).max(*id);
-            } else {
-                passed.insert(*id, former);
-            }
-        }
-        let mut value = *next.get(&None)?;
-        while let Some(id) = next.remove(&Some(value)) {
-            value = id;
-        }
-        Some(value)
     }
 
     /// Where marks began and ended up to a row, of those with a key that is `wanted`.
@@ -442,6 +390,11 @@ impl Provenance {
         });
         all.filter(|marking| marking.set <= upto).collect()
     }
+}
+
+/// Whether two times are near enough.
+pub fn are_in_one_go(one: UnixMillis, other: UnixMillis) -> bool {
+    one.abs_diff(other) <= ONE_GO.unsigned_abs()
 }
 
 /// Puts what came after all others, to the last one if that came from the same.
@@ -510,12 +463,14 @@ mod tests {
     fn each_id_has_the_row_that_wrote_it_and_the_first_that_deleted_it() {
         let mut provenance = Provenance::default();
         let [ada, ben] = people();
-        provenance.add(1, &ada, &update(1, 0, 5, None)).unwrap();
         provenance
-            .add(2, &ada, &update(2, 0, 1, Some((1, 2))))
+            .add(1, (&ada, 0), &update(1, 0, 5, None))
             .unwrap();
         provenance
-            .add(3, &ben, &update(1, 5, 2, Some((0, 5))))
+            .add(2, (&ada, 0), &update(2, 0, 1, Some((1, 2))))
+            .unwrap();
+        provenance
+            .add(3, (&ben, 0), &update(1, 5, 2, Some((0, 5))))
             .unwrap();
         let written = |client, clock| row(provenance.written(Id::new(client, clock)));
         let deleted = |clock| row(provenance.deleted(Id::new(1, clock)));
@@ -532,8 +487,12 @@ mod tests {
     fn restored_text_keeps_its_first_writer() {
         let mut provenance = Provenance::default();
         let [ada, _] = people();
-        provenance.add(1, &ada, &update(1, 0, 5, None)).unwrap();
-        provenance.add(2, &ada, &update(9, 0, 6, None)).unwrap();
+        provenance
+            .add(1, (&ada, 0), &update(1, 0, 5, None))
+            .unwrap();
+        provenance
+            .add(2, (&ada, 0), &update(9, 0, 6, None))
+            .unwrap();
         let mut origins = Origins::default();
         origins.wrote(range(9, 1, 4), 1);
         provenance.add_origins(&origins);
@@ -545,13 +504,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_later_is_another_go() {
+        let mut provenance = Provenance::default();
+        let [ada, _] = people();
+        // The third is within the time of the second, the fifth's clock was set back.
+        for (row, at) in [
+            (1, 0),
+            (2, ONE_GO + 1),
+            (3, 2 * ONE_GO),
+            (4, 3 * ONE_GO),
+            (5, 0),
+        ] {
+            let clock = u8::try_from(row - 1).unwrap() * 2;
+            let update = update(7, clock, 2, None);
+            provenance.add(row, (&ada, at), &update).unwrap();
+        }
+        let by_one = |clock| row(provenance.by_one_author(Id::new(7, clock)));
+        let seen = [0, 2, 4, 6, 8].map(by_one);
+        let expected = [(1, 2), (2, 6), (3, 6), (4, 8), (5, 10)];
+        assert_eq!(seen, expected.map(Some));
+    }
+
+    #[test]
     fn what_one_author_wrote_goes_over_rows_and_ends_where_it_was_restored() {
         let mut provenance = Provenance::default();
         let [ada, ben] = people();
         for (seq, author) in [(1, &ada), (2, &ada), (3, &ben), (4, &ben), (5, &ada)] {
             let clock = u8::try_from(seq - 1).unwrap() * 2;
             provenance
-                .add(seq, author, &update(7, clock, 2, None))
+                .add(seq, (author, 0), &update(7, clock, 2, None))
                 .unwrap();
         }
         let by_one = |clock| row(provenance.by_one_author(Id::new(7, clock)));

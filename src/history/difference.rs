@@ -67,6 +67,7 @@ impl History {
                     provenance,
                     rows,
                     formatting: &formatting,
+                    at: &|row| Some(reel.row(row)?.row.at),
                     sole: &|| {
                         let mut authors = reel.rows(first, last).map(|row| &row.row.author);
                         let one = authors.next()?;

@@ -277,7 +277,8 @@ impl Reel {
         let (reach, provenance) = &mut *known;
         let from = *reach + 1;
         for row in self.rows(from, self.head()) {
-            if let Err(error) = provenance.add(row.seq, &row.row.author, &row.row.bytes) {
+            let by = (&row.row.author, row.row.at);
+            if let Err(error) = provenance.add(row.seq, by, &row.row.bytes) {
                 tracing::error!(seq = row.seq, %error, "a stored row can not be read");
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coscribe::document::{
     diff::{Block, Change, diff_with},
-    provenance::Holder,
+    keys::Holder,
     restore::Wanted,
 };
 use yrs::{
@@ -353,7 +353,7 @@ fn a_value_that_was_brought_back_is_by_who_set_it() {
     restore_into(&mut history, Wanted::Version(2), 8);
     assert_eq!(by(&history, 4..=4), Some(2));
     write(&mut history, 0, |txn| {
-        drop(txn.get_or_insert_map("map").remove(txn, "k"))
+        txn.get_or_insert_map("map").remove(txn, "k");
     });
     assert_eq!(by(&history, 5..=5), Some(5));
     // Without who set it first, what they set is not there, be it brought back or not.

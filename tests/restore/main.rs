@@ -198,7 +198,10 @@ fn documents_read_from_stripped_snapshots_are_restored_too() {
             .unwrap();
         history.rows = vec![snapshot.to_vec()];
         history.provenance = Provenance::default();
-        history.provenance.add(1, &"0".into(), &snapshot).unwrap();
+        history
+            .provenance
+            .add(1, (&"0".into(), 0), &snapshot)
+            .unwrap();
         history
             .people
             .iter_mut()

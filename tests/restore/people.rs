@@ -114,7 +114,7 @@ impl History {
         self.provenance
             .add(
                 row,
-                &author.to_string().into(),
+                (&author.to_string().into(), 0),
                 &self.rows[self.rows.len() - 1],
             )
             .unwrap();

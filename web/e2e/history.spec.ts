@@ -205,6 +205,9 @@ describe.runIf(hasPast)('the history', () => {
     await page
       .getByText('Change 2 of 2. Added by Ada Lovelace: The tide goes out.')
       .waitFor({ state: 'attached' })
+    // When it was written is told to whoever points at it.
+    const title = await page.locator('.is-current').getAttribute('title')
+    expect(title).toMatch(/^Added by Ada Lovelace, \d{1,2} \w{3,4}, \d{2}:\d{2}$/)
     await page.keyboard.press('Alt+ArrowDown')
     await isAt('1 of 2', 'Look: The tide comes in.')
     const hue = await page.locator('.is-current').getAttribute('class')

@@ -25,7 +25,7 @@ describe('adoption', () => {
   test('keeps what the editor can show', () => {
     const html =
       '<h2>A</h2><p>b <strong>c</strong> <a href="https://example.org">d</a><br>e</p><ol start="3"><li><p>f</p></li></ol>' +
-      '<pre><code>g</code></pre><hr><p><ins data-author="ab12">h</ins></p><p data-author="ab12" data-change="added">i</p>' +
+      '<pre><code>g</code></pre><hr><p><ins data-author="ab12">h</ins></p><p data-author="ab12" data-at="2026-11-22T14:32:05.5Z" data-change="added">i</p>' +
       '<p data-id="4294967295.12">j</p>'
     show(html)
     expect(place.innerHTML.replace(/ (target|rel)="[^"]*"/g, '')).toBe(html)
@@ -64,9 +64,9 @@ describe('adoption', () => {
       expect(link.getAttribute('rel')).toContain('noopener')
   })
 
-  test('takes only known changes and authors that look like one', () => {
+  test('takes only known changes, and authors and times that look like one', () => {
     show(
-      '<p data-change="evil" data-author="x y" data-other="1">a</p><ul data-node="taskList" class="x"><li data-checked="true">b</li></ul>',
+      '<p data-change="evil" data-author="x y" data-at="14:32" data-other="1">a</p><ul data-node="taskList" class="x"><li data-checked="true">b</li></ul>',
     )
     expect(place.querySelector('p')?.outerHTML).toBe('<p>a</p>')
     expect(place.querySelector('ul')?.className).toBe('tasks')

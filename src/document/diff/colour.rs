@@ -3,11 +3,15 @@
 use std::{cell::OnceCell, collections::HashSet, ops::RangeInclusive};
 
 use super::{Change, Content, Diff, Entry, Marks};
-use crate::document::{
-    Clock,
-    formatting::Formatting,
-    ids::Id,
-    provenance::{Holder, Provenance, Row, Source},
+use crate::{
+    clock::UnixMillis,
+    document::{
+        Clock,
+        formatting::Formatting,
+        ids::Id,
+        keys::Holder,
+        provenance::{Provenance, Row, Source, are_in_one_go},
+    },
 };
 
 /// What is known of those who wrote a document.
@@ -18,6 +22,8 @@ pub struct Writers<'p> {
     pub rows: RangeInclusive<Row>,
     /// What these rows did to marks, where the text of [`Diff::formatted`] has changed ones.
     pub formatting: &'p Formatting,
+    /// When a row was written, in milliseconds since 1970.
+    pub at: &'p dyn Fn(Row) -> Option<UnixMillis>,
     /// One of these rows, if all are by the same author.
     pub sole: &'p dyn Fn() -> Option<Row>,
 }
@@ -49,7 +55,8 @@ impl Diff {
 
     /// Says of everything that was added, moved, removed or formatted, of elements that got another name or other attributes, and of
     /// keys of maps that got another value, which row of the log did it, and who that was: the number that `author` has for the
-    /// writer of a row. Runs are cut where the writer changes, and those of one writer that follow each other become one.
+    /// writer of a row. Runs are cut where the writer changes, and those of one writer that follow each other become one where they
+    /// were written in one go.
     ///
     /// Where a block has no writer of its own, as its element is an older one with other content, it is by who wrote its beginning.
     /// Values in lists and between letters have ids of their own, which the trees do not hold: these have a writer only where all
@@ -123,13 +130,16 @@ impl Colours<'_> {
         if entry.row.is_none() && matches!(entry.change, Change::Added | Change::Removed) {
             let mut parts = entry.content.parts().into_iter();
             let by = parts.find(|part| part.change == entry.change && part.row.is_some());
-            (entry.row, entry.author) = by.map_or((None, None), |by| (by.row, by.author));
+            if let Some(by) = by {
+                (entry.row, entry.at, entry.author) = (by.row, by.at, by.author);
+            }
         }
         self.sign_by_all(entry);
     }
 
     fn sign(&mut self, entry: &mut Entry, row: Option<Row>) {
         entry.row = row;
+        entry.at = row.and_then(self.writers.at);
         entry.author = row.and_then(|row| (self.author)(row));
     }
 
@@ -260,12 +270,16 @@ fn cut(run: &mut Entry, units: Clock) -> (Option<Entry>, Clock) {
     (Some(rest), taken)
 }
 
-/// Adds a run, to the last one if that has the same fate by the same writer.
+/// Adds a run, to the last one if that has the same fate by the same writer in one go.
 fn push(entries: &mut Vec<Entry>, run: Entry) {
     if let Some(last) = entries.last_mut()
         && last.change == run.change
         && last.author == run.author
         && (run.author.is_some() || last.row == run.row)
+        && match (last.at, run.at) {
+            (Some(one), Some(other)) => are_in_one_go(one, other),
+            (one, other) => one == other,
+        }
         && let (
             Content::Run {
                 text: known,

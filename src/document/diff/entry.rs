@@ -6,7 +6,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::compare::Compare;
-use crate::document::{ids::Id, print::Print, provenance::Row, tree::Part};
+use crate::{
+    clock::UnixMillis,
+    document::{ids::Id, print::Print, provenance::Row, tree::Part},
+    timestamp::rfc3339,
+};
 
 /// Formatting: the attributes of each mark by its name.
 pub type Marks = BTreeMap<String, Json>;
@@ -27,7 +31,7 @@ pub enum Change {
     Formatted,
 }
 
-/// A node of either state. As JSON an object with `change`, those of the next four fields that are known (`id` as
+/// A node of either state. As JSON an object with `change`, those of the next five fields that are known (`id` as
 /// `[client, clock]`, `moved` as `move`), and the fields of [`Content`] with its `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
@@ -40,6 +44,10 @@ pub struct Entry {
     /// The row of the log that did it; of a run the row of its beginning. See [`super::Diff::colour`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<Row>,
+    /// When that was, in milliseconds since 1970; as JSON in the form of RFC 3339. Other parts of a run may be of up to
+    /// [`crate::document::provenance::ONE_GO`] later or earlier.
+    #[serde(serialize_with = "as_time", skip_serializing_if = "Option::is_none")]
+    pub at: Option<UnixMillis>,
     /// Who that was, as the caller numbers people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<u32>,
@@ -174,6 +182,7 @@ impl Entry {
             change,
             id: None,
             row: None,
+            at: None,
             author: None,
             moved: None,
             block: None,
@@ -238,6 +247,10 @@ impl Content {
             _ => None,
         }
     }
+}
+
+fn as_time<S: Serializer>(at: &Option<UnixMillis>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(rfc3339).serialize(serializer)
 }
 
 fn as_pair<S: Serializer>(id: &Option<Id>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -15,12 +15,13 @@ use super::{
     projection::{Which, expanded, joined, project},
     *,
 };
+use crate::clock::UnixMillis;
 use crate::document::{
     formatting::Formatting,
     ids::Id,
     moment,
     print::MAX_DEPTH,
-    provenance::{Provenance, Row},
+    provenance::{ONE_GO, Provenance, Row},
     replica::doc_with,
     scan::ScanLimits,
     tree::{Chunk, Part, parts, to_json},
@@ -399,6 +400,9 @@ struct Pen {
     doc: Doc,
     log: Provenance,
     rows: u64,
+    /// What its clock says, and said at each row.
+    now: UnixMillis,
+    times: Vec<UnixMillis>,
 }
 
 impl Pen {
@@ -407,6 +411,8 @@ impl Pen {
             doc: doc_with(7),
             log: Provenance::default(),
             rows: 0,
+            now: 0,
+            times: Vec::new(),
         }
     }
 
@@ -440,7 +446,9 @@ impl Pen {
         drop(txn);
         self.rows += 1;
         let author = self.rows.to_string().into();
-        self.log.add(self.rows, &author, &update).unwrap();
+        self.times.push(self.now);
+        let by = (&author, self.now);
+        self.log.add(self.rows, by, &update).unwrap();
         let update = yrs::Update::decode_v1(&update).unwrap();
         self.doc.transact_mut().apply_update(update).unwrap();
     }
@@ -458,6 +466,7 @@ impl Pen {
             provenance: &self.log,
             rows: rows.clone(),
             formatting: &Formatting::of(rows, markings, &runs, look).unwrap(),
+            at: &|row| self.times.get(usize::try_from(row).unwrap() - 1).copied(),
             sole: &|| None,
         };
         diff.colour(&writers, author);
@@ -511,6 +520,33 @@ fn ids_say_which_of_equal_letters_is_new_and_whose_it_is() {
     // As one person all three are one run.
     pen.colour(&mut diff, 0, |_| Some(0));
     assert_eq!(told(&diff), "*[*paragraph[+abcd|=aa|- the|= end]]");
+}
+
+#[test]
+fn a_run_is_cut_where_its_writer_paused() {
+    let mut pen = Pen::new();
+    pen.write(1, |txn| add_block(txn, 0, "paragraph", ""));
+    let before = tree(&pen.doc);
+    // The last letter comes first in the text, and is nearer to the one after it than to the last.
+    for (at, word, now) in [
+        (0, "one", 0),
+        (3, " two", ONE_GO),
+        (7, " three", ONE_GO + 1),
+        (13, " four", 3 * ONE_GO),
+        (0, "and ", 4 * ONE_GO),
+    ] {
+        pen.now = now;
+        pen.write(2, |txn| line(txn, 0).insert(txn, at, word));
+    }
+    let mut diff = checked(&before, &tree(&pen.doc));
+    pen.colour(&mut diff, 1, |_| Some(0));
+    assert_eq!(told(&diff), "*[*paragraph[+and |+one two|+ three|+ four]]");
+    let runs = diff.roots["default"].content.parts()[0].content.parts();
+    let times: Vec<_> = runs.iter().map(|run| run.at).collect();
+    let expected = [4 * ONE_GO, 0, ONE_GO + 1, 3 * ONE_GO];
+    assert_eq!(times, expected.map(Some));
+    let json = serde_json::to_value(runs[2]).unwrap();
+    assert_eq!(json["at"], "1970-01-01T00:05:00.001Z");
 }
 
 #[test]
@@ -671,6 +707,7 @@ fn a_single_row_formatted_whatever_there_is() {
             |_| Err("the document is not needed"),
         )
         .unwrap(),
+        at: &|_| None,
         sole: &|| None,
     };
     diff.colour(&writers, |row| Some(row as u32));
@@ -848,6 +885,7 @@ fn what_has_no_id_of_its_own_is_by_who_wrote_all_the_rows() {
             provenance: &pen.log,
             rows: 2..=3,
             formatting: formatting.as_ref().unwrap(),
+            at: &|_| None,
             sole: &|| sole,
         };
         diff.colour(&writers, |row| Some(row as u32));

@@ -151,7 +151,7 @@ pub fn restore(
         }
         let mut known = provenance.clone();
         let update = txn.encode_update_v1();
-        known.add(rows.len() as Row + 1, &"".into(), &update)?;
+        known.add(rows.len() as Row + 1, (&"".into(), 0), &update)?;
         known.add_origins(&origins(&update, &brought, provenance, client)?);
         let now = Reader::with_ids(&mut txn, &known).roots()?;
         let mut patch = Patch::new(&mut txn, &past, &known, way, brought);

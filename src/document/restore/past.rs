@@ -6,10 +6,7 @@ use rustc_hash::FxHashMap;
 use yrs::{ReadTxn as _, StateVector, TransactionMut};
 
 use crate::document::{
-    id_set::IdSet,
-    ids::Id,
-    provenance::{Holder, Provenance},
-    scan::outline,
+    id_set::IdSet, ids::Id, keys::Holder, provenance::Provenance, scan::outline,
 };
 
 /// The wanted document, as it was read.

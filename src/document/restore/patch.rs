@@ -20,11 +20,7 @@ use super::{
     read::{id_of, pointer, shared_type},
     shared::{Kind, List, Roots, Run, Shared, Value, Written},
 };
-use crate::document::{
-    Clock,
-    ids::Id,
-    provenance::{Holder, Provenance},
-};
+use crate::document::{Clock, ids::Id, keys::Holder, provenance::Provenance};
 
 /// What of text that differs stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

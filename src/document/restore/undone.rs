@@ -26,7 +26,8 @@ use rustc_hash::FxHashMap;
 use crate::document::{
     id_set::{IdRange, IdSet},
     ids::Id,
-    provenance::{Holder, Life, Provenance, Row},
+    keys::Holder,
+    provenance::{Life, Provenance, Row},
     scan::{
         CONTENT_BITS, GC, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN, Kind, Parent, Run,
         ScanError, StructView, outline,

@@ -320,6 +320,7 @@ const english = {
   'history.changed': 'Changed',
   'history.formatted': 'Formatted',
   'history.changeBy': '{change} by {name}',
+  'history.changeWhen': '{change}, {at}',
   'history.changeSaid': 'Change {at} of {count}. {what}: {text}',
   'history.sinceBar': 'What changed since you were last here',
   'history.sinceEnd': 'Show this version’s own changes',

@@ -18,6 +18,8 @@ export const CHANGES = ['added', 'removed', 'moved', 'changed', 'formatted'] as 
 export type Change = (typeof CHANGES)[number]
 
 const AUTHOR = /^[\w-]{1,64}$/
+/** A time in UTC, as the server writes it. */
+const TIME = /^\d{4}-\d{2}-\d{2}T[\d:.]{8,18}Z$/
 /** Client and clock. */
 const BLOCK = /^\d{1,16}\.\d{1,16}$/
 /** Deeper than any document of the editor's; what is below is shown as text. */
@@ -69,6 +71,8 @@ function copyAttributes(from: Element, to: HTMLElement): void {
   if (to instanceof HTMLLIElement && from.hasAttribute('data-checked')) markTask(from, to)
   const author = from.getAttribute('data-author')
   if (author !== null && AUTHOR.test(author)) to.dataset.author = author
+  const at = from.getAttribute('data-at')
+  if (at !== null && TIME.test(at)) to.dataset.at = at
   const id = from.getAttribute('data-id')
   if (id !== null && BLOCK.test(id)) {
     to.dataset.id = id

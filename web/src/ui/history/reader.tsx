@@ -10,7 +10,7 @@ import { blocksToRestore } from './blocks'
 import { changesIn, colourAuthors, excerpt, MARKED, type MarkedChange, matching } from './changes'
 import { replaceBlocks } from './fragment'
 import type { HistoryModel } from './model'
-import { authorName } from './words'
+import { authorName, moment } from './words'
 
 export function Reader({ model }: { model: HistoryModel }) {
   const { viewer, archive } = model
@@ -176,7 +176,8 @@ function explain(place: HTMLElement, model: HistoryModel): void {
   const authors = model.archive.authors.value
   colourAuthors(place, (id) => authors.get(id)?.color ?? '')
   for (const element of matching(place, MARKED)) {
-    element.title = whatHappened(element.dataset.change ?? element.localName, element.dataset.author, model)
+    const { change, author, at } = element.dataset
+    element.title = whatHappened(change ?? element.localName, { author, at }, model)
   }
 }
 
@@ -190,10 +191,17 @@ const WORDS = {
   formatted: 'history.formatted',
 } as const
 
-function whatHappened(change: string, author: string | undefined, model: HistoryModel): string {
-  const word = t(WORDS[change as keyof typeof WORDS] ?? 'history.changed')
-  if (!author) return word
-  return t('history.changeBy', { change: word, name: authorName(model.archive.authors.value.get(author)) })
+interface Deed {
+  readonly author?: string | undefined
+  /** When it was done, or begun, in UTC. */
+  readonly at?: string | undefined
+}
+
+function whatHappened(kind: string, { author, at }: Deed, model: HistoryModel): string {
+  const word = t(WORDS[kind as keyof typeof WORDS] ?? 'history.changed')
+  const name = author && authorName(model.archive.authors.value.get(author))
+  const change = name ? t('history.changeBy', { change: word, name }) : word
+  return at ? t('history.changeWhen', { change, at: moment(new Date(at)) }) : change
 }
 
 function sentence(change: MarkedChange, at: number, count: number, model: HistoryModel): string {
@@ -201,7 +209,7 @@ function sentence(change: MarkedChange, at: number, count: number, model: Histor
   return t('history.changeSaid', {
     at: at + 1,
     count,
-    what: whatHappened(change.change, change.author, model),
+    what: whatHappened(change.change, { author: change.author }, model),
     text,
   })
 }
