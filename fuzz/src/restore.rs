@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use coscribe::document::{
     provenance::{Provenance, Row},
     replica::Replica,
@@ -15,11 +17,11 @@ use super::{
     updates::received,
 };
 
-/// No client of an input, so that the edit's structs are new.
+/// The first of those that no input has, so that the edits' structs are new.
 const CLIENT: u32 = 0xffff_fff0;
 
-/// A version is restored, what came later is taken back, or some rows: what comes is an update that applies, and where it
-/// says so, the version is back.
+/// A version is restored, what came later is taken back, or some rows, each on top of the one before: what comes is an update
+/// that applies, and where it says so, the version is back.
 pub fn restores(data: &[u8]) {
     let Inputs {
         updates,
@@ -28,7 +30,7 @@ pub fn restores(data: &[u8]) {
     } = inputs(data);
     let receiver = received(&updates);
     let limits = ScanLimits::default();
-    let rows: Vec<&[u8]> = receiver.log.iter().map(AsRef::as_ref).collect();
+    let mut rows: Vec<Bytes> = receiver.log;
     let author: Arc<str> = "ada".into();
     let mut provenance = Provenance::default();
     for (row, update) in (1..).zip(&rows) {
@@ -37,30 +39,39 @@ pub fn restores(data: &[u8]) {
             .expect("a row was read before");
     }
     let version = rest.below(rows.len() + 1);
-    let some: Vec<Row> = (1..=rows.len() as Row)
-        .filter(|_| rest.byte() % 3 == 0)
-        .collect();
-    let past = Replica::load(&receiver.log[..version], &limits).expect("a part of the log");
+    let past = Replica::load(&rows[..version], &limits).expect("a part of the log");
     let past = values(&past);
-    let later: Vec<Row> = (1 + version as Row..=rows.len() as Row).collect();
-    for wanted in [
-        Wanted::Version(version as Row),
-        Wanted::Undo(&later),
-        Wanted::Undo(&some),
-    ] {
-        let restored = match restore(&rows, &provenance, wanted, CLIENT, &limits) {
+    for client in CLIENT..CLIENT + 4 {
+        let all = 1..=rows.len() as Row;
+        let later: Vec<Row> = all.clone().skip(version).collect();
+        let some: Vec<Row> = all.filter(|_| rest.byte() % 3 == 0).collect();
+        let wanted = match client - CLIENT {
+            0 => Wanted::Version(version as Row),
+            1 | 3 => Wanted::Undo(&some),
+            _ => Wanted::Undo(&later),
+        };
+        let log: Vec<&[u8]> = rows.iter().map(AsRef::as_ref).collect();
+        let restored = match restore(&log, &provenance, wanted, client, &limits) {
             Ok(restored) => restored,
             Err(RestoreError::Rows(_) | RestoreError::TooDeep) if !honest => continue,
             Err(error) => panic!("{wanted:?}: {error}"),
         };
         scan(&restored.update, &limits).expect("a restore is an update");
-        let mut replica = Replica::load(&receiver.log, &limits).expect("the log");
+        let mut replica = Replica::load(&rows, &limits).expect("the log");
         replica
             .append(&restored.update, &limits)
             .expect("a restore has no gap");
         // Without all that came later it is as it was.
         if restored.exact && wanted != Wanted::Undo(&some) {
             assert_eq!(values(&replica), past, "after {version} rows");
+        }
+        if restored.update[..] != [0, 0] {
+            rows.push(restored.update.clone());
+            let row = rows.len() as Row;
+            provenance
+                .add(row, (&author, 0), &restored.update)
+                .expect("a restore is an update");
+            provenance.add_origins(&restored.origins);
         }
     }
 }
