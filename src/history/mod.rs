@@ -59,7 +59,7 @@ pub enum HistoryError {
     NotSince { seq: Seq },
     /// Undoing the rows would not undo what the restore brought of them.
     #[error(
-        "Something was brought back at edit {seq}, and part of what is to be taken back may have come with it. Take back what was done since edit {seq}, or bring a whole version back."
+        "An older version of Coscribe brought something back at edit {seq}, and part of what is to be taken back may have come with it. Take back what was done since edit {seq}, or bring a whole version back."
     )]
     RestoredSince { seq: Seq },
     #[error("Only a version that somebody named has a name to change or take away.")]

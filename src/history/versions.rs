@@ -320,7 +320,7 @@ impl History {
             Some(session) if session.to_seq == seq => Ok(Entry::of_session(session)),
             session => {
                 let row = self.row(record, seq).await?;
-                let at = row.as_ref().map_or(0, |row| row.at);
+                let at = row.as_ref().map_or(record.created_at, |row| row.at);
                 Ok(Entry {
                     from_seq: session.as_ref().map_or(seq, |session| session.from_seq),
                     from_at: session.as_ref().map_or(at, |session| session.from_at),

@@ -19,6 +19,7 @@ use super::{
     Http, MAX_BODY_BYTES, Problem,
     library::{Document, Library, Person},
     resource,
+    versions::query,
 };
 use crate::{
     auth::actor::Actor,
@@ -136,10 +137,7 @@ async fn list(request: HttpRequest) -> Answer {
 }
 
 fn list_query(request: &HttpRequest) -> Result<ListQuery, Problem> {
-    let parameters =
-        web::Query::<ListParameters>::from_query(request.query_string()).map_err(|error| {
-            Problem::bad_request("bad-query", format!("The query can not be read: {error}."))
-        })?;
+    let parameters: ListParameters = query(request)?;
     let state = match parameters.state.as_deref() {
         None | Some("live") => DocState::Live,
         Some("trashed") => DocState::Trashed,

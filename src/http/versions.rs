@@ -410,16 +410,41 @@ fn version_id(text: &str) -> Result<VersionId, Problem> {
 }
 
 pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
-    let parameters = web::Query::<T>::from_query(request.query_string());
-    let parameters = parameters.map_err(|error| {
-        Problem::bad_request("bad-query", format!("The query can not be read: {error}."))
+    let read = |query: &str| web::Query::<T>::from_query(query).map_err(|error| error.to_string());
+    let parameters = read(request.query_string()).map_err(|error| {
+        // The error does not say of which parameter it is.
+        let mut pairs = request.query_string().split('&');
+        let bad = pairs.find(|pair| read(pair).is_err_and(|other| other == error));
+        let name = bad
+            .and_then(|pair| pair.split_once('='))
+            .map(|(name, _)| format!(" `{name}`:"));
+        let detail = format!(
+            "The query can not be read:{} {error}.",
+            name.unwrap_or_default()
+        );
+        Problem::bad_request("bad-query", detail)
     })?;
     Ok(parameters.into_inner())
 }
 
+/// Characters that are not drawn (Unicode, `Default_Ignorable_Code_Point`), and spaces.
+fn is_invisible(c: char) -> bool {
+    let is_ignorable = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    is_ignorable || c.is_whitespace()
+}
+
+/// Characters that give what follows another direction, even where it should have its own (Unicode, UAX 9).
+fn turns_around(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn valid_label(label: &str) -> Result<&str, Problem> {
     let label = label.trim();
-    if label.is_empty() {
+    if label.chars().all(is_invisible) {
         let detail = "A version needs a name of at least one letter.";
         return Err(Problem::bad_request("bad-label", detail));
     }
@@ -427,7 +452,7 @@ fn valid_label(label: &str) -> Result<&str, Problem> {
         let detail = format!("The name is longer than {MAX_LABEL_CHARS} characters.");
         return Err(Problem::bad_request("label-too-long", detail).limit(MAX_LABEL_CHARS as u64));
     }
-    if label.chars().any(char::is_control) {
+    if label.chars().any(|c| c.is_control() || turns_around(c)) {
         let detail = "The name has a line break or another control character.";
         return Err(Problem::bad_request("bad-label", detail));
     }
@@ -451,8 +476,19 @@ mod tests {
     #[test]
     fn a_label_is_one_line_of_some_letters() {
         assert_eq!(valid_label("  Draft 1 ").unwrap(), "Draft 1");
-        for label in ["", "  ", "a\nb", "a\0b"] {
+        let unseen = ["\u{200b}", "\u{feff}\u{2060} \u{ad}", "\u{fe0f}"];
+        let turned = ["\u{202e}Draft", "a\u{2067}b"];
+        for label in [&["", "  ", "a\nb", "a\0b"][..], &unseen, &turned].concat() {
             assert!(valid_label(label).is_err(), "{label:?}");
+        }
+        // Joiners and marks of direction belong to some scripts and emoji.
+        for label in [
+            "👩\u{200d}🚀",
+            "❤\u{fe0f}",
+            "טיוטה\u{200f} 1",
+            "می\u{200c}خواهم",
+        ] {
+            assert_eq!(valid_label(label).unwrap(), label);
         }
         assert!(valid_label(&"é".repeat(MAX_LABEL_CHARS)).is_ok());
         assert!(valid_label(&"é".repeat(MAX_LABEL_CHARS + 1)).is_err());

@@ -220,6 +220,25 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
     ] {
         problem(app.get(path).await, status, code).await;
     }
+    for (query, parameter) in [
+        ("at?as=text&seq=-1", "`seq`"),
+        ("versions?limit=x&cursor=v1", "`limit`"),
+        ("at?as=text&seq=99999999999999999999", "`seq`"),
+    ] {
+        let bad = app.get(&format!("/api/docs/plan/{query}")).await;
+        let bad = problem(bad, 400, "bad-query").await;
+        assert!(bad["detail"].as_str().unwrap().contains(parameter), "{bad}");
+    }
+    // Before the first edit there was the document.
+    let beginning = app.get("/api/docs/plan/versions/0").await;
+    let beginning = crate::app::json(beginning, 200).await;
+    let first = app.get("/api/docs/plan/versions/1").await;
+    let first = crate::app::json(first, 200).await;
+    let [created, written] = [&beginning, &first].map(|version| version["at"].as_str().unwrap());
+    assert!(
+        created > "2020" && created <= written,
+        "{created} {written}"
+    );
     let long = "x".repeat(201);
     for (body, status, code) in [
         (value!({"label": ""}), 400, "bad-label"),
