@@ -309,6 +309,11 @@ impl Provenance {
         Some((self.original_holder(&values.holder), &values.key))
     }
 
+    /// The value that was put under a key last, be it there or removed since.
+    pub fn last_under(&self, holder: &Holder, key: &str) -> Option<Id> {
+        self.keys.under(holder, key)?.standing(|_| true)
+    }
+
     fn original_holder(&self, holder: &Holder) -> Holder {
         match holder {
             Holder::Item(id) => Holder::Item(self.original(*id)),

@@ -6,11 +6,11 @@
 //! ([`align`]), and [`patch`] writes it into the present one. What is wanted may be a state that never was, without the
 //! rows that are to be taken back ([`undone`]).
 //!
-//! Bounds: values that JavaScript has and yrs has not (BigInt, −0) come back as numbers; a subdocument comes back by its
-//! guid; one inside a text does not come back.
+//! Bounds: a subdocument inside a text does not come back.
 
 mod align;
 mod cells;
+mod exact;
 mod merge;
 mod past;
 mod patch;
@@ -23,6 +23,7 @@ use yrs::{Doc, ReadTxn as _, Transact as _, Update, updates::decoder::Decode as 
 
 use self::{
     align::Part,
+    exact::{Values, as_written},
     merge::Merge,
     past::Past,
     patch::{Brought, Patch, Way},
@@ -152,7 +153,7 @@ pub fn restore(
         let mut known = provenance.clone();
         let update = txn.encode_update_v1();
         known.add(rows.len() as Row + 1, (&"".into(), 0), &update)?;
-        known.add_origins(&origins(&update, &brought, provenance, client)?);
+        known.add_origins(&origins(&update, &brought, provenance, client)?.0);
         let now = Reader::with_ids(&mut txn, &known).roots()?;
         let mut patch = Patch::new(&mut txn, &past, &known, way, brought);
         match &target {
@@ -174,8 +175,10 @@ pub fn restore(
             exact: is_reached,
         });
     }
+    let (origins, values) = origins(&update, &brought, provenance, client)?;
+    let update = as_written(&update, u64::from(client), &values, rows, provenance)?;
     Ok(Restored {
-        origins: origins(&update, &brought, provenance, client)?,
+        origins,
         // What was put in and taken out again on the way is nobody's business.
         update: strip(&update)?.into(),
         exact: is_reached,
@@ -343,13 +346,13 @@ fn parent_of(shared: &Shared, id: Id) -> Option<&Shared> {
     shared.below().find_map(|below| parent_of(below, id))
 }
 
-/// Where what `client` wrote in an update comes from.
+/// Where what `client` wrote in an update comes from, and above all its values.
 fn origins(
     update: &[u8],
     brought: &[Brought],
     provenance: &Provenance,
     client: u32,
-) -> Result<Origins, ScanError> {
+) -> Result<(Origins, Values), ScanError> {
     let scan = outline(update)?;
     let own = u64::from(client);
     let runs = scan.runs.iter().filter(|run| run.client == own);
@@ -362,13 +365,14 @@ fn origins(
             has_copies: true,
             ..Origins::default()
         },
+        values: Values::new(),
     };
     for view in structs.filter(|view| view.kind != Kind::Format) {
         sources.tell(&view, own);
     }
     // Less than was brought: nobody knows what is a copy of what.
     sources.origins.has_copies &= sources.rest.is_empty();
-    Ok(sources.origins)
+    Ok((sources.origins, sources.values))
 }
 
 /// What was brought, consumed in the order in which it was inserted, which is that of the clocks.
@@ -378,6 +382,7 @@ struct Sources<'a> {
     at: Clock,
     provenance: &'a Provenance,
     origins: Origins,
+    values: Values,
 }
 
 impl Sources<'_> {
@@ -410,6 +415,9 @@ impl Sources<'_> {
             .iter()
             .all(|(_, id, is_home)| *is_home && id.is_some());
         for (range, id, _) in found {
+            if matches!(view.kind, Kind::Any | Kind::Doc) {
+                self.values.extend(id.map(|id| (range.start, id)));
+            }
             match id {
                 Some(id) if are_copies => self.origins.copied(range, id),
                 Some(id) => self.wrote(range, id),

@@ -4,8 +4,8 @@
 //! Recursion is as deep as the documents were read, which is bounded.
 
 use yrs::{
-    Array, ArrayPrelim, ArrayRef, Doc, In, Map, MapPrelim, MapRef, Options, Out, Text, TextRef,
-    TransactionMut, WriteTxn, XmlElementPrelim, XmlFragmentPrelim,
+    Any, Array, ArrayPrelim, ArrayRef, Doc, In, Map, MapPrelim, MapRef, Options, Out, Text,
+    TextRef, TransactionMut, WriteTxn, XmlElementPrelim, XmlFragmentPrelim,
     branch::BranchPtr,
     types::{
         text::{DeltaPrelim, YChange},
@@ -189,6 +189,21 @@ impl<'t, 'd, 'p> Patch<'t, 'd, 'p> {
             None => wanted.original.map(Holder::Item),
         };
         let id_under = |key: &str| self.past.value(holder.as_ref()?, key, self.provenance);
+        // What is there may be another value to JavaScript although yrs takes both for the same.
+        let is_other = |key: &str, value: &Value| {
+            let present = match (pair.name, now.id) {
+                (Some(name), _) => Holder::Root(name.into()),
+                (None, Some(id)) => Holder::Item(id),
+                // It was just made.
+                (None, None) => return false,
+            };
+            let present = self.provenance.last_under(&present, key);
+            let ids = present.zip(id_under(key));
+            has_number(value)
+                && ids.is_some_and(|(a, b)| {
+                    self.provenance.original(a) != self.provenance.original(b)
+                })
+        };
         for (key, value) in &wanted.entries {
             match (now.entries.get(key), value) {
                 (Some(Value::Shared(present)), Value::Shared(shared))
@@ -196,7 +211,7 @@ impl<'t, 'd, 'p> Patch<'t, 'd, 'p> {
                 {
                     self.shared(present, shared);
                 }
-                (Some(present), _) if present.same(value) => {}
+                (Some(present), _) if present.same(value) && !is_other(key, value) => {}
                 (_, Value::Plain(any, _)) => {
                     self.bring(id_under(key), 1, is_home);
                     map.insert(self.txn, key.as_str(), In::Any(any.clone()));
@@ -352,6 +367,8 @@ impl Part for Value {
     fn same(&self, wanted: &Self) -> bool {
         match (self, wanted) {
             (Self::Shared(a), Self::Shared(b)) => a.same_of_same(b),
+            // Two values of which yrs does not know that they differ.
+            _ if self.id().is_some() && wanted.id().is_some() && has_number(wanted) => false,
             _ => self.same(wanted),
         }
     }
@@ -378,6 +395,19 @@ impl Part for Value {
         let equal = start + ends.take_while(same).count();
         equal > 0 && equal * 2 >= a.len().max(b.len())
     }
+}
+
+/// Whether there is a number in a value: yrs takes a BigInt and −0 for the number that they are like.
+fn has_number(value: &Value) -> bool {
+    fn in_any(any: &Any) -> bool {
+        match any {
+            Any::Number(_) => true,
+            Any::Array(items) => items.iter().any(in_any),
+            Any::Map(entries) => entries.values().any(in_any),
+            _ => false,
+        }
+    }
+    matches!(value, Value::Plain(any, _) if in_any(any))
 }
 
 /// As much of the text in a type as tells what it is like.

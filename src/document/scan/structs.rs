@@ -111,6 +111,22 @@ impl StructView<'_> {
         Some((reader.var_bytes().ok()?, reader.var_bytes().ok()?))
     }
 
+    /// One of several lib0 values, as it is written. `bytes` are those that the struct was read from.
+    pub fn value<'b>(&self, bytes: &'b [u8], place: Clock) -> Option<&'b [u8]> {
+        if self.kind != Kind::Any || place >= self.len {
+            return None;
+        }
+        let mut reader = Reader::at(bytes, self.content_at);
+        reader.var_u64().ok()?;
+        let mut start = reader.position();
+        for _ in 0..=place {
+            start = reader.position();
+            // Its depth was checked before.
+            skip_any::<false>(&mut reader, usize::MAX, &mut Noticed::default()).ok()?;
+        }
+        bytes.get(start..reader.position())
+    }
+
     /// Every id that must be known before this struct can be placed.
     pub fn references(&self) -> impl Iterator<Item = Id> + use<> {
         let parent = match self.parent {
