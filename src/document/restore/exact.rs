@@ -9,7 +9,7 @@ use crate::document::{
     Clock,
     ids::Id,
     provenance::{Provenance, Row},
-    scan::{Kind, Scan, ScanError, StructView, outline},
+    scan::{HAS_PARENT_SUB, Kind, Scan, ScanError, StructView, outline},
 };
 
 /// Where values of a restore come from: the clocks that they have in it, and the ids that they had.
@@ -79,6 +79,8 @@ fn contents(
 /// The content that a struct with one of these values only would have.
 fn content(bytes: &[u8], view: &StructView<'_>, at: Clock) -> Option<Vec<u8>> {
     match view.kind {
+        // Under a key the last of several would count; only a crafted update has them there.
+        Kind::Any if view.len > 1 && view.info & HAS_PARENT_SUB != 0 => None,
         Kind::Any => {
             let value = view.value(bytes, at)?;
             Some([&[1], value].concat())
