@@ -13,7 +13,11 @@ use yrs::{
 };
 
 use super::{
-    document, letters, people::History, restore_into, restored, seeds, view::view, with_ids,
+    document, letters,
+    people::{History, Letters},
+    restore_into, restored, seeds,
+    view::view,
+    with_ids,
 };
 
 /// What became of a letter: the row that wrote it or brought it back, and the rows that deleted it then.
@@ -116,30 +120,18 @@ fn letters_are_there_once_whatever_was_brought_back_and_is_taken_back() {
                 history.meet();
                 continue;
             }
-            let author = history.hear_some();
-            let person = &history.people[author].doc;
-            let text = person.get_or_insert_text("text");
-            let mut txn = person.transact_mut();
-            let now: Vec<char> = text.get_string(&txn).chars().collect();
-            let at = history.random.index(now.len() + 1);
-            if history.random.index(2) == 0 && at < now.len() {
-                let len = (1 + history.random.index(4)).min(now.len() - at);
-                text.remove_range(&mut txn, at as u32, len as u32);
-                for letter in &now[at..at + len] {
-                    let lives = letters.get_mut(letter).unwrap();
-                    lives.last_mut().unwrap().1.insert(row);
-                }
-            } else {
-                let word: Vec<char> = new.by_ref().take(3).collect();
-                text.insert(&mut txn, at as u32, &word.iter().collect::<String>());
-                letters.extend(
+            match history.write_letters(&mut new, 2).1 {
+                Letters::Written(word) => letters.extend(
                     word.into_iter()
                         .map(|letter| (letter, vec![(row, BTreeSet::new())])),
-                );
+                ),
+                Letters::Deleted(gone) => {
+                    for letter in gone {
+                        let lives = letters.get_mut(&letter).unwrap();
+                        lives.last_mut().unwrap().1.insert(row);
+                    }
+                }
             }
-            let update = txn.encode_update_v1();
-            drop(txn);
-            history.push(update, author);
             // Nobody is late when something is brought back.
             if step % 15 == 13 {
                 history.meet();

@@ -28,7 +28,7 @@ use coscribe::document::{
     scan::{ScanLimits, scan},
     tree::Node,
 };
-use people::{History, apply};
+use people::{History, Letters, apply};
 use view::view;
 use yrs::{
     Any, Doc, GetString as _, Map as _, MapPrelim, MapRef, ReadTxn as _, Text as _, TextPrelim,
@@ -298,24 +298,11 @@ fn taking_back_what_one_author_did_leaves_what_the_others_did() {
         let mut deleted = written.clone();
         let mut letters = (0x4e00..).filter_map(char::from_u32);
         for _ in 0..80 {
-            let author = history.hear_some();
-            let person = &history.people[author].doc;
-            let text = person.get_or_insert_text("text");
-            let mut txn = person.transact_mut();
-            let now: Vec<char> = text.get_string(&txn).chars().collect();
-            let at = history.random.index(now.len() + 1);
-            if history.random.index(3) == 0 && at < now.len() {
-                let len = (1 + history.random.index(4)).min(now.len() - at);
-                text.remove_range(&mut txn, at as u32, len as u32);
-                deleted[author].extend(&now[at..at + len]);
-            } else {
-                let word: String = letters.by_ref().take(3).collect();
-                text.insert(&mut txn, at as u32, &word);
-                written[author].extend(word.chars());
+            let (author, change) = history.write_letters(&mut letters, 3);
+            match change {
+                Letters::Written(word) => written[author].extend(word),
+                Letters::Deleted(gone) => deleted[author].extend(gone),
             }
-            let update = txn.encode_update_v1();
-            drop(txn);
-            history.push(update, author);
         }
         let author = history.random.index(3);
         let others = |sets: &[BTreeSet<char>]| -> BTreeSet<char> {

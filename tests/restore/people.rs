@@ -30,6 +30,12 @@ pub struct History {
     pub random: Random,
 }
 
+/// What became of letters in a row.
+pub enum Letters {
+    Written(Vec<char>),
+    Deleted(Vec<char>),
+}
+
 pub fn apply(doc: &Doc, update: &[u8]) {
     let update = Update::decode_v1(update).unwrap();
     doc.transact_mut().apply_update(update).unwrap();
@@ -57,6 +63,33 @@ impl History {
             let update = edit(&self.people[author].doc, &mut self.random);
             self.push(update, author);
         }
+    }
+
+    /// Somebody who may be late writes three new letters into the text, or deletes up to four (one time of `deletes`).
+    pub fn write_letters(
+        &mut self,
+        new: &mut impl Iterator<Item = char>,
+        deletes: usize,
+    ) -> (usize, Letters) {
+        let author = self.hear_some();
+        let doc = &self.people[author].doc;
+        let text = doc.get_or_insert_text("text");
+        let mut txn = doc.transact_mut();
+        let now: Vec<char> = text.get_string(&txn).chars().collect();
+        let at = self.random.index(now.len() + 1);
+        let change = if self.random.index(deletes) == 0 && at < now.len() {
+            let len = (1 + self.random.index(4)).min(now.len() - at);
+            text.remove_range(&mut txn, at as u32, len as u32);
+            Letters::Deleted(now[at..at + len].to_vec())
+        } else {
+            let word: String = new.take(3).collect();
+            text.insert(&mut txn, at as u32, &word);
+            Letters::Written(word.chars().collect())
+        };
+        let update = txn.encode_update_v1();
+        drop(txn);
+        self.push(update, author);
+        (author, change)
     }
 
     /// The first person, who has heard everything, writes at the beginning of a text that nobody else writes in.
