@@ -268,7 +268,9 @@ impl Provenance {
                 Holder::Root(_) => None,
             });
             let mut last = all.into_iter().rev();
-            let standing = last.find_map(|values| values.standing(|id| self.counts(id, &counts)));
+            // A copy of what was never written is no value.
+            let is_value = |id| self.counts(id, &counts) && self.counts(self.original(id), &counts);
+            let standing = last.find_map(|values| values.standing(is_value));
             found.insert(key, standing);
         }
         found

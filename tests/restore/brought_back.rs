@@ -14,7 +14,7 @@ use yrs::{
 
 use super::{
     document, letters,
-    people::{History, Letters},
+    people::{History, Letters, apply},
     restore_into, restored, seeds,
     view::view,
     with_ids,
@@ -354,4 +354,73 @@ fn a_value_that_was_brought_back_is_by_who_set_it() {
     history.write_aside("stays");
     restore_into(&mut history, Wanted::Undo(&[1]), 10);
     assert_eq!(view(&document(&history.rows)), "zz: \"stays\"\n");
+}
+
+#[test]
+fn what_was_there_before_what_never_was_is_there_again() {
+    let body = |txn: &mut TransactionMut<'_>| txn.get_or_insert_xml_fragment("prosemirror");
+    for is_block_deleted in [false, true] {
+        let mut history = History::new(0, 1);
+        write(&mut history, 0, |txn| {
+            let block = body(txn).push_back(txn, XmlElementPrelim::empty("heading"));
+            block.insert_attribute(txn, "a", "one");
+            txn.get_or_insert_map("map").insert(txn, "k", "one");
+        });
+        write(&mut history, 1, |txn| {
+            first_block(txn).insert_attribute(txn, "a", "two");
+            txn.get_or_insert_map("map").insert(txn, "k", "two");
+        });
+        write(&mut history, 1, |txn| {
+            match is_block_deleted {
+                true => body(txn).remove_range(txn, 0, 1),
+                false => first_block(txn).remove_attribute(txn, &"a"),
+            }
+            txn.get_or_insert_map("map").remove(txn, "k");
+        });
+        restore_into(&mut history, Wanted::Version(2), 7);
+        history.write_aside("stays");
+        let rows = history.rows_of(1);
+        restore_into(&mut history, Wanted::Undo(&rows), 8);
+        let aside = "zz: \"stays\"\n";
+        let expected = view(&document(&history.rows[..1])) + aside;
+        assert_eq!(view(&document(&history.rows)), expected);
+    }
+}
+
+#[test]
+fn what_was_written_late_into_a_block_is_there_where_its_deletion_is_taken_back() {
+    let mut history = History::new(0, 2);
+    write(&mut history, 0, |txn| {
+        let block = txn.get_or_insert_xml_fragment("prosemirror");
+        let block = block.push_back(txn, XmlElementPrelim::empty("paragraph"));
+        block.insert(txn, 0, XmlTextPrelim::new("one"));
+    });
+    let late = {
+        let mut txn = history.people[1].doc.transact_mut();
+        let Some(XmlOut::Text(text)) = first_block(&mut txn).get(&txn, 0) else {
+            panic!("the block has its text");
+        };
+        text.push(&mut txn, " late");
+        txn.encode_update_v1()
+    };
+    write(&mut history, 0, |txn| {
+        let body = txn.get_or_insert_xml_fragment("prosemirror");
+        body.remove_range(txn, 0, 1);
+    });
+    restore_into(&mut history, Wanted::Version(1), 7);
+    history.push(late, 1);
+    let one = "prosemirror: <<paragraph>\"one\"</>>\n";
+    assert_eq!(view(&document(&history.rows)), one);
+    let nothing = restored(&history, Wanted::Undo(&[]), 8);
+    assert_eq!(nothing.update[..], [0, 0]);
+    for rows in [&[2][..], &[2, 3]] {
+        let back = restored(&history, Wanted::Undo(rows), 8);
+        let doc = document(&history.rows);
+        apply(&doc, &back.update);
+        assert_eq!(
+            view(&doc),
+            one.replace("one", "one late"),
+            "without {rows:?}"
+        );
+    }
 }

@@ -19,11 +19,15 @@
     )
 )]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rustc_hash::FxHashMap;
 
 use crate::document::{
+    Clock,
     id_set::{IdRange, IdSet},
     ids::Id,
     keys::Holder,
@@ -53,6 +57,7 @@ pub(super) fn without(
         next: FxHashMap::default(),
         previous: FxHashMap::default(),
         joined: IdSet::new(),
+        homes: Homes::default(),
         places: FxHashMap::default(),
         aside: IdSet::new(),
     };
@@ -81,7 +86,9 @@ pub(super) fn without(
         updates.push(out);
     }
     let (alive, dead) = fates(&lives, &deleted, is_undone);
+    let lost = writer.homes.of(|home| deleted.holds(home).0);
     deleted.union(&inserted);
+    deleted.union(&lost);
     // What was not brought back but written again is still what these rows wrote.
     let again = provenance.written_again();
     deleted.extend(again.filter_map(|(range, row)| is_undone(row).then_some(range)));
@@ -178,10 +185,52 @@ struct Writer<'p> {
     previous: FxHashMap<Id, Option<Id>>,
     /// Originals that came in one struct with what is before them.
     joined: IdSet,
+    homes: Homes,
     /// Where values stood that were moved away, by their last id.
     places: FxHashMap<Id, Place>,
     /// Values that were moved away.
     aside: IdSet,
+}
+
+/// The items of types that were brought back: of these types some were deleted, and whoever was late wrote into them although
+/// others go on in the copy. That shows only where it is not deleted.
+#[derive(Default)]
+struct Homes {
+    /// Runs of ids by the first: their end, and the item that made the type that they lie in.
+    runs: BTreeMap<Id, (Clock, Id)>,
+}
+
+impl Homes {
+    /// Adds an item that lies in a type that `was_brought_back`.
+    fn add(&mut self, id: Id, view: &StructView<'_>, was_brought_back: impl Fn(Id) -> bool) {
+        let home = match view.parent {
+            Some(Parent::Item(parent)) => was_brought_back(parent).then_some(parent),
+            Some(Parent::Root(_)) => None,
+            None => view
+                .origin
+                .or(view.right_origin)
+                .and_then(|beside| self.home_of(beside)),
+        };
+        if let Some(home) = home {
+            self.runs.insert(id, (view.end(), home));
+        }
+    }
+
+    fn home_of(&self, id: Id) -> Option<Id> {
+        let (first, (end, home)) = self.runs.range(..=id).next_back()?;
+        (first.client == id.client && id.clock < *end).then_some(*home)
+    }
+
+    /// What lies in homes that are `deleted`.
+    fn of(&self, deleted: impl Fn(Id) -> bool) -> IdSet {
+        let runs = self.runs.iter().filter(|(_, (_, home))| deleted(*home));
+        let ranges = runs.map(|(first, (end, _))| IdRange {
+            client: first.client,
+            start: first.clock,
+            end: *end,
+        });
+        ranges.collect()
+    }
 }
 
 /// Where something stands.
@@ -207,7 +256,12 @@ impl Writer<'_> {
     ) {
         if matches!(view.kind, Kind::Gc | Kind::Skip) {
             out.extend_from_slice(bytes.get(view.bytes.clone()).unwrap_or_default());
-        } else if self.provenance.original(id) != id {
+            return;
+        }
+        self.homes.add(id, view, |parent| {
+            self.brought_back.holds(self.provenance.original(parent)).0
+        });
+        if self.provenance.original(id) != id {
             // The original is there in its stead.
             out.push(GC);
             write_var(out, u64::from(view.len));
