@@ -86,7 +86,10 @@ pub(super) fn without(
         updates.push(out);
     }
     let (alive, dead) = fates(&lives, &deleted, is_undone);
-    let lost = writer.homes.of(|home| deleted.holds(home).0);
+    let lost = writer.homes.of(|home, row| {
+        let was_deleted = provenance.deleted(home).is_some_and(|by| by.row < row);
+        was_deleted && deleted.holds(home).0
+    });
     deleted.union(&inserted);
     deleted.union(&lost);
     // What was not brought back but written again is still what these rows wrote.
@@ -192,17 +195,22 @@ struct Writer<'p> {
     aside: IdSet,
 }
 
-/// The items of types that were brought back: of these types some were deleted, and whoever was late wrote into them although
-/// others go on in the copy. That shows only where it is not deleted.
+/// What lies in types that were brought back. Whoever did not know that such a type was deleted may write into it afterwards, and
+/// not into the copy in which the others go on; that shows only where the deletion is taken back.
 #[derive(Default)]
 struct Homes {
-    /// Runs of ids by the first: their end, and the item that made the type that they lie in.
-    runs: BTreeMap<Id, (Clock, Id)>,
+    /// Runs of ids by the first: their end, the item that made the type that they lie in, and the row that wrote them.
+    runs: BTreeMap<Id, (Clock, Id, Row)>,
 }
 
 impl Homes {
     /// Adds an item that lies in a type that `was_brought_back`.
-    fn add(&mut self, id: Id, view: &StructView<'_>, was_brought_back: impl Fn(Id) -> bool) {
+    fn add(
+        &mut self,
+        (id, row): (Id, Row),
+        view: &StructView<'_>,
+        was_brought_back: impl Fn(Id) -> bool,
+    ) {
         let home = match view.parent {
             Some(Parent::Item(parent)) => was_brought_back(parent).then_some(parent),
             Some(Parent::Root(_)) => None,
@@ -212,19 +220,20 @@ impl Homes {
                 .and_then(|beside| self.home_of(beside)),
         };
         if let Some(home) = home {
-            self.runs.insert(id, (view.end(), home));
+            self.runs.insert(id, (view.end(), home, row));
         }
     }
 
     fn home_of(&self, id: Id) -> Option<Id> {
-        let (first, (end, home)) = self.runs.range(..=id).next_back()?;
+        let (first, (end, home, _)) = self.runs.range(..=id).next_back()?;
         (first.client == id.client && id.clock < *end).then_some(*home)
     }
 
-    /// What lies in homes that are `deleted`.
-    fn of(&self, deleted: impl Fn(Id) -> bool) -> IdSet {
-        let runs = self.runs.iter().filter(|(_, (_, home))| deleted(*home));
-        let ranges = runs.map(|(first, (end, _))| IdRange {
+    /// What was written by rows into homes of which `is_lost` says so.
+    fn of(&self, is_lost: impl Fn(Id, Row) -> bool) -> IdSet {
+        let runs = self.runs.iter();
+        let runs = runs.filter(|(_, (_, home, row))| is_lost(*home, *row));
+        let ranges = runs.map(|(first, (end, ..))| IdRange {
             client: first.client,
             start: first.clock,
             end: *end,
@@ -258,7 +267,7 @@ impl Writer<'_> {
             out.extend_from_slice(bytes.get(view.bytes.clone()).unwrap_or_default());
             return;
         }
-        self.homes.add(id, view, |parent| {
+        self.homes.add((id, row), view, |parent| {
             self.brought_back.holds(self.provenance.original(parent)).0
         });
         if self.provenance.original(id) != id {
