@@ -191,6 +191,9 @@ impl<'t, 'd, 'p> Patch<'t, 'd, 'p> {
         let id_under = |key: &str| self.past.value(holder.as_ref()?, key, self.provenance);
         // What is there may be another value to JavaScript although yrs takes both for the same.
         let is_other = |key: &str, value: &Value| {
+            if !has_number(value) {
+                return false;
+            }
             let present = match (pair.name, now.id) {
                 (Some(name), _) => Holder::Root(name.into()),
                 (None, Some(id)) => Holder::Item(id),
@@ -199,10 +202,7 @@ impl<'t, 'd, 'p> Patch<'t, 'd, 'p> {
             };
             let present = self.provenance.last_under(&present, key);
             let ids = present.zip(id_under(key));
-            has_number(value)
-                && ids.is_some_and(|(a, b)| {
-                    self.provenance.original(a) != self.provenance.original(b)
-                })
+            ids.is_some_and(|(a, b)| self.provenance.original(a) != self.provenance.original(b))
         };
         for (key, value) in &wanted.entries {
             match (now.entries.get(key), value) {
