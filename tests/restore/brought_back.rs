@@ -267,18 +267,6 @@ fn what_is_not_taken_back_stays_as_it_is() {
     assert!(compared > 0);
 }
 
-/// The row that somebody writes in the document of the first person.
-fn write(history: &mut History, author: usize, edit: impl FnOnce(&mut TransactionMut<'_>)) {
-    history.meet();
-    let doc = history.people[0].doc.clone();
-    let mut txn = doc.transact_mut();
-    edit(&mut txn);
-    let update = txn.encode_update_v1();
-    drop(txn);
-    history.push(update, author);
-    history.meet();
-}
-
 fn first_block(txn: &mut TransactionMut<'_>) -> XmlElementRef {
     let body = txn.get_or_insert_xml_fragment("prosemirror");
     match body.get(txn, 0) {
@@ -290,7 +278,7 @@ fn first_block(txn: &mut TransactionMut<'_>) -> XmlElementRef {
 #[test]
 fn a_block_that_was_brought_back_is_itself() {
     let mut history = History::new(0, 1);
-    write(&mut history, 0, |txn| {
+    history.write_as(0, |txn| {
         let body = txn.get_or_insert_xml_fragment("prosemirror");
         for words in ["first", "second"] {
             let block = body.push_back(txn, XmlElementPrelim::empty("paragraph"));
@@ -298,12 +286,12 @@ fn a_block_that_was_brought_back_is_itself() {
             block.insert(txn, 0, XmlTextPrelim::new(words));
         }
     });
-    write(&mut history, 0, |txn| {
+    history.write_as(0, |txn| {
         let body = txn.get_or_insert_xml_fragment("prosemirror");
         body.remove_range(txn, 0, 1);
     });
     restore_into(&mut history, Wanted::Version(1), 7);
-    write(&mut history, 0, |txn| {
+    history.write_as(0, |txn| {
         let Some(XmlOut::Text(text)) = first_block(txn).get(txn, 0) else {
             panic!("the block has its text");
         };
@@ -332,7 +320,7 @@ fn a_block_that_was_brought_back_is_itself() {
 fn a_value_that_was_brought_back_is_by_who_set_it() {
     let mut history = History::new(0, 1);
     for (author, value) in [(0, "one"), (1, "two")] {
-        write(&mut history, author, |txn| {
+        history.write_as(author, |txn| {
             let map = txn.get_or_insert_map("map");
             map.insert(txn, "k", value);
         });
@@ -344,7 +332,7 @@ fn a_value_that_was_brought_back_is_by_who_set_it() {
     assert_eq!(by(&history, 3..=3), Some(1));
     restore_into(&mut history, Wanted::Version(2), 8);
     assert_eq!(by(&history, 4..=4), Some(2));
-    write(&mut history, 0, |txn| {
+    history.write_as(0, |txn| {
         txn.get_or_insert_map("map").remove(txn, "k");
     });
     assert_eq!(by(&history, 5..=5), Some(5));
@@ -361,14 +349,14 @@ fn what_was_there_before_what_never_was_is_there_again() {
     let body = |txn: &mut TransactionMut<'_>| txn.get_or_insert_xml_fragment("prosemirror");
     for is_block_deleted in [false, true] {
         let mut history = History::new(0, 1);
-        write(&mut history, 0, |txn| {
+        history.write_as(0, |txn| {
             let block = body(txn).push_back(txn, XmlElementPrelim::empty("heading"));
             block.insert_attribute(txn, "a", "one");
             block.insert_attribute(txn, "b", "one");
             block.insert(txn, 0, XmlTextPrelim::new("letters"));
             txn.get_or_insert_map("map").insert(txn, "k", "one");
         });
-        write(&mut history, 1, |txn| {
+        history.write_as(1, |txn| {
             let block = first_block(txn);
             block.insert_attribute(txn, "a", "two");
             block.remove_attribute(txn, &"b");
@@ -377,7 +365,7 @@ fn what_was_there_before_what_never_was_is_there_again() {
             }
             txn.get_or_insert_map("map").insert(txn, "k", "two");
         });
-        write(&mut history, 1, |txn| {
+        history.write_as(1, |txn| {
             match is_block_deleted {
                 true => body(txn).remove_range(txn, 0, 1),
                 false => first_block(txn).remove_attribute(txn, &"a"),
@@ -400,7 +388,7 @@ fn what_was_there_before_what_never_was_is_there_again() {
 #[test]
 fn what_was_written_late_into_a_block_is_there_where_its_deletion_is_taken_back() {
     let mut history = History::new(0, 2);
-    write(&mut history, 0, |txn| {
+    history.write_as(0, |txn| {
         let block = txn.get_or_insert_xml_fragment("prosemirror");
         let block = block.push_back(txn, XmlElementPrelim::empty("paragraph"));
         block.insert(txn, 0, XmlTextPrelim::new("one"));
@@ -413,7 +401,7 @@ fn what_was_written_late_into_a_block_is_there_where_its_deletion_is_taken_back(
         text.push(&mut txn, " late");
         txn.encode_update_v1()
     };
-    write(&mut history, 0, |txn| {
+    history.write_as(0, |txn| {
         let body = txn.get_or_insert_xml_fragment("prosemirror");
         body.remove_range(txn, 0, 1);
     });

@@ -92,16 +92,22 @@ impl History {
         (author, change)
     }
 
-    /// The first person, who has heard everything, writes at the beginning of a text that nobody else writes in.
-    pub fn write_aside(&mut self, text: &str) {
+    /// Somebody, be it one of the people or not, edits in the document of the first of them. All have heard of everything.
+    pub fn write_as(&mut self, author: usize, edit: impl FnOnce(&mut TransactionMut<'_>)) {
         self.meet();
-        let doc = &self.people[0].doc;
-        let aside = doc.get_or_insert_text("zz");
-        let mut txn = doc.transact_mut();
-        aside.insert(&mut txn, 0, text);
+        let mut txn = self.people[0].doc.transact_mut();
+        edit(&mut txn);
         let update = txn.encode_update_v1();
         drop(txn);
-        self.push(update, 0);
+        self.push(update, author);
+        self.meet();
+    }
+
+    /// The first person writes at the beginning of a text that nobody else writes in.
+    pub fn write_aside(&mut self, text: &str) {
+        self.write_as(0, |txn| {
+            txn.get_or_insert_text("zz").insert(txn, 0, text);
+        });
     }
 
     /// Somebody, who may have heard of a few more rows.

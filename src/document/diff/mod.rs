@@ -28,6 +28,7 @@ use serde::Serialize;
 pub use self::colour::Writers;
 use self::compare::Compare;
 pub use self::entry::{AttrChange, Block, Change, Content, Entry, Marks, Same};
+pub(in crate::document) use self::sequence::rising;
 use super::{copies::Copies, tree::Node};
 
 /// What changed, by the names of the root types. As JSON: `{"roots": {name: entry}}`, see [`Entry`].

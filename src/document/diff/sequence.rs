@@ -32,7 +32,7 @@ pub(super) fn common<T: Eq + Hash>(before: &[T], after: &[T]) -> Pairs {
 }
 
 /// The longest part of `pairs` in which both indices rise. They come by the first index.
-pub(super) fn rising(pairs: &[(usize, usize)]) -> Pairs {
+pub(in crate::document) fn rising(pairs: &[(usize, usize)]) -> Pairs {
     if pairs.is_sorted_by(|one, next| one.1 < next.1) {
         return pairs.to_vec();
     }

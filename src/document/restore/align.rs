@@ -7,7 +7,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::document::ids::Id;
+use crate::document::{diff::rising, ids::Id};
 
 /// An entry of a list: a character, an embedded value, a shared type.
 pub(super) trait Part {
@@ -70,11 +70,12 @@ fn anchors<T: Part>(now: &[T], wanted: &[T]) -> (Vec<(usize, usize)>, FxHashSet<
         let shared = rest_wanted[..middle_wanted].iter().zip(prefix..);
         let shared = shared.filter_map(|(part, wanted_at)| {
             let at = *places.get(&part.id()?)?;
-            now[at].stays(part).then_some((at, wanted_at))
+            now[at].stays(part).then_some((wanted_at, at))
         });
         let shared: Vec<_> = shared.collect();
-        moved.extend(shared.iter().filter_map(|(at, _)| now[*at].id()));
-        found.extend(ascending(shared));
+        moved.extend(shared.iter().filter_map(|(_, at)| now[*at].id()));
+        let in_order = rising(&shared).into_iter();
+        found.extend(in_order.map(|(wanted_at, at)| (at, wanted_at)));
     }
     let ends = (prefix + middle..now.len()).zip(prefix + middle_wanted..wanted.len());
     found.extend(ends);
@@ -82,31 +83,6 @@ fn anchors<T: Part>(now: &[T], wanted: &[T]) -> (Vec<(usize, usize)>, FxHashSet<
         now[*at].id().map(|id| moved.remove(&id));
     }
     (found, moved)
-}
-
-/// As many of the pairs, which ascend on the second side, as ascend on the first, too (the longest increasing subsequence, found
-/// by patience sorting).
-fn ascending(pairs: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
-    if pairs.is_sorted_by(|a, b| a.0 < b.0) {
-        return pairs;
-    }
-    // Where the best sequence of each length ends, and what stands before each pair in its own.
-    let mut ends: Vec<usize> = Vec::new();
-    let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
-    for (number, (at, _)) in pairs.iter().enumerate() {
-        let len = ends.partition_point(|end| pairs[*end].0 < *at);
-        before.push(len.checked_sub(1).map(|shorter| ends[shorter]));
-        match ends.get_mut(len) {
-            Some(end) => *end = number,
-            None => ends.push(number),
-        }
-    }
-    let last = ends.last().copied();
-    let mut found: Vec<_> = std::iter::successors(last, |number| before[*number])
-        .map(|number| pairs[number])
-        .collect();
-    found.reverse();
-    found
 }
 
 /// Pairs what lies between two anchors: what is the same, and between that what resembles each other.

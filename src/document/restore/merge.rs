@@ -5,7 +5,7 @@
 //! these two is changed in the present one.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
@@ -35,20 +35,26 @@ enum Entry {
 impl Merge<'_> {
     /// `with` and `without` are the document with the rows and without them.
     pub(super) fn roots(&self, now: &Roots, with: &Roots, without: &Roots) -> Roots {
-        let mut merged = now.clone();
-        for (name, root) in with.iter().chain(without) {
-            let empty = Shared::empty(root.branch, Kind::Root);
-            let of = |roots: &Roots| roots.get(name).unwrap_or(&empty).clone();
-            merged.insert(name.clone(), self.shared(&of(now), &of(with), &of(without)));
-        }
-        merged
+        let names: BTreeSet<&String> = [now, with, without]
+            .into_iter()
+            .flat_map(Roots::keys)
+            .collect();
+        let root = |name: &String| {
+            let roots = [now, with, without].map(|roots| roots.get(name));
+            let branch = roots.into_iter().flatten().next()?.branch;
+            let empty = Shared::empty(branch, Kind::Root);
+            let [now, before, after] = roots.map(|root| root.unwrap_or(&empty));
+            Some((name.clone(), self.shared(now, before, after)))
+        };
+        names.into_iter().filter_map(root).collect()
     }
 
     fn shared(&self, now: &Shared, before: &Shared, after: &Shared) -> Shared {
         if before.same_of_same(after) {
             return now.clone();
         }
-        let mut merged = now.clone();
+        let mut merged = Shared::empty(now.branch, now.kind.clone());
+        (merged.id, merged.original) = (now.id, now.original);
         merged.entries = self.entries(now, before, after);
         merged.list = self.list(now, before, after);
         merged.hash = merged.content_hash();
