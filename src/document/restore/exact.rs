@@ -62,7 +62,8 @@ fn contents(
         };
         let scan: Scan = outline(bytes)?;
         for run in &scan.runs {
-            for view in scan.structs_of(bytes, run) {
+            let structs = scan.structs_of(bytes, run);
+            for view in structs.filter(|view| is_value(view.kind)) {
                 for clock in view.clock..view.end() {
                     if let Some(to) = wanted.get(&Id::new(run.client, clock))
                         && let Some(content) = content(bytes, &view, clock - view.clock)
@@ -74,6 +75,11 @@ fn contents(
         }
     }
     Ok(found)
+}
+
+/// Whether yrs may write another value than the one that it read.
+pub(super) fn is_value(kind: Kind) -> bool {
+    matches!(kind, Kind::Any | Kind::Doc)
 }
 
 /// The content that a struct with one of these values only would have.

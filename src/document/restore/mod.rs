@@ -23,7 +23,7 @@ use yrs::{Doc, ReadTxn as _, Transact as _, Update, updates::decoder::Decode as 
 
 use self::{
     align::Part,
-    exact::{Values, as_written},
+    exact::{Values, as_written, is_value},
     merge::Merge,
     past::Past,
     patch::{Brought, Patch, Way},
@@ -61,7 +61,7 @@ pub enum Wanted<'a> {
 pub struct Restored {
     /// A v1 update by the given client. Without structs and deletions when there is nothing to change.
     pub update: Bytes,
-    /// Which rows wrote the text first that the update brings back.
+    /// What the update brings back: of what its ids are copies, or who wrote the same first.
     pub origins: Origins,
     /// Whether the document becomes exactly what is wanted when nobody edits meanwhile. Only a subdocument in a text is
     /// known to stand in the way.
@@ -415,7 +415,7 @@ impl Sources<'_> {
             .iter()
             .all(|(_, id, is_home)| *is_home && id.is_some());
         for (range, id, _) in found {
-            if matches!(view.kind, Kind::Any | Kind::Doc) {
+            if is_value(view.kind) {
                 self.values.extend(id.map(|id| (range.start, id)));
             }
             match id {
