@@ -309,7 +309,7 @@ fn is_purged(marks: &[Mark], seq: Seq) -> bool {
 ///
 /// # Errors
 /// When it panicked, or the process ends.
-async fn apart<T: Send + 'static>(
+pub async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, HistoryError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -44,8 +44,7 @@ pub(super) async fn at(request: HttpRequest) -> Answer {
             return Err(Problem::bad_request("bad-query", detail));
         }
     };
-    let holds = parameters.holds.as_deref();
-    content(&request, &doc, seq, &parameters.r#as, holds).await
+    content(&request, &doc, seq, &parameters.r#as, parameters.holds).await
 }
 
 pub(super) async fn content(
@@ -53,7 +52,7 @@ pub(super) async fn content(
     doc: &DocId,
     seq: Seq,
     form: &str,
-    holds: Option<&str>,
+    holds: Option<String>,
 ) -> Answer {
     let form = Form::named(form).ok_or_else(unknown_form)?;
     let history = history(request)?;
@@ -61,7 +60,8 @@ pub(super) async fn content(
         Form::Html => {
             let found = history.html(doc, seq).await?;
             history.prepare(doc);
-            (found.seq, step::html(holds, found.html, &found.answers))
+            let html = step::html(holds, move || found.html, found.answers);
+            (found.seq, html.await?)
         }
         form => {
             let read = history.content(doc, seq, move |replica| export(replica, form));

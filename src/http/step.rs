@@ -3,44 +3,55 @@
 
 use std::iter::zip;
 
-use actix_web::{
-    HttpResponse,
-    http::header::{self, HeaderName, HeaderValue},
-};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::documents::{content_of, json};
-use crate::{document::export::Form, history::Answers};
+use super::{documents::content_of, versions::Answer};
+use crate::{
+    document::export::Form,
+    history::{Answers, apart},
+};
 
 /// By this name the server may know the answer at the next step.
 const TAG_HEADER: HeaderName = HeaderName::from_static("coscribe-tag");
 
 /// The form of an answer that is told by another one.
-const SPLICE: &str = "application/vnd.coscribe.splice+json";
+const SPLICE: HeaderValue = HeaderValue::from_static("application/vnd.coscribe.splice+json");
 
 /// Bytes that are looked at together; no more than 255 code units.
 const CHUNK: usize = 240;
 
 /// The answer to whoever asked for HTML. `holds` is the tag of the answer that they hold, empty for none; without it they get what
 /// everybody gets, and no tag.
-pub(super) fn html(holds: Option<&str>, html: String, answers: &Answers) -> HttpResponse {
+pub(super) async fn html(
+    holds: Option<String>,
+    write: impl FnOnce() -> String + Send + 'static,
+    answers: Answers,
+) -> Answer {
     let Some(holds) = holds else {
-        return content_of(Form::Html, html);
+        return Ok(content_of(Form::Html, apart(write).await?));
     };
-    let held = answers.get(holds);
-    let tag = answers.keep(&html);
-    let splice = held.as_deref().and_then(|held| splice(held, &html));
+    let told = apart(move || {
+        let html = write();
+        let held = answers.get(&holds);
+        let tag = answers.keep(&html);
+        let splice = held.as_deref().and_then(|held| splice(held, &html));
+        let splice = splice.map(|splice| serde_json::to_string(&splice));
+        (html, splice, tag)
+    });
+    let (html, splice, tag) = told.await?;
     let mut response = match splice {
         Some(splice) => {
-            let mut response = HttpResponse::Ok();
-            response.insert_header((header::CONTENT_TYPE, SPLICE));
-            json(response, &splice)
+            let splice = splice.expect("numbers and text serialise");
+            let mut response = content_of(Form::Json, splice);
+            response.headers_mut().insert(header::CONTENT_TYPE, SPLICE);
+            response
         }
         None => content_of(Form::Html, html),
     };
     let tag = HeaderValue::from_str(&tag).expect("a tag is of hexadecimal digits");
     response.headers_mut().insert(TAG_HEADER, tag);
-    response
+    Ok(response)
 }
 
 /// An answer, told by one that is held. Lengths are in UTF-16 code units, as strings of a page have them.

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Http, Problem,
-    documents::{encoded, json, named, parsed, whole},
+    documents::{content_of, encoded, json, named, parsed, whole},
     forget,
     library::Edit,
     moment, resource, step,
@@ -23,8 +23,8 @@ use crate::{
         actor::Actor,
     },
     clock::UnixMillis,
-    document::{ClientId, Clock, diff::Diff, html, id::DocId, ids::Id},
-    history::{Cursor, History, Kind, Part, Version, VersionId},
+    document::{ClientId, Clock, diff::Diff, export::Form, html, id::DocId, ids::Id},
+    history::{Cursor, History, Kind, Part, Version, VersionId, apart},
     store::{Person, Seq, sessions::Grain},
     timestamp::{from_rfc3339, rfc3339},
 };
@@ -207,10 +207,7 @@ async fn get(request: HttpRequest) -> Answer {
     let version = history(&request)?.version(&doc, id).await?;
     match parameters.r#as {
         None => Ok(json(HttpResponse::Ok(), &Written::from(version))),
-        Some(form) => {
-            let holds = parameters.holds.as_deref();
-            moment::content(&request, &doc, version.seq, &form, holds).await
-        }
+        Some(form) => moment::content(&request, &doc, version.seq, &form, parameters.holds).await,
     }
 }
 
@@ -345,34 +342,36 @@ async fn difference(request: HttpRequest) -> Answer {
         Some(other) => Some(version_id(other)?),
     };
     let parameters: GetParameters = query(&request)?;
+    let is_html = match parameters.r#as.as_deref() {
+        None | Some("json") => false,
+        Some("html") => true,
+        Some(_) => {
+            let detail = "`as` names the form: `json` or `html`.";
+            return Err(Problem::bad_request("bad-form", detail));
+        }
+    };
     let history = history(&request)?;
     let found = history.difference(&doc, before, after).await?;
-    match parameters.r#as.as_deref() {
-        None | Some("json") => {
-            let changes = Changes {
-                before: found.before.into(),
-                after: found.after.into(),
-                authors: found.authors.into_iter().map(Author::from).collect(),
-                diff: &found.diff,
-            };
-            Ok(json(HttpResponse::Ok(), &changes))
-        }
-        Some("html") => {
-            history.prepare(&doc);
-            let authors: Vec<String> = found
-                .authors
-                .iter()
-                .map(|person| author_id(&person.author))
-                .collect();
-            let html = html::difference(&found.diff, &authors);
-            let holds = parameters.holds.as_deref();
-            Ok(step::html(holds, html, &found.answers))
-        }
-        Some(_) => Err(Problem::bad_request(
-            "bad-form",
-            "`as` names the form: `json` or `html`.",
-        )),
+    if is_html {
+        history.prepare(&doc);
+        let answers = found.answers.clone();
+        let write = move || {
+            let authors = found.authors.iter();
+            let authors: Vec<String> = authors.map(|person| author_id(&person.author)).collect();
+            html::difference(&found.diff, &authors)
+        };
+        return step::html(parameters.holds, write, answers).await;
     }
+    let written = apart(move || {
+        serde_json::to_string(&Changes {
+            before: found.before.into(),
+            after: found.after.into(),
+            authors: found.authors.into_iter().map(Author::from).collect(),
+            diff: &found.diff,
+        })
+    });
+    let written = written.await?.expect("a difference serialises");
+    Ok(content_of(Form::Json, written))
 }
 
 pub(super) fn http(request: &HttpRequest) -> &Http {
