@@ -59,9 +59,9 @@ pub(super) async fn content(
     let (seq, mut response) = match form {
         Form::Html => {
             let found = history.html(doc, seq).await?;
+            let html = step::html(holds, move || found.html, found.answers).await;
             history.prepare(doc);
-            let html = step::html(holds, move || found.html, found.answers);
-            (found.seq, html.await?)
+            (found.seq, html?)
         }
         form => {
             let read = history.content(doc, seq, move |replica| export(replica, form));

@@ -353,14 +353,15 @@ async fn difference(request: HttpRequest) -> Answer {
     let history = history(&request)?;
     let found = history.difference(&doc, before, after).await?;
     if is_html {
-        history.prepare(&doc);
         let answers = found.answers.clone();
         let write = move || {
             let authors = found.authors.iter();
             let authors: Vec<String> = authors.map(|person| author_id(&person.author)).collect();
             html::difference(&found.diff, &authors)
         };
-        return step::html(parameters.holds, write, answers).await;
+        let answer = step::html(parameters.holds, write, answers).await;
+        history.prepare(&doc);
+        return answer;
     }
     let written = apart(move || {
         serde_json::to_string(&Changes {
