@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Version } from '../src/api/versions'
+import type { AfterPaint } from '../src/history/ahead'
 import { Archive } from '../src/history/archive'
 import { PATIENCE_MS } from '../src/history/latest'
 import { Viewer } from '../src/history/viewer'
@@ -85,10 +86,19 @@ function answer(html: string, holds: string): Response {
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
 const contents = () => asked.filter((path) => path.includes('html'))
 
-async function open(place: Parameters<Viewer['start']>[0] = { at: null, since: null }) {
+/** Nothing is drawn here. */
+const atOnce: AfterPaint = (run) => {
+  run()
+  return () => {}
+}
+
+async function open(
+  place: Parameters<Viewer['start']>[0] = { at: null, since: null },
+  whenPainted: AfterPaint = atOnce,
+) {
   const archive = new Archive('doc')
   await archive.refresh()
-  const viewer = new Viewer(archive)
+  const viewer = new Viewer(archive, whenPainted)
   viewer.start(place)
   await settled()
   return { archive, viewer }
@@ -204,6 +214,34 @@ test('who steps on finds the next moment there already', async () => {
     ahead,
     '/versions/2990/diff/2997?as=html',
   ])
+})
+
+test('the next moment is asked for when this one is on the screen, and not by who has left', async () => {
+  const painting = new Set<() => void>()
+  const whenPainted: AfterPaint = (run) => {
+    painting.add(run)
+    return () => painting.delete(run)
+  }
+  const paint = async () => {
+    for (const run of painting) {
+      painting.delete(run)
+      run()
+    }
+    await settled()
+  }
+  const { viewer } = await open(undefined, whenPainted)
+  viewer.step(-1, 'edit')
+  await settled()
+  viewer.step(-1, 'edit')
+  await settled()
+  expect(painting.size).toBe(1)
+  await paint()
+  const asked = ['/versions/2990/diff/2999?as=html', '/versions/2990/diff/2998?as=html']
+  expect(contents().slice(1)).toEqual([...asked, '/versions/2990/diff/2997?as=html'])
+  viewer.step(-1, 'edit')
+  await settled()
+  viewer.destroy()
+  expect(painting.size).toBe(0)
 })
 
 test('a step ahead is of the session that it leads into, and without changes where none are shown', async () => {

@@ -1,5 +1,19 @@
 //! What is probably wanted next, asked for before it is.
 
+/** Runs once what was just changed in the page is on the screen, unless what this returns is called before. */
+export type AfterPaint = (run: () => void) => () => void
+
+export const afterPaint: AfterPaint = (run) => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const frame = requestAnimationFrame(() => {
+    timer = setTimeout(run)
+  })
+  return () => {
+    cancelAnimationFrame(frame)
+    clearTimeout(timer)
+  }
+}
+
 interface Asked<Wanted, Answer> {
   readonly wanted: Wanted
   /** Null when it failed: what is wanted then is asked for again, and fails by itself. */

@@ -10,7 +10,7 @@ export interface LatestClock {
 /** An answer that is due within this time is waited for, so that a long drag shows something on its way. */
 export const PATIENCE_MS = 150
 
-export const latestClock: LatestClock = {
+const latestClock: LatestClock = {
   now: () => performance.now(),
   after: (ms, run) => {
     const timer = setTimeout(run, ms)

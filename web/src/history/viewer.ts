@@ -3,9 +3,9 @@
 import { batch, computed, effect, signal } from '@preact/signals'
 import { Problem } from '../api/problem'
 import { differenceHtml, isPurged, momentHtml, type Page } from '../api/versions'
-import { Ahead } from './ahead'
+import { type AfterPaint, Ahead, afterPaint } from './ahead'
 import type { Archive } from './archive'
-import { Latest, type LatestClock, latestClock } from './latest'
+import { Latest } from './latest'
 import { type Entry, neighbourSession, sessionAt } from './timeline'
 
 export interface Wanted {
@@ -55,10 +55,11 @@ export class Viewer {
   /** How the reader came to this moment, and will probably go on; null after a leap. */
   #lastStep: Step | null = null
   readonly #stops: readonly (() => void)[]
+  #stopAhead: (() => void) | null = null
   readonly #attempt = signal(0)
   readonly #base = computed(() => (this.showsChanges.value ? this.comparedWith.value : null))
 
-  constructor(archive: Archive, clock: LatestClock = latestClock) {
+  constructor(archive: Archive, whenPainted: AfterPaint = afterPaint) {
     this.#archive = archive
     // Not followed: what is shown is no reason to ask again.
     const ask = (wanted: Wanted, signal: AbortSignal) =>
@@ -71,13 +72,14 @@ export class Viewer {
           this.problem.value = null
           this.shown.value = { ...wanted, ...answer }
         })
-        this.#lookAhead()
+        // What is shown does not share the processor with what may be shown next.
+        this.#stopAhead?.()
+        this.#stopAhead = whenPainted(() => this.#lookAhead())
       },
       (_, error) => {
         if (!(error instanceof Problem)) throw error
         this.problem.value = error
       },
-      clock,
     )
     this.#stops = [
       // Somebody goes on writing in the session that is looked at.
@@ -186,6 +188,7 @@ export class Viewer {
   destroy(): void {
     for (const stop of this.#stops) stop()
     this.#latest.stop()
+    this.#stopAhead?.()
     this.#ahead.drop()
   }
 }
