@@ -246,10 +246,21 @@ impl Reel {
         if let Some(state) = self.keys().get(&key) {
             return Ok(Some(state.clone()));
         }
-        let state = replay(&self.updates(1, key), limits)?.full_state();
+        let below = self.key_below(key);
+        let from = below.as_ref().map_or(0, |(seq, _)| *seq);
+        let below = below.iter().map(|(_, state)| state.as_ref());
+        let updates: Vec<&[u8]> = below.chain(self.updates(from + 1, key)).collect();
+        let state = replay(&updates, limits)?.full_state();
         let state = state.unwrap_or(Bytes::from_static(EMPTY_UPDATE));
         self.keep_key(key, state.clone());
         Ok(Some(state))
+    }
+
+    /// The last state before a row that is kept.
+    fn key_below(&self, key: Seq) -> Option<(Seq, Bytes)> {
+        let keys = self.keys();
+        let (seq, state) = keys.range(..key).next_back()?;
+        Some((*seq, state.clone()))
     }
 
     fn updates(&self, from: Seq, to: Seq) -> Vec<&[u8]> {
