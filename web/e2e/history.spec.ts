@@ -519,6 +519,73 @@ describe.runIf(hasPast)('the history', () => {
     }
   })
 
+  test('restores while two others go on typing, each where they were', async () => {
+    const { ada, name } = await written()
+    const since = await headOf(name)
+    const { person: bo } = await arrive('Bo Li')
+    await bo.open(name)
+    await bo.editor.focus()
+    await bo.page.keyboard.press('Control+Home')
+    await bo.page.keyboard.press('End')
+    await bo.page.keyboard.type(' Bo saw it.')
+    await pillSays(bo, 'saved')
+    const { person: me } = await arrive('Grace Hopper')
+    const { page } = me
+    await page.goto(`${stage.server.url}/d/${name}?history=${since}`)
+    await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    const restore = page.getByRole('dialog').getByRole('button', { name: 'Restore this version' })
+    await restore.waitFor()
+
+    let isOver = false
+    const typed = { ada: '', bo: '' }
+    const type = async (who: 'ada' | 'bo', { keyboard }: Page, letters: string) => {
+      for (let at = 0; !isOver; at++) {
+        const letter = letters[at % letters.length] as string
+        await keyboard.type(letter)
+        typed[who] += letter
+      }
+    }
+    const bothTyped = (more: number, after = { ...typed }) =>
+      until(
+        async () => Math.min(typed.ada.length - after.ada.length, typed.bo.length - after.bo.length),
+        (length) => length >= more,
+        'both should go on typing',
+      )
+    const typing = [type('ada', ada.page, 'abcdefghij'), type('bo', bo.page, '0123456789')]
+    for (const [person, seen] of [
+      [ada, /Bo saw it\.\d/],
+      [bo, /goes out\.[a-j]/],
+    ] as const)
+      await until(
+        () => person.text(),
+        (text) => seen.test(text),
+        'the restore should find letters of both',
+      )
+    await restore.click()
+    await page.getByText(/^Restored the version of/).waitFor()
+    const atRestore = { ...typed }
+    await bothTyped(5)
+    isOver = true
+    await Promise.all(typing)
+
+    for (const person of [ada, bo]) await pillSays(person, 'saved')
+    const text = await ada.text()
+    await reads([ada, bo], text)
+    const paragraphs = /^The tide comes in\.(\d*)\nThe tide goes out\.([a-j]*)$/.exec(text)
+    // What came before the restore is gone with what it took back; each letter from then on is there, once and in its place.
+    for (const [who, stays] of [
+      ['bo', paragraphs?.[1]],
+      ['ada', paragraphs?.[2]],
+    ] as const) {
+      expect(typed[who].endsWith(stays ?? '?'), text).toBe(true)
+      expect(stays?.length).toBeGreaterThanOrEqual(typed[who].length - atRestore[who].length)
+      expect(stays?.length).toBeLessThan(typed[who].length)
+    }
+    const { person: later } = await arrive('Nils Aall')
+    await later.open(name)
+    await reads([later], text)
+  })
+
   test('removes a named moment for good, after it was asked', async () => {
     const { ada, name } = await written()
     await nameVersion(name, 'Noon', 3)
