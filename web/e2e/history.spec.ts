@@ -27,15 +27,17 @@ async function arrive(name: string, options = {}): Promise<{ person: Person }> {
   return { person }
 }
 
-/** A document of two paragraphs by Ada. */
-async function written(): Promise<{ ada: Person; name: string }> {
+/** A document of two paragraphs by Ada. On a busy machine two letters may be one edit, but not with the last one where it is `alone`. */
+async function written(last: 'alone' | null = null): Promise<{ ada: Person; name: string }> {
   const { person: ada } = await arrive('Ada Lovelace')
   const name = freshName('past')
   await ada.open(name)
   await ada.title.fill('The tide')
   await ada.write('The tide comes in.')
   await pillSays(ada, 'saved')
-  await ada.write('\nThe tide goes out.')
+  await ada.write('\nThe tide goes out')
+  if (last === 'alone') await pillSays(ada, 'saved')
+  await ada.page.keyboard.type('.')
   await pillSays(ada, 'saved')
   return { ada, name }
 }
@@ -379,7 +381,7 @@ describe.runIf(hasPast)('the history', () => {
   })
 
   test('restores in plain words, for everyone, and takes it back', async () => {
-    const { ada, name } = await written()
+    const { ada, name } = await written('alone')
     const { page } = ada
     const before = await ada.text()
     const { person: bo } = await arrive('Bo Li')
@@ -659,8 +661,19 @@ describe.runIf(hasPast)('the history', () => {
     await reads([ada], 'The tide comes in.\nThe tide goes out.')
   })
 
+  test('opens a menu however fast the page was loaded', async () => {
+    const { name } = await written()
+    const { person: bo } = await arrive('Bo Li')
+    await bo.page.addInitScript(() => {
+      performance.now = () => 100
+    })
+    await bo.page.goto(`${stage.server.url}/d/${name}?history`)
+    await bo.page.getByRole('button', { name: 'More for this version' }).click()
+    await bo.page.getByRole('menuitem', { name: 'Copy as a new document' }).waitFor({ timeout: 10_000 })
+  })
+
   test('copies a version as a new document', async () => {
-    const { ada, name } = await written()
+    const { ada, name } = await written('alone')
     const { page } = ada
     await page.goto(`${stage.server.url}/d/${name}?history=${(await headOf(name)) - 1}`)
     await page.getByRole('button', { name: 'More for this version' }).click()

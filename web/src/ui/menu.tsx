@@ -30,7 +30,7 @@ export function Menu({ label, items, children, align = 'start', title, tabIndex,
   const button = useRef<HTMLButtonElement>(null)
   const [open, setOpen] = useState(false)
   // A click on the open menu's button closes it through the popover first; without this it would open again.
-  const closedAt = useRef(0)
+  const closedAt = useRef(Number.NEGATIVE_INFINITY)
   return (
     <>
       <button
