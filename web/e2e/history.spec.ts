@@ -547,28 +547,30 @@ describe.runIf(hasPast)('the history', () => {
         typed[who] += letter
       }
     }
-    const bothTyped = (more: number, after = { ...typed }) =>
-      until(
-        async () => Math.min(typed.ada.length - after.ada.length, typed.bo.length - after.bo.length),
-        (length) => length >= more,
+    const typing = Promise.all([type('ada', ada.page, 'abcdefghij'), type('bo', bo.page, '0123456789')])
+    let atRestore = typed
+    try {
+      for (const [person, seen] of [
+        [ada, /Bo saw it\.\d/],
+        [bo, /goes out\.[a-j]/],
+      ] as const)
+        await until(
+          () => person.text(),
+          (text) => seen.test(text),
+          'the restore should find letters of both',
+        )
+      await restore.click()
+      await page.getByText(/^Restored the version of/).waitFor()
+      atRestore = { ...typed }
+      await until(
+        async () => Math.min(typed.ada.length - atRestore.ada.length, typed.bo.length - atRestore.bo.length),
+        (length) => length >= 5,
         'both should go on typing',
       )
-    const typing = [type('ada', ada.page, 'abcdefghij'), type('bo', bo.page, '0123456789')]
-    for (const [person, seen] of [
-      [ada, /Bo saw it\.\d/],
-      [bo, /goes out\.[a-j]/],
-    ] as const)
-      await until(
-        () => person.text(),
-        (text) => seen.test(text),
-        'the restore should find letters of both',
-      )
-    await restore.click()
-    await page.getByText(/^Restored the version of/).waitFor()
-    const atRestore = { ...typed }
-    await bothTyped(5)
-    isOver = true
-    await Promise.all(typing)
+    } finally {
+      isOver = true
+      await typing
+    }
 
     for (const person of [ada, bo]) await pillSays(person, 'saved')
     const text = await ada.text()
