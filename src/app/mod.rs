@@ -123,7 +123,8 @@ impl App {
             tasks: lifecycle.tasks().clone(),
         }));
         let library = Arc::new(library::RoomLibrary::new(registry.clone()));
-        let history = Arc::new(History::new(store.clone(), room_limits(config).scan));
+        let (scan, tasks) = (room_limits(config).scan, lifecycle.tasks().clone());
+        let history = Arc::new(History::new(store.clone(), scan, tasks));
         let ages = retention::ages(&config.retention);
         if !ages.is_empty() {
             let retention = retention::Retention {

@@ -12,13 +12,13 @@
 //! each that changed, as it was before, or, if it was added, as it is after. `data-beside` is with it where what stands
 //! here now is another element, which stays when the former one comes back.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, mem, sync::Arc};
 
 use serde_json::Value as Json;
 use yrs::any::Number;
 
 use super::{
-    diff::{AttrChange, Block, Change, Content, Diff, Entry, Marks, unchanged},
+    diff::{AttrChange, Block, Change, Content, Diff, Entry, Line, Marks, Same, unchanged},
     tree::Node,
 };
 use crate::timestamp::rfc3339;
@@ -28,8 +28,16 @@ const BODY: &str = "default";
 /// Where the title is, which is no part of the text.
 const META: &str = "meta";
 
+/// A document in pieces, each of which is whole: every block of the editor's root, and every other root with all that is in it.
+pub type Blocks = Vec<Arc<str>>;
+
 /// A state: what the editor's root holds, as it is; every other root but that of the title in an `<article>` that names it.
 pub fn state(roots: &BTreeMap<String, Node>) -> String {
+    state_in_blocks(roots).concat()
+}
+
+/// The same in pieces.
+pub fn state_in_blocks(roots: &BTreeMap<String, Node>) -> Blocks {
     Writer {
         names_same: true,
         ..Writer::new(&[])
@@ -39,6 +47,11 @@ pub fn state(roots: &BTreeMap<String, Node>) -> String {
 
 /// A difference, in the same form. `authors` has the names for the numbers of authors.
 pub fn difference(diff: &Diff, authors: &[String]) -> String {
+    difference_in_blocks(diff, authors).concat()
+}
+
+/// The same in pieces.
+pub fn difference_in_blocks(diff: &Diff, authors: &[String]) -> Blocks {
     Writer::new(authors).document(diff)
 }
 
@@ -98,11 +111,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn document(mut self, diff: &Diff) -> String {
+    fn document(mut self, diff: &Diff) -> Blocks {
+        let mut blocks = Blocks::new();
         for (name, entry) in diff.roots.iter().filter(|(name, _)| *name != META) {
             match &entry.content {
                 Content::Fragment { children } if name == BODY => {
-                    self.all(children, Around::Flow);
+                    children
+                        .iter()
+                        .for_each(|entry| self.blocks(entry, &mut blocks));
                     continue;
                 }
                 _ => {}
@@ -115,8 +131,45 @@ impl<'a> Writer<'a> {
             }
             self.end("article");
             self.out.push('\n');
+            blocks.push(mem::take(&mut self.out).into());
         }
-        self.out
+        blocks
+    }
+
+    /// What stands directly in the editor's root.
+    fn blocks(&mut self, entry: &Entry, blocks: &mut Blocks) {
+        match &entry.content {
+            Content::Replaced { before, after } => {
+                self.blocks(before, blocks);
+                self.blocks(after, blocks);
+            }
+            Content::Same(same) => blocks.push(self.same(same)),
+            Content::Told(html) => blocks.push(html.clone()),
+            _ => {
+                self.entry(entry, Around::Flow);
+                let html: Arc<str> = mem::take(&mut self.out).into();
+                if let Some(Line { part, fate }) = &entry.line
+                    && entry.is_settled()
+                {
+                    part.keep_told(fate.clone(), html.clone());
+                }
+                blocks.push(html);
+            }
+        }
+    }
+
+    /// A block that stands directly in a root and did not change. Not kept of every block in a block: that would be the document as
+    /// often as it nests.
+    fn same(&self, same: &Same) -> Arc<str> {
+        let names_same = self.names_same;
+        same.part.html(names_same, || {
+            let mut writer = Writer {
+                names_same,
+                ..Writer::new(&[])
+            };
+            writer.entry(&same.entry(), Around::Flow);
+            writer.out
+        })
     }
 
     /// The attributes that name a block for a restore.
@@ -239,19 +292,11 @@ impl<'a> Writer<'a> {
                 self.entry(before, around);
                 self.entry(after, around);
             }
-            // Not kept of every block in a block: that would be the document as often as it nests.
             Content::Same(same) if around == Around::Flow && same.is_at_the_top() => {
-                let names_same = self.names_same;
-                self.out.push_str(same.part.html(names_same, || {
-                    let mut writer = Writer {
-                        names_same,
-                        ..Writer::new(&[])
-                    };
-                    writer.entry(&same.entry(), around);
-                    writer.out
-                }));
+                self.out.push_str(&self.same(same));
             }
             Content::Same(same) => self.entry(&same.entry(), around),
+            Content::Told(html) => self.out.push_str(html),
             Content::Left => {
                 let name = match around {
                     Around::Flow => "div",

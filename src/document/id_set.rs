@@ -106,8 +106,13 @@ impl IdSet {
     /// What is in this set and not in the other.
     pub fn without(&self, other: &Self) -> Self {
         let mut rest = Self::new();
+        let mut others = other.iter().peekable();
         for range in self.iter() {
-            rest.extend(other.missing_from(range));
+            while others.next_if(|other| *other < range).is_some() {}
+            // Most are the same where one set grew from the other.
+            if others.peek() != Some(&range) {
+                rest.extend(other.missing_from(range));
+            }
         }
         rest
     }

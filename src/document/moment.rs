@@ -120,10 +120,8 @@ impl Cursor {
     /// # Errors
     /// As [`replay`].
     pub fn tree(&mut self, limits: &ScanLimits) -> Result<BTreeMap<String, Node>, ReplicaError> {
-        let all = self.replica.deleted().iter();
-        let mut since: Vec<IdRange> = all
-            .flat_map(|range| self.stripped.missing_from(range))
-            .collect();
+        let since = self.replica.deleted().without(&self.stripped);
+        let mut since: Vec<IdRange> = since.iter().collect();
         self.known.forget(&self.replica.take_changed());
         if since.len() > MOST_DELETED {
             let known = mem::take(&mut self.known);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Answers, History, HistoryError, Version, VersionId, apart};
 use crate::{
     document::{
-        diff::{Diff, Writers, diff_with},
+        diff::{Diff, Writers, diff_to_write, diff_with},
         formatting::Formatting,
         id::DocId,
         replica::ReplicaError,
@@ -26,7 +26,8 @@ pub struct Difference {
 }
 
 impl History {
-    /// The difference from one version to another, or to the present one; either may be the later.
+    /// The difference from one version to another, or to the present one; either may be the later. `is_written`: it
+    /// is to be written as HTML, and nothing else is done with it.
     ///
     /// # Errors
     /// When there is no such document or version, or it can not be read.
@@ -35,6 +36,7 @@ impl History {
         doc: &DocId,
         before: VersionId,
         after: Option<VersionId>,
+        is_written: bool,
     ) -> Result<Difference, HistoryError> {
         let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
@@ -43,15 +45,21 @@ impl History {
         let after = self.version_of(&record, &marks, after).await?;
         let reel = self.reel_to(doc, before.seq.max(after.seq)).await?;
         let answers = reel.answers.clone();
+        // Rows came since, maybe, and marks with them.
+        let head = record.head_seq;
         let ([from, to], limits) = ([before.seq, after.seq], self.limits);
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
-            let copies = reel.with_provenance(&marks, |provenance| provenance.copies().clone());
-            let mut diff = diff_with(&before, &after, copies);
+            let copies =
+                reel.with_provenance(head, &marks, |provenance| provenance.copies().clone());
+            let mut diff = match is_written && from <= to {
+                true => diff_to_write(&before, &after, copies),
+                false => diff_with(&before, &after, copies),
+            };
             let rows = from.min(to) + 1..=from.max(to);
             let mut numbers: HashMap<Arc<str>, u32> = HashMap::new();
             let mut authors: Vec<Arc<str>> = Vec::new();
-            reel.with_provenance(&marks, |provenance| {
+            reel.with_provenance(head, &marks, |provenance| {
                 let (runs, keys) = diff.formatted();
                 let markings = match runs.is_empty() {
                     true => Vec::new(),

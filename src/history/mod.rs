@@ -16,6 +16,7 @@ mod versions;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use self::shelf::Shelf;
@@ -30,15 +31,19 @@ pub use self::{
 use crate::{
     clock::UnixMillis,
     document::{
-        html,
+        html::{self, Blocks},
         id::DocId,
         replica::{Replica, ReplicaError},
         restore::RestoreError,
         scan::ScanLimits,
         thin::ThinError,
     },
+    lifecycle::Tasks,
     store::{DocRecord, DocState, Mark, MarkKind, NewRow, Seq, Store, StoreError, sessions::Grain},
 };
+
+/// Who makes no step for this long may go back next.
+const REST: Duration = Duration::from_millis(250);
 
 /// Why something of the past could not be had; the words go to the client.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +119,7 @@ impl From<StoreError> for HistoryError {
 pub struct Moment {
     /// The one that stands for what was asked for.
     pub seq: Seq,
-    pub html: String,
+    pub blocks: Blocks,
     /// Those that were given last of the same rows.
     pub answers: Answers,
 }
@@ -124,17 +129,19 @@ pub struct History {
     store: Arc<dyn Store>,
     limits: ScanLimits,
     shelf: Shelf,
+    tasks: Tasks,
     /// Documents in which something is being brought back.
     restoring: Arc<Mutex<HashSet<DocId>>>,
 }
 
 impl History {
     /// `limits` as they hold for what is stored.
-    pub fn new(store: Arc<dyn Store>, limits: ScanLimits) -> Self {
+    pub fn new(store: Arc<dyn Store>, limits: ScanLimits, tasks: Tasks) -> Self {
         Self {
             store,
             limits,
             shelf: Shelf::default(),
+            tasks,
             restoring: Arc::default(),
         }
     }
@@ -256,10 +263,14 @@ impl History {
     pub async fn html(&self, doc: &DocId, seq: Seq) -> Result<Moment, HistoryError> {
         let write = |reel: &Reel, seq, limits: &ScanLimits| {
             let tree = reel.tree(seq, limits)?;
-            Ok((html::state(&tree), reel.answers.clone()))
+            Ok((html::state_in_blocks(&tree), reel.answers.clone()))
         };
-        let (seq, (html, answers)) = self.look(doc, seq, write).await?;
-        Ok(Moment { seq, html, answers })
+        let (seq, (blocks, answers)) = self.look(doc, seq, write).await?;
+        Ok(Moment {
+            seq,
+            blocks,
+            answers,
+        })
     }
 
     async fn look<T: Send + 'static>(
@@ -274,17 +285,18 @@ impl History {
         Ok((seq, made.map_err(HistoryError::Broken)?))
     }
 
-    /// Gets ready, in the background, for the next step of whoever goes through a document.
+    /// Gets ready, in the background, for a step back of whoever goes through a document: at once when that was their last one,
+    /// else when they rest. It takes as long as several steps forward, which come first.
     pub fn prepare(&self, doc: &DocId) {
         let Some(reel) = self.shelf.known(doc) else {
             return;
         };
         let limits = self.limits;
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = reel.prepare(&limits) {
+        drop(self.tasks.spawn(async move {
+            if let Err(error) = get_ready(reel, limits).await {
                 tracing::warn!(%error, "a moment before one that was shown can not be built");
             }
-        });
+        }));
     }
 
     /// The last row that was stored at this time or before it.
@@ -295,6 +307,21 @@ impl History {
         let reel = self.reel(doc).await?;
         reel.seq_at(time).ok_or(HistoryError::NothingYet)
     }
+}
+
+/// See [`History::prepare`].
+async fn get_ready(reel: Arc<Reel>, limits: ScanLimits) -> Result<(), HistoryError> {
+    let former = reel.clone();
+    apart(move || former.let_go()).await?;
+    let looked_at = reel.looked_at();
+    if !looked_at.is_some_and(|(_, is_back)| is_back) {
+        tokio::time::sleep(REST).await;
+        if reel.looked_at() != looked_at {
+            return Ok(());
+        }
+    }
+    let ready = apart(move || reel.prepare(&limits)).await?;
+    ready.map_err(HistoryError::Broken)
 }
 
 /// Whether this moment was removed for good.

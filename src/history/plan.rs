@@ -160,7 +160,7 @@ impl History {
                     Wanted::Undo(&undone)
                 }
             };
-            reel.with_provenance(&marks, |provenance| {
+            reel.with_provenance(reel.head(), &marks, |provenance| {
                 restore(&rows, provenance, wanted, client, &limits)
             })
             .map_err(HistoryError::Restore)

@@ -72,6 +72,8 @@ struct Last {
     place: Option<Place>,
     /// Whether they came from near by, or have just come: a step back may be next.
     is_step: bool,
+    /// Whether they came from a later moment.
+    is_back: bool,
     /// Where nobody looks any more: to let a whole document go takes some milliseconds, too.
     left: Option<Place>,
 }
@@ -191,6 +193,7 @@ impl Reel {
         let made = look(&mut cursor)?;
         let mut last = lock(&self.last);
         last.is_step = from.is_none_or(|from| from.abs_diff(seq) <= BEHIND);
+        last.is_back = from.is_some_and(|from| from > seq);
         last.place = Some(Place { seq, cursor });
         Ok(made)
     }
@@ -206,7 +209,6 @@ impl Reel {
     /// Makes a step back from where somebody looks cost as little as one forward. Takes as long as opening a moment, so it is for
     /// when nobody waits.
     pub(super) fn prepare(&self, limits: &ScanLimits) -> Result<(), ReplicaError> {
-        self.let_go();
         let step = {
             let last = lock(&self.last);
             let place = last.place.as_ref().filter(|_| last.is_step);
@@ -232,8 +234,15 @@ impl Reel {
         Ok(())
     }
 
+    /// The moment at which somebody looked last, and whether they came back to it; nothing while somebody looks.
+    pub(super) fn looked_at(&self) -> Option<(Seq, bool)> {
+        let last = lock(&self.last);
+        let place = last.place.as_ref()?;
+        Some((place.seq, last.is_back))
+    }
+
     /// Lets go what nobody looks at any more.
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         let left = lock(&self.last).left.take();
         drop(left);
     }
@@ -282,24 +291,33 @@ impl Reel {
         lock(&self.keys)
     }
 
-    /// Lets `ask` look at who wrote what, in rows up to the head. `marks` are all marks of the document.
-    pub fn with_provenance<T>(&self, marks: &[Mark], ask: impl FnOnce(&Provenance) -> T) -> T {
+    /// Lets `ask` look at who wrote what, at least in rows up to one. `marks` are all marks of the document up to that row: what
+    /// stands beside a later one is not asked for before they are there.
+    pub fn with_provenance<T>(
+        &self,
+        upto: Seq,
+        marks: &[Mark],
+        ask: impl FnOnce(&Provenance) -> T,
+    ) -> T {
         let mut known = lock(&self.provenance);
         let (reach, provenance) = &mut *known;
-        let from = *reach + 1;
-        for row in self.rows(from, self.head()) {
+        let (from, upto) = (*reach + 1, upto.min(self.head()));
+        for row in self.rows(from, upto) {
             let by = (&row.row.author, row.row.at);
             if let Err(error) = provenance.add(row.seq, by, &row.row.bytes) {
                 tracing::error!(seq = row.seq, %error, "a stored row can not be read");
             }
         }
-        for mark in marks.iter().filter(|mark| mark.seq >= from) {
+        for mark in marks
+            .iter()
+            .filter(|mark| (from..=upto).contains(&mark.seq))
+        {
             match Origins::decode(&mark.mark.origins) {
                 Ok(origins) => provenance.add_origins(&origins),
                 Err(error) => tracing::error!(seq = mark.seq, %error, "a mark can not be read"),
             }
         }
-        *reach = self.head().max(*reach);
+        *reach = upto.max(*reach);
         ask(provenance)
     }
 
@@ -415,6 +433,7 @@ mod tests {
         let mut seq = 4_500;
         assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[4_500]);
         assert_eq!(waits(), None);
+        assert_eq!(reel.looked_at(), Some((4_500, false)));
         for back in [1, 7, 100, 256] {
             reel.prepare(&limits).unwrap();
             assert_eq!(waits(), Some(seq - BEHIND));
@@ -423,6 +442,7 @@ mod tests {
             seq -= back;
             assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[seq as usize]);
             assert_eq!(waits(), None, "used");
+            assert_eq!(reel.looked_at(), Some((seq, true)));
         }
         // Whoever jumps does not step.
         assert_eq!(reel.read(1_000, &limits, text).unwrap(), texts[1_000]);
@@ -442,11 +462,17 @@ mod tests {
         let (mut rows, _) = log(40);
         let later = rows.split_off(20);
         let small = Reel::new(1).grown(rows);
-        let row_of = |reel: &Reel, clock| {
+        let row_of = |reel: &Reel, upto, clock| {
             let id = crate::document::ids::Id::new(7, clock);
-            reel.with_provenance(&[], |known| known.written(id).map(|source| source.row))
+            reel.with_provenance(upto, &[], |known| {
+                known.written(id).map(|source| source.row)
+            })
         };
-        assert_eq!((row_of(&small, 0), row_of(&small, 60)), (Some(1), None));
-        assert_eq!(row_of(&small.grown(later), 60), Some(35));
+        assert_eq!(row_of(&small, 20, 0), Some(1));
+        assert_eq!(row_of(&small, 40, 60), None);
+        let grown = small.grown(later);
+        assert_eq!(row_of(&grown, 34, 60), None, "not asked for yet");
+        assert_eq!(row_of(&grown, 40, 60), Some(35));
+        assert_eq!(row_of(&grown, 20, 60), Some(35));
     }
 }

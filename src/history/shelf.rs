@@ -119,7 +119,10 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{LogRow, NewRow};
+    use crate::{
+        document::html::Blocks,
+        store::{LogRow, NewRow},
+    };
 
     fn reel() -> Arc<Reel> {
         let row = NewRow {
@@ -136,12 +139,16 @@ mod tests {
         Arc::new(Reel::new(0).grown(vec![row]))
     }
 
+    fn answer(block: &str) -> Arc<Blocks> {
+        Arc::new(vec![block.into()])
+    }
+
     #[test]
     fn answers_go_with_the_rows_that_they_were_made_of() {
         let (shelf, doc) = (Shelf::default(), DocId::parse("plan").unwrap());
         let purged = reel();
         shelf.keep(&doc, &purged, 0);
-        let tag = purged.answers.keep("secret");
+        let tag = purged.answers.keep(answer("secret"));
         let grown = purged.grown(Vec::new());
         assert!(grown.answers.get(&tag).is_some());
         shelf.forget(&doc);
@@ -149,7 +156,7 @@ mod tests {
         // Somebody who had begun before comes with what they made of it.
         shelf.keep(&doc, &purged, 0);
         shelf.keep(&doc, &reel(), 1);
-        let late = purged.answers.keep("secret");
+        let late = purged.answers.keep(answer("secret"));
         let (now, _) = shelf.get(&doc, 0);
         let now = now.unwrap();
         assert!([tag, late].iter().all(|tag| now.answers.get(tag).is_none()));
@@ -161,11 +168,11 @@ mod tests {
         let docs: Vec<_> = (0..8)
             .map(|number| DocId::parse(&number.to_string()).unwrap())
             .collect();
-        let answer = "x".repeat(MOST_BYTES / 4 - 1_000);
+        let answer = answer(&"x".repeat(MOST_BYTES / 4 - 1_000));
         for doc in &docs {
             shelf.keep(doc, &reel(), 0);
             let (reel, _) = shelf.get(doc, 0);
-            reel.unwrap().answers.keep(&answer);
+            reel.unwrap().answers.keep(answer.clone());
         }
         let (last, _) = shelf.get(&docs[7], 0);
         assert!(last.is_some());

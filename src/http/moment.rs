@@ -59,7 +59,7 @@ pub(super) async fn content(
     let (seq, mut response) = match form {
         Form::Html => {
             let found = history.html(doc, seq).await?;
-            let html = step::html(holds, move || found.html, found.answers).await;
+            let html = step::html(holds, move || found.blocks, found.answers).await;
             history.prepare(doc);
             (found.seq, html?)
         }

@@ -1,60 +1,74 @@
 //! A step through the history: of a long document it changes a block or two, so whoever holds an answer is told only what differs
 //! from it.
 
-use std::iter::zip;
+use std::{collections::HashMap, iter::zip, sync::Arc};
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{
+    HttpResponse,
+    http::header::{self, HeaderName, HeaderValue},
+};
 use serde::Serialize;
 
 use super::{documents::content_of, versions::Answer};
 use crate::{
-    document::export::Form,
+    document::{export::Form, html::Blocks},
     history::{Answers, apart},
 };
 
 /// By this name the server may know the answer at the next step.
 const TAG_HEADER: HeaderName = HeaderName::from_static("coscribe-tag");
 
-/// The form of an answer that is told by another one.
-const SPLICE: HeaderValue = HeaderValue::from_static("application/vnd.coscribe.splice+json");
+/// The form of an answer to whoever may hold another one.
+const IN_BLOCKS: &str = "application/vnd.coscribe.blocks+json";
 
 /// Bytes that are looked at together; no more than 255 code units.
 const CHUNK: usize = 240;
 
-/// The answer to whoever asked for HTML. `holds` is the tag of the answer that they hold, empty for none; without it they get what
-/// everybody gets, and no tag.
+/// The answer to whoever asked for HTML. `holds` is the tag of the answer that they hold, empty for none: they are told in blocks,
+/// and the tag of this one. Without it they get what everybody gets.
 pub(super) async fn html(
     holds: Option<String>,
-    write: impl FnOnce() -> String + Send + 'static,
+    write: impl FnOnce() -> Blocks + Send + 'static,
     answers: Answers,
 ) -> Answer {
     let Some(holds) = holds else {
-        return Ok(content_of(Form::Html, apart(write).await?));
+        let html = apart(move || write().concat()).await?;
+        return Ok(content_of(Form::Html, html));
     };
     let told = apart(move || {
-        let html = write();
-        let held = answers.get(&holds);
-        let tag = answers.keep(&html);
-        let splice = held.as_deref().and_then(|held| splice(held, &html));
-        let splice = splice.map(|splice| serde_json::to_string(&splice));
-        (html, splice, tag)
+        let blocks = Arc::new(write());
+        let held = answers.get(&holds).unwrap_or_default();
+        let told = serde_json::to_string(&by_held(&held, &blocks));
+        (told, answers.keep(blocks))
     });
-    let (html, splice, tag) = told.await?;
-    let mut response = match splice {
-        Some(splice) => {
-            let splice = splice.expect("numbers and text serialise");
-            let mut response = content_of(Form::Json, splice);
-            response.headers_mut().insert(header::CONTENT_TYPE, SPLICE);
-            response
-        }
-        None => content_of(Form::Html, html),
-    };
+    let (told, tag) = told.await?;
+    let told = told.expect("numbers and text serialise");
+    let mut response = HttpResponse::Ok()
+        .content_type(IN_BLOCKS)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(told);
     let tag = HeaderValue::from_str(&tag).expect("a tag is of hexadecimal digits");
     response.headers_mut().insert(TAG_HEADER, tag);
     Ok(response)
 }
 
-/// An answer, told by one that is held. Lengths are in UTF-16 code units, as strings of a page have them.
+/// Blocks of an answer that follow on each other.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Told<'a> {
+    /// One that is not held.
+    New(&'a str),
+    /// As many as are held from one on.
+    Held { from: usize, count: usize },
+    /// One that is told by one that is held.
+    Changed {
+        of: usize,
+        #[serde(flatten)]
+        splice: Splice<'a>,
+    },
+}
+
+/// A block, told by one that is held. Lengths are in UTF-16 code units, as strings of a page have them.
 #[derive(Debug, Serialize)]
 struct Splice<'a> {
     /// What stays at the beginning of the held one.
@@ -65,7 +79,40 @@ struct Splice<'a> {
     end: usize,
 }
 
-/// What differs, cut between characters; nothing where the whole answer is about as short.
+/// An answer, told by the one that is held.
+fn by_held<'a>(held: &[Arc<str>], next: &'a [Arc<str>]) -> Vec<Told<'a>> {
+    let mut told = Vec::new();
+    let mut places: Option<HashMap<&str, usize>> = None;
+    // Where what is held goes on.
+    let mut at = 0;
+    for block in next {
+        let is_same = |held: &Arc<str>| Arc::ptr_eq(held, block) || held == block;
+        let place = if held.get(at).is_some_and(is_same) {
+            Some(at)
+        } else {
+            let all = || zip(held.iter().map(AsRef::as_ref), 0..).collect();
+            places.get_or_insert_with(all).get(&**block).copied()
+        };
+        if let Some(place) = place {
+            at = place + 1;
+            match told.last_mut() {
+                Some(Told::Held { from, count }) if *from + *count == place => *count += 1,
+                _ => told.push(Told::Held {
+                    from: place,
+                    count: 1,
+                }),
+            }
+        } else if let Some(splice) = held.get(at).and_then(|held| splice(held, block)) {
+            told.push(Told::Changed { of: at, splice });
+            at += 1;
+        } else {
+            told.push(Told::New(block));
+        }
+    }
+    told
+}
+
+/// What differs, cut between characters; nothing where the whole block is about as short.
 fn splice<'a>(held: &str, next: &'a str) -> Option<Splice<'a>> {
     let start = same_start(held.as_bytes(), next.as_bytes());
     // What is before is the same, so a character that goes on here does so in both; likewise at the end.
@@ -169,10 +216,81 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_differs_in_more_than_half_is_given_whole() {
+    fn a_block_that_differs_in_more_than_half_is_given_whole() {
         assert!(splice("", "a").is_none());
         assert!(splice("abcd", "aefd").is_some());
         assert!(splice("abcde", "axyze").is_none());
+    }
+
+    /// Blocks of which some have much in common.
+    fn some_blocks() -> impl Strategy<Value = Vec<Arc<str>>> {
+        let block = (0..4_usize, few_letters());
+        let block = block.prop_map(|(long, end)| Arc::from("<p>日</p>".repeat(long) + &end));
+        prop::collection::vec(block, 0..12)
+    }
+
+    /// What a page makes of it.
+    fn all(held: &[Arc<str>], told: &[Told<'_>]) -> Vec<String> {
+        let blocks = told.iter().flat_map(|told| match told {
+            Told::New(html) => vec![(*html).to_owned()],
+            Told::Held { from, count } => {
+                let held = held[*from..from + count].iter();
+                held.map(|block| (**block).to_owned()).collect()
+            }
+            Told::Changed { of, splice } => vec![applied(&held[*of], splice)],
+        });
+        blocks.collect()
+    }
+
+    fn blocks(blocks: &[&str]) -> Vec<Arc<str>> {
+        blocks.iter().map(|block| Arc::from(*block)).collect()
+    }
+
+    #[test]
+    fn an_answer_is_told_by_the_blocks_that_are_held() {
+        let cases = [
+            (
+                &["one", "two"][..],
+                &["one", "two"][..],
+                r#"[{"from":0,"count":2}]"#,
+            ),
+            (&[], &["one", "two"], r#"["one","two"]"#),
+            (&["one"], &[], "[]"),
+            (
+                &["one", "two", "three"],
+                &["one", "twos", "three"],
+                r#"[{"from":0,"count":1},{"of":1,"start":3,"middle":"s","end":0},{"from":2,"count":1}]"#,
+            ),
+            // What follows on a new block, or on none, is found again.
+            (
+                &["one", "two", "three"],
+                &["new", "one", "three"],
+                r#"["new",{"from":0,"count":1},{"from":2,"count":1}]"#,
+            ),
+            (
+                &["a word", "b word", "c word"],
+                &["d word", "a word", "b word", "c word"],
+                r#"[{"of":0,"start":0,"middle":"d","end":5},{"from":0,"count":3}]"#,
+            ),
+            // In another order.
+            (
+                &["one", "two", "three"],
+                &["three", "one", "two"],
+                r#"[{"from":2,"count":1},{"from":0,"count":2}]"#,
+            ),
+            (
+                &["", "one"],
+                &["one", "", ""],
+                r#"[{"from":1,"count":1},{"from":0,"count":1},{"from":0,"count":1}]"#,
+            ),
+        ];
+        for (held, next, expected) in cases {
+            let (held, next) = (blocks(held), blocks(next));
+            assert_eq!(
+                serde_json::to_string(&by_held(&held, &next)).unwrap(),
+                expected
+            );
+        }
     }
 
     fn few_letters() -> impl Strategy<Value = String> {
@@ -201,6 +319,11 @@ mod tests {
                 prop_assert!(2 * added.len() > next.len());
             }
             prop_assert_eq!(utf16_len(&next), next.encode_utf16().count());
+        }
+
+        #[test]
+        fn what_is_told_makes_the_whole_answer(held in some_blocks(), next in some_blocks()) {
+            prop_assert_eq!(all(&held, &by_held(&held, &next)), Vec::from_iter(next.iter().map(|block| block.to_string())));
         }
 
         #[test]

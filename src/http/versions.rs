@@ -351,13 +351,13 @@ async fn difference(request: HttpRequest) -> Answer {
         }
     };
     let history = history(&request)?;
-    let found = history.difference(&doc, before, after).await?;
+    let found = history.difference(&doc, before, after, is_html).await?;
     if is_html {
         let answers = found.answers.clone();
         let write = move || {
             let authors = found.authors.iter();
             let authors: Vec<String> = authors.map(|person| author_id(&person.author)).collect();
-            html::difference(&found.diff, &authors)
+            html::difference_in_blocks(&found.diff, &authors)
         };
         let answer = step::html(parameters.holds, write, answers).await;
         history.prepare(&doc);

@@ -61,45 +61,50 @@ async fn written(app: &TestApp) -> u64 {
     head
 }
 
-/// An answer, and whether it was told by the one that was held.
+/// An answer, and whether some of it was told by the one that was held.
 struct Told {
-    html: String,
+    blocks: Vec<String>,
     tag: String,
-    is_splice: bool,
+    is_by_held: bool,
     headers: HeaderMap,
 }
 
-async fn told(response: Response, held: &str) -> Told {
+async fn told(response: Response, held: &[String]) -> Told {
     let headers = response.headers().clone();
     let tag = headers["coscribe-tag"].to_str().unwrap().to_owned();
-    let is_splice = headers["content-type"] == "application/vnd.coscribe.splice+json";
-    let body = response.text().await.unwrap();
-    let html = match is_splice {
-        true => spliced(held, &serde_json::from_str(&body).unwrap()),
-        false => body,
-    };
+    assert_eq!(
+        headers["content-type"],
+        "application/vnd.coscribe.blocks+json"
+    );
+    let told: Vec<Value> = response.json().await.unwrap();
     Told {
-        html,
+        blocks: told.iter().flat_map(|told| blocks(held, told)).collect(),
         tag,
-        is_splice,
+        is_by_held: told.iter().any(Value::is_object),
         headers,
     }
 }
 
 /// As the page does it.
-fn spliced(held: &str, splice: &Value) -> String {
-    let held: Vec<u16> = held.encode_utf16().collect();
-    let length = |name: &str| splice[name].as_u64().unwrap() as usize;
-    let start = String::from_utf16(&held[..length("start")]).unwrap();
-    let end = String::from_utf16(&held[held.len() - length("end")..]).unwrap();
-    start + splice["middle"].as_str().unwrap() + &end
+fn blocks(held: &[String], told: &Value) -> Vec<String> {
+    let number = |name: &str| told[name].as_u64().map(|number| number as usize);
+    if let Some(html) = told.as_str() {
+        return vec![html.to_owned()];
+    }
+    if let (Some(from), Some(count)) = (number("from"), number("count")) {
+        return held[from..from + count].to_vec();
+    }
+    let held: Vec<u16> = held[number("of").unwrap()].encode_utf16().collect();
+    let start = String::from_utf16(&held[..number("start").unwrap()]).unwrap();
+    let end = String::from_utf16(&held[held.len() - number("end").unwrap()..]).unwrap();
+    vec![start + told["middle"].as_str().unwrap() + &end]
 }
 
 #[actix_web::test]
 async fn a_step_tells_what_differs_from_the_answer_that_is_held() {
     let app = TestApp::start().await;
     let head = written(&app).await;
-    let (mut held, mut tag, mut splices) = (String::new(), String::new(), 0);
+    let (mut held, mut tag, mut by_held) = (Vec::new(), String::new(), 0);
     for seq in (1..=head).chain((1..head).rev()) {
         for path in [
             format!("/api/docs/plan/at?seq={seq}&as=html"),
@@ -113,15 +118,15 @@ async fn a_step_tells_what_differs_from_the_answer_that_is_held() {
             let whole = whole.text().await.unwrap();
             let answer = app.get(&format!("{path}&holds={tag}")).await;
             let next = told(answer, &held).await;
-            assert_eq!(next.html, whole, "{path}");
+            assert_eq!(next.blocks.concat(), whole, "{path}");
             assert_eq!(next.headers["cache-control"], "no-store");
             assert_eq!(next.headers.get("coscribe-seq"), seq_header.as_ref());
             assert_ne!(next.tag, tag);
-            splices += usize::from(next.is_splice);
-            (held, tag) = (next.html, next.tag);
+            by_held += usize::from(next.is_by_held);
+            (held, tag) = (next.blocks, next.tag);
         }
     }
-    assert!(splices as u64 > head, "{splices}");
+    assert!(by_held as u64 > head, "{by_held}");
 }
 
 #[actix_web::test]
@@ -137,23 +142,23 @@ async fn a_tag_that_is_not_known_here_gets_the_whole_answer() {
         "0123456789abcdef0123456789abcdef",
         "%F0%9F%98%80",
     ] {
-        let answer = told(app.get(&format!("{path}&holds={holds}")).await, "").await;
-        assert!(!answer.is_splice, "{holds}");
-        assert_eq!(answer.html, whole);
+        let answer = told(app.get(&format!("{path}&holds={holds}")).await, &[]).await;
+        assert!(!answer.is_by_held, "{holds}");
+        assert_eq!(answer.blocks.concat(), whole);
     }
-    let first = told(app.get(&format!("{path}&holds=")).await, "").await;
+    let first = told(app.get(&format!("{path}&holds=")).await, &[]).await;
     let again = async || {
         let path = format!("{path}&holds={}", first.tag);
-        told(app.get(&path).await, &whole).await
+        told(app.get(&path).await, &first.blocks).await
     };
-    assert!(again().await.is_splice);
+    assert!(again().await.is_by_held);
     // Others ask as well, until it is not kept any more.
     for _ in 0..8 {
-        told(app.get(&format!("{path}&holds=")).await, "").await;
+        told(app.get(&format!("{path}&holds=")).await, &[]).await;
     }
     let answer = again().await;
-    assert!(!answer.is_splice);
-    assert_eq!(answer.html, whole);
+    assert!(!answer.is_by_held);
+    assert_eq!(answer.blocks.concat(), whole);
     let answer = app.request(Method::HEAD, path).send().await.unwrap();
     assert!(!answer.headers().contains_key("coscribe-tag"));
 }

@@ -11,6 +11,7 @@ mod brought_back;
 mod driver;
 mod people;
 mod view;
+mod written;
 mod yjs;
 
 use std::{

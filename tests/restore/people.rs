@@ -294,7 +294,7 @@ fn edit_inner(inner: Out, txn: &mut TransactionMut<'_>, random: &mut Random, dep
     }
 }
 
-fn edit_blocks<F: XmlFragment>(
+pub fn edit_blocks<F: XmlFragment>(
     blocks: &F,
     txn: &mut TransactionMut<'_>,
     random: &mut Random,

@@ -1,12 +1,12 @@
 //! Which blocks can be brought back, as of when, and bringing one back through the API.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { blocksOf } from '../src/api/html-blocks'
 import type { Version } from '../src/api/versions'
 import { blockAround, blocksToRestore } from '../src/ui/history/blocks'
 import { changesIn } from '../src/ui/history/changes'
 import { replaceBlocks } from '../src/ui/history/fragment'
 import { HistoryModel } from '../src/ui/history/model'
+import { blocksOf } from './blocks'
 
 let place: HTMLElement
 beforeEach(() => {
@@ -118,7 +118,7 @@ describe('on a server', () => {
       const path = String(input).replace('/api/docs/doc', '')
       if (init?.method === 'GET' && path.startsWith('/versions?'))
         return Response.json({ versions, next: null })
-      if (path.includes('html')) return new Response('<p data-id="7.1">a</p>')
+      if (path.includes('html')) return Response.json(['<p data-id="7.1">a</p>'])
       asked.push(`${init?.method} ${path} ${init?.body ?? ''}`.trim())
       return Response.json(answer)
     }

@@ -1,10 +1,10 @@
 //! What of the server's HTML enters the page, how a step replaces blocks, and what counts as one change.
 
 import { beforeEach, describe, expect, test } from 'vitest'
-import { blocksOf, splicedBlocks } from '../src/api/html-blocks'
 import { keptBlocks } from '../src/history/kept-blocks'
 import { changesIn, colourAuthors } from '../src/ui/history/changes'
 import { replaceBlocks } from '../src/ui/history/fragment'
+import { blocksOf } from './blocks'
 
 let place: HTMLElement
 let before: readonly string[]
@@ -21,6 +21,10 @@ function show(html: string): Element | null {
   return first
 }
 
+/** What is shown, without the groups that it stands in. */
+const shownHtml = () => [...place.children].map(({ innerHTML }) => innerHTML).join('')
+const shownBlocks = () => [...place.children].flatMap(({ children }) => [...children])
+
 describe('adoption', () => {
   test('keeps what the editor can show', () => {
     const html =
@@ -28,7 +32,7 @@ describe('adoption', () => {
       '<pre><code>g</code></pre><hr><p><ins data-author="ab12">h</ins></p><p data-author="ab12" data-at="2026-11-22T14:32:05.5Z" data-change="added">i</p>' +
       '<p data-id="4294967295.12">j</p>'
     show(html)
-    expect(place.innerHTML.replace(/ (target|rel)="[^"]*"/g, '')).toBe(html)
+    expect(shownHtml().replace(/ (target|rel)="[^"]*"/g, '')).toBe(html)
   })
 
   test('shows what other programs keep under the names and keys that it has', () => {
@@ -36,7 +40,7 @@ describe('adoption', () => {
     show(
       `<article data-root="&lt;b&gt;" data-change="changed">${map}</article>\n<article><p>no root</p></article>`,
     )
-    expect(place.innerHTML).toBe(
+    expect(shownHtml()).toBe(
       `<section><p class="root-name">&lt;b&gt;</p>${map}</section><div><p>no root</p></div>`,
     )
   })
@@ -47,7 +51,7 @@ describe('adoption', () => {
         '<object data="/x"></object><svg onload="x()"><a href="javascript:x()">s</a></svg></p>' +
         '<form action="/x"><input value="v">text</form><style>p{}</style><meta http-equiv="refresh" content="0">',
     )
-    expect(place.innerHTML.replace(/<!---->/g, '')).toBe('<p>a</p><div>text</div><div></div>')
+    expect(shownHtml().replace(/<!---->/g, '')).toBe('<p>a</p><div>text</div><div></div>')
   })
 
   test('takes links only to allowed addresses', () => {
@@ -82,84 +86,6 @@ describe('adoption', () => {
   })
 })
 
-describe('blocks', () => {
-  test('are the elements at the top', () => {
-    const blocks = [
-      '<p>a <b>b</b><br>c</p>',
-      '<hr>',
-      '<ul data-node="taskList"><li><p>d</p></li></ul>',
-      '<h2></h2>',
-    ]
-    expect(blocksOf(blocks.join(''))).toEqual(blocks)
-    expect(blocksOf('')).toEqual([])
-  })
-
-  test('lose nothing of what is badly formed', () => {
-    for (const html of [
-      'a<p>b',
-      '</p></p>c',
-      '<p>d</div></p>e',
-      '<p',
-      '<p>f</p> g',
-      '<<p>>h</p>',
-      '<p title=">">i</p>',
-    ])
-      expect(blocksOf(html).join('')).toBe(html)
-  })
-})
-
-describe('blocks of an answer that is told by the one before', () => {
-  const PARTS = [
-    '<p>a</p>',
-    '<p>b</p>',
-    '<ul>',
-    '</ul>',
-    '<li><p>c</p></li>',
-    'text 😀',
-    '<hr>',
-    '</p>',
-    '<p>',
-    '<',
-  ]
-  let seed = 1
-  const random = (below: number) => {
-    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((seed / 2 ** 32) * below)
-  }
-
-  test('are those of the whole answer wherever it is cut, also in what is badly formed', () => {
-    for (let round = 0; round < 50_000; round++) {
-      const parts = Array.from({ length: random(8) }, () => PARTS[random(PARTS.length)])
-      const held = parts.join('')
-      parts.splice(random(parts.length + 1), random(3), ...(random(3) ? [PARTS[random(PARTS.length)]] : []))
-      const html = parts.join('')
-      const least = Math.min(held.length, html.length)
-      let start = 0
-      while (start < least && held[start] === html[start]) start++
-      start = random(4) ? start : random(start + 1)
-      let end = 0
-      while (end < least - start && held.at(-1 - end) === html.at(-1 - end)) end++
-      end = random(4) ? end : random(end + 1)
-      const splice = { start, middle: html.slice(start, html.length - end), end }
-      const told = splicedBlocks(blocksOf(held), splice)
-      expect(told, `${held} → ${JSON.stringify(splice)}`).toEqual(blocksOf(html))
-    }
-  })
-
-  test('are the very ones that were there, where nothing changed', () => {
-    const held = ['<p>a</p>', '<p>b</p>', '<p>c</p>']
-    expect(splicedBlocks(held, { start: 11, middle: 'x', end: 13 })).toEqual([
-      '<p>a</p>',
-      '<p>xb</p>',
-      '<p>c</p>',
-    ])
-    expect(splicedBlocks(held, { start: 24, middle: '', end: 0 })).toEqual(held)
-    expect(splicedBlocks(held, { start: 0, middle: '', end: 24 })).toEqual(held)
-    expect(splicedBlocks([], { start: 0, middle: '<hr>', end: 0 })).toEqual(['<hr>'])
-    expect(splicedBlocks(held, { start: 0, middle: '', end: 0 })).toEqual([])
-  })
-})
-
 describe('a step', () => {
   test('leaves blocks that are the same in place, in every arrangement', () => {
     const states = [
@@ -180,11 +106,11 @@ describe('a step', () => {
       'a',
     ]
     for (const state of states) {
-      const kept = new Map([...place.children].map((block) => [block, block.textContent]))
+      const kept = new Map(shownBlocks().map((block) => [block, block.textContent]))
       show([...state].map((letter) => `<p>${letter}</p>`).join(''))
       expect(place.textContent).toBe(state)
-      expect(place.childNodes).toHaveLength(state.length)
-      for (const block of place.children) if (kept.has(block)) expect(block.textContent).toBe(kept.get(block))
+      expect(shownBlocks()).toHaveLength(state.length)
+      for (const block of shownBlocks()) if (kept.has(block)) expect(block.textContent).toBe(kept.get(block))
     }
   })
 
@@ -201,12 +127,63 @@ describe('a step', () => {
 
   test('touches only what changed, also beside what may not be shown', () => {
     show('<p>a</p><script>x</script><custom-thing>b</custom-thing><p>c</p><p>d</p>')
-    const [a, , , d] = place.children
+    const [a, , , d] = shownBlocks()
     const first = show('<p>a</p><script>x</script><custom-thing>b</custom-thing><p>new</p><p>d</p>')
     expect(first?.textContent).toBe('new')
-    expect(place.children[0]).toBe(a)
-    expect(place.children[3]).toBe(d)
+    expect(shownBlocks()[0]).toBe(a)
+    expect(shownBlocks()[3]).toBe(d)
     expect(place.textContent).toBe('abnewd')
+  })
+})
+
+describe('groups', () => {
+  const letters = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, at) => `<p>${from + at}</p>`)
+  const shown = (blocks: readonly string[]) => {
+    replaceBlocks(place, before, blocks)
+    before = blocks
+    expect(shownHtml()).toBe(blocks.join(''))
+    for (const [at, group] of [...place.children].entries()) {
+      expect(group.childNodes.length).toBeGreaterThan(0)
+      expect(group.childNodes.length).toBeLessThanOrEqual(128)
+      if (at > 0) expect(group.firstElementChild?.localName).toBe('p')
+    }
+    return [...place.children]
+  }
+
+  test('hold a long document in pieces, and a step touches only those that it changes', () => {
+    const groups = shown(letters(0, 600))
+    expect(groups.length).toBeGreaterThan(4)
+    expect(groups.length).toBeLessThan(11)
+    const inner = groups.map(({ innerHTML }) => innerHTML)
+    const step = [...letters(0, 500), '<p>new</p>', ...letters(501, 600)]
+    expect(shown(step)).toEqual(groups)
+    expect(groups.filter(({ innerHTML }, at) => innerHTML !== inner[at])).toHaveLength(1)
+    shown([])
+    expect(place.children).toHaveLength(0)
+    expect(shown(['<p>a</p>'])).toHaveLength(1)
+  })
+
+  test('never get long or empty, and begin with what has no margin above', () => {
+    let seed = 7
+    const random = (below: number) => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+      return Math.floor((seed / 2 ** 32) * below)
+    }
+    let blocks: string[] = letters(0, 200)
+    shown(blocks)
+    for (let step = 0; step < 40; step++) {
+      const at = random(blocks.length + 1)
+      const many = random(6) === 0
+      const made = letters(step * 1_000, step * 1_000 + random(many ? 200 : 4))
+      const fresh = made.map((html) => (random(4) ? html : html.replaceAll('p>', 'h2>')))
+      blocks = blocks.toSpliced(at, random(many ? 200 : 4), ...fresh)
+      shown(blocks)
+    }
+    // Without a place to cut, there is none.
+    const headings = letters(0, 300).map((html) => html.replaceAll('p>', 'h2>'))
+    replaceBlocks(place, before, headings)
+    expect(place.children).toHaveLength(1)
   })
 })
 

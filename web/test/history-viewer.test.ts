@@ -1,11 +1,12 @@
 //! The versions that are loaded and the moment that is shown, against a server in memory.
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Version } from '../src/api/versions'
+import { momentHtml, type Version } from '../src/api/versions'
 import type { AfterPaint } from '../src/history/ahead'
 import { Archive } from '../src/history/archive'
 import { PATIENCE_MS } from '../src/history/latest'
 import { Viewer } from '../src/history/viewer'
+import { blocksOf } from './blocks'
 
 const author = { id: 'a1', name: 'Ada', color: '' }
 const session = (from_seq: number, seq: number): Version => ({
@@ -71,16 +72,13 @@ const pageOf = (path: string) => `<h1>Ünï 😀</h1><p>${path}</p><p>the end</p
 
 /** As the server answers: by what differs from the answer that is held, while it has that. */
 function answer(html: string, holds: string): Response {
-  const before = kept.get(holds)
+  const isHeld = kept.has(holds)
   const tag = `tag${kept.size}`
   kept.set(tag, html)
-  const headers = { 'coscribe-tag': tag }
-  if (before === undefined) return new Response(html, { headers })
-  const start = '<h1>Ünï 😀</h1><p>'.length
-  const end = '</p><p>the end</p>'.length
-  const type = 'application/vnd.coscribe.splice+json'
-  const splice = { start, middle: html.slice(start, html.length - end), end }
-  return new Response(JSON.stringify(splice), { headers: { ...headers, 'content-type': type } })
+  const blocks = blocksOf(html)
+  const changed = { of: 1, start: '<p>'.length, middle: (blocks[1] ?? '').slice(3, -4), end: '</p>'.length }
+  const told = isHeld ? [{ from: 0, count: 1 }, changed, { from: 2, count: 1 }] : blocks
+  return Response.json(told, { headers: { 'coscribe-tag': tag } })
 }
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
@@ -177,6 +175,25 @@ test('of the next moment only what differs is sent, while the server has the one
   await settled()
   expect(held.at(-1)).toBe('tag2')
   expect(shown()).toBe(pageOf('/at?seq=2998&as=html'))
+})
+
+test('blocks that are held are told by their places, and others by what stays of them', async () => {
+  const held = { tag: 'tag', blocks: ['<p>a</p>', '<p>b 😀 c</p>', '<p>d</p>', '<p>e</p>'] }
+  const told = [
+    { from: 2, count: 2 },
+    '<hr>',
+    { of: 1, start: 5, middle: '🤀', end: 6 },
+    { of: 0, start: 8, middle: '', end: 0 },
+    { of: 0, start: 0, middle: '<b>', end: 8 },
+    { from: 0, count: 1 },
+  ]
+  globalThis.fetch = async () => Response.json(told, { headers: { 'coscribe-tag': 'next' } })
+  expect(await momentHtml('doc', 3, held)).toEqual({
+    tag: 'next',
+    blocks: ['<p>d</p>', '<p>e</p>', '<hr>', '<p>b 🤀 c</p>', '<p>a</p>', '<b><p>a</p>', '<p>a</p>'],
+  })
+  globalThis.fetch = async () => Response.json(['<p>a</p>'], { headers: { 'coscribe-tag': 'next' } })
+  expect(await momentHtml('doc', 3, null)).toEqual({ tag: 'next', blocks: ['<p>a</p>'] })
 })
 
 test('an answer that nobody waited for is not what the page holds', async () => {

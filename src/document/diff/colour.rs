@@ -83,17 +83,6 @@ fn different<'m>(before: &'m Marks, after: &'m Marks) -> impl Iterator<Item = &'
     lost.chain(new.map(|(key, _)| key))
 }
 
-/// Whether not only something in it changed.
-fn is_change_of_its_own(entry: &Entry) -> bool {
-    match (entry.change, &entry.content) {
-        (Change::Changed, Content::Element { was, changed, .. }) => {
-            was.is_some() || !changed.is_empty()
-        }
-        (Change::Changed, content) => matches!(content, Content::Replaced { .. }),
-        (change, _) => change != Change::Same,
-    }
-}
-
 struct Colours<'p> {
     writers: &'p Writers<'p>,
     sole: OnceCell<Option<u32>>,
@@ -103,7 +92,7 @@ struct Colours<'p> {
 impl Colours<'_> {
     /// `holder` is what has the values of a map that is a root.
     fn entry(&mut self, entry: &mut Entry, holder: Option<Holder>) {
-        if entry.change == Change::Same {
+        if entry.change == Change::Same || matches!(entry.content, Content::Told(_)) {
             return;
         }
         let holder = holder.or(entry.id.map(Holder::Item));
@@ -145,7 +134,7 @@ impl Colours<'_> {
 
     /// What has no author yet is by who wrote all the rows, if that is one.
     fn sign_by_all(&mut self, entry: &mut Entry) {
-        if entry.author.is_none() && is_change_of_its_own(entry) {
+        if entry.author.is_none() && entry.is_change_of_its_own() {
             let (writers, author) = (self.writers, &mut self.author);
             let sole = self.sole.get_or_init(|| (writers.sole)().and_then(author));
             entry.author = *sole;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    AttrChange, Block, Change, Content, Entry,
+    AttrChange, Block, Change, Content, Entry, Line,
     blocks::{self, Step},
     inline,
     line::Inline,
@@ -12,7 +12,7 @@ use crate::document::{
     copies::Copies,
     ids::Id,
     print::{MAX_DEPTH, Print},
-    tree::{self, Node, Part, is_inline},
+    tree::{self, Fate, Node, Part, is_inline, is_line},
 };
 
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(super) struct Compare {
     /// originals.
     kept: HashSet<Id>,
     copies: Copies,
+    /// Whether the difference is to be written as HTML, so that of lines that were written before nothing else is asked.
+    is_written: bool,
 }
 
 impl Compare {
@@ -28,18 +30,23 @@ impl Compare {
         before: impl IntoIterator<Item = &'t Node>,
         after: impl IntoIterator<Item = &'t Node>,
         copies: Copies,
+        is_written: bool,
     ) -> Self {
-        let (mut old, mut new) = (HashSet::new(), HashSet::new());
-        before.into_iter().for_each(|root| ids_in(root, &mut old));
-        after.into_iter().for_each(|root| ids_in(root, &mut new));
-        let originals = |ids: HashSet<Id>| -> HashSet<Id> {
-            let originals = ids.into_iter().map(|id| copies.original(id).id);
-            originals.collect()
-        };
-        let (old, new) = (originals(old), originals(new));
+        let (mut old, mut kept) = (HashSet::new(), HashSet::new());
+        for root in before {
+            ids_in(root, &mut |id| {
+                old.insert(copies.original(id).id);
+            });
+        }
+        for root in after {
+            ids_in(root, &mut |id| {
+                kept.extend(old.get(&copies.original(id).id));
+            });
+        }
         Self {
-            kept: old.intersection(&new).copied().collect(),
+            kept,
             copies,
+            is_written,
         }
     }
 
@@ -65,11 +72,37 @@ impl Compare {
         if Print::of_part(before, depth) == Print::of_part(after, depth) {
             return Entry::same(after, depth);
         }
-        let mut entry = self.entry(before, after, depth);
+        let of_lines = is_line(before) && is_line(after) && self.are_one(before.id(), after.id());
+        let fate = of_lines.then(|| Fate::Was(before.former()));
+        let mut entry = self.line(after, fate, Change::Changed, depth, || {
+            self.entry(before, after, depth)
+        });
         let id = after.shared_type();
         if self.are_one(before.shared_type(), id) {
             entry.id = entry.id.or(id);
         }
+        entry
+    }
+
+    /// What became of a line that stands directly in a root, if it was written as HTML before; else `compared`. What a line's
+    /// difference is follows from the two that are compared, and from whether its element is in both states.
+    fn line(
+        &self,
+        part: &Part,
+        fate: Option<Fate>,
+        change: Change,
+        depth: u32,
+        compared: impl FnOnce() -> Entry,
+    ) -> Entry {
+        let Some(fate) = fate.filter(|_| self.is_written && depth == 1) else {
+            return compared();
+        };
+        let mut entry = match part.told(&fate) {
+            Some(told) => Entry::new(change, Content::Told(told)),
+            None => compared(),
+        };
+        let part = part.clone();
+        entry.line = Some(Line { part, fate });
         entry
     }
 
@@ -88,9 +121,20 @@ impl Compare {
 
     /// The same of a block, which may be found again at another place.
     fn block(&self, part: &Part, change: Change, depth: u32) -> Entry {
-        let mut entry = self.whole(part, change, depth);
+        let own = part.id().filter(|id| is_line(part) && !self.is_kept(*id));
+        let fate = match change {
+            Change::Added => own.map(|_| Fate::Added),
+            Change::Removed => own.map(|_| Fate::Removed),
+            _ => None,
+        };
+        let mut entry = self.line(part, fate, change, depth, || {
+            self.whole(part, change, depth)
+        });
         if change != Change::Same {
             entry.print = Some(Print::of_part(part, depth));
+            entry.id = entry.id.or(own);
+            let block = own.map(|id| Block { id, beside: false });
+            entry.block = entry.block.or(block);
         }
         entry
     }
@@ -293,12 +337,12 @@ fn json(attrs: &BTreeMap<String, Node>) -> BTreeMap<String, serde_json::Value> {
         .collect()
 }
 
-fn ids_of(part: &Part, ids: &mut HashSet<Id>) {
-    ids.extend(part.shared_type());
-    ids_in(part, ids);
+fn ids_of(part: &Part, see: &mut impl FnMut(Id)) {
+    part.shared_type().into_iter().for_each(&mut *see);
+    ids_in(part, see);
 }
 
-fn ids_in(node: &Node, ids: &mut HashSet<Id>) {
+fn ids_in(node: &Node, see: &mut impl FnMut(Id)) {
     match node {
         Node::Element {
             id,
@@ -306,16 +350,16 @@ fn ids_in(node: &Node, ids: &mut HashSet<Id>) {
             children,
             ..
         } => {
-            ids.extend(*id);
-            attrs.values().for_each(|attr| ids_in(attr, ids));
-            children.iter().for_each(|part| ids_of(part, ids));
+            id.iter().copied().for_each(&mut *see);
+            attrs.values().for_each(|attr| ids_in(attr, see));
+            children.iter().for_each(|part| ids_of(part, see));
         }
         Node::Array(parts) | Node::Fragment(parts) => {
-            parts.iter().for_each(|part| ids_of(part, ids));
+            parts.iter().for_each(|part| ids_of(part, see));
         }
-        Node::Map(entries) => entries.values().for_each(|part| ids_of(part, ids)),
+        Node::Map(entries) => entries.values().for_each(|part| ids_of(part, see)),
         Node::Text(chunks) | Node::XmlText(chunks) => {
-            chunks.iter().for_each(|chunk| ids_in(&chunk.insert, ids));
+            chunks.iter().for_each(|chunk| ids_in(&chunk.insert, see));
         }
         Node::Value(_) | Node::Subdocument(_) | Node::TooDeep => {}
     }

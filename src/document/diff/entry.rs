@@ -1,6 +1,6 @@
 //! The nodes of a difference, and how they are written as JSON.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
@@ -8,7 +8,12 @@ use serde_json::Value as Json;
 use super::compare::Compare;
 use crate::{
     clock::UnixMillis,
-    document::{ids::Id, print::Print, provenance::Row, tree::Part},
+    document::{
+        ids::Id,
+        print::Print,
+        provenance::Row,
+        tree::{Fate, Part},
+    },
     timestamp::rfc3339,
 };
 
@@ -62,6 +67,16 @@ pub struct Entry {
     /// What it holds, where it may be found again at another place.
     #[serde(skip)]
     pub(super) print: Option<Print>,
+    /// Of a line in a difference that is to be written.
+    #[serde(skip)]
+    pub(in crate::document) line: Option<Line>,
+}
+
+/// A line that stands directly in a root, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub(in crate::document) part: Part,
+    pub(in crate::document) fate: Fate,
 }
 
 /// An element that can be brought back by its id: as it was before, or, if it was added, as it is after.
@@ -136,6 +151,9 @@ pub enum Content {
     },
     /// The place from which a node was moved.
     Left,
+    /// A line that was written as HTML before. Only in a difference that is to be written so.
+    #[serde(skip)]
+    Told(Arc<str>),
     /// Anything that is the same with all that is in it. As JSON it is written like every other.
     #[serde(untagged)]
     Same(Same),
@@ -150,6 +168,11 @@ pub struct Same {
 }
 
 impl Same {
+    pub(super) fn at_the_top(part: &Part) -> Self {
+        let part = part.clone();
+        Self { part, depth: 1 }
+    }
+
     /// Whether it stands directly in a root.
     pub fn is_at_the_top(&self) -> bool {
         self.depth == 1
@@ -188,6 +211,7 @@ impl Entry {
             block: None,
             content,
             print: None,
+            line: None,
         }
     }
 
@@ -196,6 +220,29 @@ impl Entry {
         let mut entry = Self::new(Change::Same, Content::Same(Same { part, depth }));
         entry.block = id.map(|id| Block { id, beside: false });
         entry
+    }
+
+    /// Whether all that changed in it has its author by the ids of its own letters. It is written the same then whatever else
+    /// changed between the two states, and whatever comes after.
+    pub(in crate::document) fn is_settled(&self) -> bool {
+        let own = match self.change {
+            Change::Same => true,
+            Change::Changed => !self.is_change_of_its_own(),
+            Change::Added | Change::Removed => self.row.is_some(),
+            Change::Moved | Change::Formatted => false,
+        };
+        own && self.content.parts().into_iter().all(Self::is_settled)
+    }
+
+    /// Whether not only something in it changed.
+    pub(super) fn is_change_of_its_own(&self) -> bool {
+        match (self.change, &self.content) {
+            (Change::Changed, Content::Element { was, changed, .. }) => {
+                was.is_some() || !changed.is_empty()
+            }
+            (Change::Changed, content) => matches!(content, Content::Replaced { .. }),
+            (change, _) => change != Change::Same,
+        }
     }
 
     /// Same or changed, by what is in it.
@@ -224,6 +271,7 @@ impl Content {
             | Self::Embed { .. }
             | Self::Value { .. }
             | Self::Left
+            | Self::Told(_)
             | Self::Same(_) => Vec::new(),
         }
     }

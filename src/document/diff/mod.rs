@@ -27,7 +27,7 @@ use serde::Serialize;
 
 pub use self::colour::Writers;
 use self::compare::Compare;
-pub use self::entry::{AttrChange, Block, Change, Content, Entry, Marks, Same};
+pub use self::entry::{AttrChange, Block, Change, Content, Entry, Line, Marks, Same};
 pub(in crate::document) use self::sequence::rising;
 use super::{copies::Copies, tree::Node};
 
@@ -51,7 +51,26 @@ pub fn diff_with(
     after: &BTreeMap<String, Node>,
     copies: Copies,
 ) -> Diff {
-    let compare = Compare::of(before.values(), after.values(), copies);
+    let compare = Compare::of(before.values(), after.values(), copies, false);
+    compared(before, after, &compare)
+}
+
+/// The same that is to be written as HTML, of an earlier state and a later one of a log that only grows: lines that were written
+/// with these or others of its states before, and became the same, are not compared again.
+pub fn diff_to_write(
+    before: &BTreeMap<String, Node>,
+    after: &BTreeMap<String, Node>,
+    copies: Copies,
+) -> Diff {
+    let compare = Compare::of(before.values(), after.values(), copies, true);
+    compared(before, after, &compare)
+}
+
+fn compared(
+    before: &BTreeMap<String, Node>,
+    after: &BTreeMap<String, Node>,
+    compare: &Compare,
+) -> Diff {
     let mut roots = BTreeMap::new();
     for name in before.keys().chain(after.keys()) {
         let filled =

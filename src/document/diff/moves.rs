@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Block, Change, Content, Diff, Entry};
+use super::{Block, Change, Content, Diff, Entry, Same};
 use crate::document::print::Print;
 
 /// Finds moves among what was added and removed, and says so in the tree.
@@ -120,6 +120,10 @@ fn tell(
         entry.moved = Some(number);
     } else if let Some(number) = was_added {
         let id = entry.id;
+        if let (Content::Told(_), Some(line)) = (&entry.content, &entry.line) {
+            entry.content = Same::at_the_top(&line.part).entry().content;
+        }
+        entry.line = None;
         stay(entry);
         entry.id = id;
         entry.change = Change::Moved;

@@ -129,7 +129,9 @@ impl<'d> View<'d> {
                 }
                 Json::Object(node)
             }
-            Content::Left | Content::Same(_) => panic!("stands nowhere by itself"),
+            Content::Left | Content::Told(_) | Content::Same(_) => {
+                panic!("stands nowhere by itself")
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
 use crate::clock::UnixMillis;
 use crate::document::{
     formatting::Formatting,
+    html,
     ids::Id,
     moment,
     print::MAX_DEPTH,
@@ -1233,4 +1234,96 @@ fn ids_of_other_documents_do_no_harm() {
     }
     checked(&docs[0], &docs[1]);
     checked(&docs[1], &docs[0]);
+}
+
+/// A line with an id.
+fn known(clock: u32, words: &str) -> Part {
+    let mut line = p(words);
+    if let Node::Element { id, .. } = &mut line {
+        *id = Some(Id::new(7, clock));
+    }
+    line.into()
+}
+
+fn lines(lines: &[&Part]) -> Roots {
+    let lines = lines.iter().copied().cloned().collect();
+    BTreeMap::from([("default".into(), Node::Fragment(lines))])
+}
+
+/// A difference as HTML in which an author did everything, in a row that is known or not.
+fn written(mut diff: Diff, author: &str, row: Option<Row>) -> String {
+    fn sign(entry: &mut Entry, row: Option<Row>) {
+        if matches!(entry.change, Change::Added | Change::Removed) {
+            (entry.row, entry.author) = (row, Some(0));
+        }
+        let parts = entry.content.parts_mut().into_iter();
+        parts.for_each(|part| sign(part, row));
+    }
+    diff.roots.values_mut().for_each(|entry| sign(entry, row));
+    html::difference(&diff, &[author.to_owned()])
+}
+
+#[test]
+fn a_line_that_was_written_before_is_not_written_again_unless_something_else_became_of_it() {
+    let fresh = |before: &Roots, after: &Roots| {
+        written(diff_with(before, after, Copies::default()), "ada", Some(1))
+    };
+    let told = |before: &Roots, after: &Roots, author: &str| {
+        let diff = diff_to_write(before, after, Copies::default());
+        written(diff, author, Some(1))
+    };
+    let (one, two, gone) = (
+        known(1, "one two three"),
+        known(2, "and some more"),
+        known(3, "no words of these"),
+    );
+    let after = lines(&[&two, &one]);
+    let befores = [
+        lines(&[]),
+        lines(&[&gone]),
+        // In the place of its element stood another line.
+        lines(&[&known(1, "other letters"), &two]),
+        // It stood elsewhere.
+        lines(&[&known(9, "one two three"), &two]),
+        lines(&[&two, &known(1, "one two")]),
+        lines(&[&two, &known(1, "two three")]),
+        lines(&[&two, &one]),
+    ];
+    for before in befores.iter().chain(befores.iter().rev()) {
+        for [before, after] in [[before, &after], [&after, before]] {
+            let expected = fresh(before, after);
+            assert_eq!(told(before, after, "ada"), expected);
+        }
+    }
+    // Who it is by now does not show, as nobody asked.
+    let others = [
+        (&befores[0], "added"),
+        (&befores[1], "removed"),
+        (&befores[4], "changed"),
+    ];
+    for (before, change) in others {
+        let expected = fresh(before, &after);
+        assert!(expected.contains(change), "{expected}");
+        assert_eq!(told(before, &after, "ada"), expected);
+        assert_eq!(told(before, &after, "ben"), expected);
+    }
+}
+
+#[test]
+fn a_line_by_nobody_who_is_known_is_written_again() {
+    let (before, after) = (lines(&[]), lines(&[&known(1, "one")]));
+    let by = |author| {
+        written(
+            diff_to_write(&before, &after, Copies::default()),
+            author,
+            None,
+        )
+    };
+    for author in ["ada", "ben"] {
+        let html = by(author);
+        assert!(
+            html.contains(&format!("data-author=\"{author}\"")),
+            "{html}"
+        );
+    }
 }

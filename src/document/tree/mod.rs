@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use serde_json::{Map as JsonMap, Value as Json};
@@ -48,6 +48,12 @@ impl Node {
     }
 }
 
+/// Whether it is an element that holds nothing but text: all that becomes of it, its letters tell.
+pub(super) fn is_line(node: &Node) -> bool {
+    let text = |child: &Part| matches!(**child, Node::XmlText(_));
+    matches!(node, Node::Element { children, .. } if children.iter().all(text))
+}
+
 /// Whether these children are a line of text.
 pub(super) fn is_inline(children: &[Part]) -> bool {
     let text = |child: &Part| matches!(**child, Node::XmlText(_));
@@ -63,7 +69,34 @@ struct Shared {
     shared_type: Option<Id>,
     print: OnceLock<Print>,
     /// Of a block that stands directly in a root: without and with its id.
-    html: [OnceLock<Box<str>>; 2],
+    html: [OnceLock<Arc<str>>; 2],
+    /// Of a line that stands directly in a root: the difference in which it was written last.
+    told: Mutex<Option<(Fate, Arc<str>)>>,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fate {
+    Added,
+    Removed,
+    /// It stands in both states, and was this before.
+    Was(Former),
+}
+
+/// A part that need not be there any more, but is never mistaken for another one.
+#[derive(Clone)]
+pub(super) struct Former(Weak<Shared>);
+
+impl PartialEq for Former {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl fmt::Debug for Former {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:p}", self.0.as_ptr())
+    }
 }
 
 impl Part {
@@ -73,6 +106,7 @@ impl Part {
             shared_type: id,
             print: OnceLock::new(),
             html: Default::default(),
+            told: Mutex::default(),
         };
         Self(Arc::new(shared))
     }
@@ -88,8 +122,27 @@ impl Part {
     }
 
     /// The same as HTML, with or without its id.
-    pub(super) fn html(&self, is_named: bool, make: impl FnOnce() -> String) -> &str {
-        self.0.html[usize::from(is_named)].get_or_init(|| make().into())
+    pub(super) fn html(&self, is_named: bool, make: impl FnOnce() -> String) -> Arc<str> {
+        let html = &self.0.html[usize::from(is_named)];
+        html.get_or_init(|| make().into()).clone()
+    }
+
+    /// This part as one that another may have been.
+    pub(super) fn former(&self) -> Former {
+        Former(Arc::downgrade(&self.0))
+    }
+
+    /// The same as HTML with what became of it, if that was written last.
+    pub(super) fn told(&self, fate: &Fate) -> Option<Arc<str>> {
+        let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, html) = told.as_ref()?;
+        (of == fate).then(|| html.clone())
+    }
+
+    /// Keeps how this was written.
+    pub(super) fn keep_told(&self, fate: Fate, html: Arc<str>) {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Some((fate, html));
     }
 }
 

@@ -1,6 +1,5 @@
 //! The API of a document's past, typed: its versions, and its content at any moment. Failures are `Problem`s.
 
-import { blocksOf, type Splice, splicedBlocks } from './html-blocks'
 import type { Problem } from './problem'
 import { documentRoute, request, send } from './request'
 
@@ -109,7 +108,7 @@ export const restoreVersion = (doc: string, id: string | number, part: Part = {}
 
 /** HTML of a document, and by what tag the server knows it. */
 export interface Page {
-  /** Its top-level elements. */
+  /** Its blocks, each whole. */
   readonly blocks: readonly string[]
   /** Empty when the server gave none. */
   readonly tag: string
@@ -134,11 +133,25 @@ export const differenceHtml = (
 
 async function page(route: string, held: Page | null, signal?: AbortSignal): Promise<Page> {
   const answer = await send('GET', `${route}as=html&holds=${held?.tag ?? ''}`, undefined, signal)
-  const tag = answer.headers.get('coscribe-tag') ?? ''
-  const isSplice = answer.headers.get('content-type') === 'application/vnd.coscribe.splice+json'
-  // Only who holds something is told so.
-  if (held && isSplice) return { blocks: splicedBlocks(held.blocks, (await answer.json()) as Splice), tag }
-  return { blocks: blocksOf(await answer.text()), tag }
+  const told = (await answer.json()) as readonly Told[]
+  return {
+    blocks: told.flatMap((each) => blocksOf(each, held?.blocks ?? [])),
+    tag: answer.headers.get('coscribe-tag') ?? '',
+  }
+}
+
+/** Blocks that follow on each other: a new one, as many as are held from one on, or one that is told by what stays of a held one. */
+type Told =
+  | string
+  | { readonly from: number; readonly count: number }
+  | { readonly of: number; readonly start: number; readonly middle: string; readonly end: number }
+
+function blocksOf(told: Told, held: readonly string[]): string | readonly string[] {
+  if (typeof told === 'string') return told
+  if ('count' in told) return held.slice(told.from, told.from + told.count)
+  const { of, start, middle, end } = told
+  const block = held[of] ?? ''
+  return block.slice(0, start) + middle + block.slice(block.length - end)
 }
 
 /** The document after edit `seq` as one Yjs update. */

@@ -5,6 +5,7 @@ import type { BlockId } from '../../api/versions'
 import type { Shown } from '../../history/viewer'
 import type { MarkedChange } from './changes'
 import type { Change } from './fragment'
+import { blocksIn } from './groups'
 
 export interface RestorableBlock {
   readonly element: HTMLElement
@@ -34,7 +35,9 @@ export function blocksToRestore(
   const { seq, base, isAlone } = shown
   if (base === null || isAlone) {
     if (seq >= head) return []
-    const blocks = [...place.children].map((element) => block(element as HTMLElement, seq, null))
+    const blocks = blocksIn(place).map((node) =>
+      node instanceof HTMLElement ? block(node, seq, null) : null,
+    )
     return blocks.filter((found) => found !== null)
   }
   const found = new Map<HTMLElement, RestorableBlock>()

@@ -2,6 +2,7 @@
 
 import { hueOf } from '../../editor/palette'
 import type { Change } from './fragment'
+import { blocksIn } from './groups'
 
 export interface MarkedChange {
   readonly change: Change
@@ -33,7 +34,8 @@ const known = new WeakMap<HTMLElement, readonly Found[]>()
 /** The changes of all blocks of a place, in their order. */
 export function changesIn(place: HTMLElement): readonly MarkedChange[] {
   const found: Found[] = []
-  for (const block of place.children as HTMLCollectionOf<HTMLElement>) {
+  for (const block of blocksIn(place)) {
+    if (!(block instanceof HTMLElement)) continue
     // Only runs of text that stand between blocks go on in the next one.
     if (INLINE.has(block.localName)) collect(block, found)
     else for (const change of changesOf(block)) found.push(change)

@@ -4,6 +4,7 @@
 import { isAllowedHref } from '../../editor/links'
 import { keptBlocks } from '../../history/kept-blocks'
 import { t } from '../../i18n/strings'
+import { blocksIn, putAfter, regroup } from './groups'
 
 /** What stands in the page for an element of the server's. */
 const ELEMENTS: ReadonlySet<string> = new Set([
@@ -26,7 +27,7 @@ const BLOCK = /^\d{1,16}\.\d{1,16}$/
 const MOST_DEPTH = 100
 
 /** A node of the page's own for an inert one; null for what may not be shown. */
-function adopt(node: Node, depth = 0): Node | null {
+function adopt(node: Node, depth = 0): ChildNode | DocumentFragment | null {
   if (node.nodeType === Node.TEXT_NODE) return document.createTextNode(node.textContent ?? '')
   if (!(node instanceof Element)) return null
   const name = node.localName
@@ -108,29 +109,32 @@ export function replaceBlocks(
   next: readonly string[],
 ): readonly HTMLElement[] {
   const kept = keptBlocks(before, next)
-  const old = [...place.childNodes]
+  const old = blocksIn(place)
   const parser = new DOMParser()
   const made: HTMLElement[] = []
+  let previous: ChildNode | null = null
   let at = 0
   for (const [index, html] of next.entries()) {
     const from = kept.get(index)
     if (from === undefined) {
       const fresh = blockOf(parser, html)
-      place.insertBefore(fresh, old[at] ?? null)
+      putAfter(place, previous, fresh)
+      previous = fresh
       if (fresh instanceof HTMLElement) made.push(fresh)
     } else {
       for (; at < from; at++) old[at]?.remove()
-      at++
+      previous = old[at++] ?? null
     }
   }
   for (; at < old.length; at++) old[at]?.remove()
+  regroup(place)
   return made
 }
 
 /** One node for one block, so that the next step finds its blocks by their number. */
-function blockOf(parser: DOMParser, html: string): Node {
-  // Inert: nothing of it runs or loads.
-  const nodes = [...parser.parseFromString(html, 'text/html').body.childNodes]
+function blockOf(parser: DOMParser, html: string): ChildNode {
+  // Inert: nothing of it runs or loads. A line break ends what is no block of the editor's.
+  const nodes = [...parser.parseFromString(html.replace(/\n$/, ''), 'text/html').body.childNodes]
   const adopted = nodes.map((node) => adopt(node)).filter((node) => node !== null)
   const [only] = adopted
   if (adopted.length === 1 && only && !(only instanceof DocumentFragment)) return only

@@ -79,7 +79,7 @@ export function Reader({ model }: { model: HistoryModel }) {
 /** Beside a block counts as well: the way to the button must not take it away. */
 function hover({ blocks }: HistoryModel, { target, clientY }: PointerEvent): void {
   if (!(target instanceof Element) || target.closest('.history-block')) return
-  if (target.closest('.history-prose > *')) blocks.hover(target)
+  if (target.closest('.history-group > *')) blocks.hover(target)
   else blocks.hoverAt(clientY)
 }
 
