@@ -123,8 +123,7 @@ impl App {
             tasks: lifecycle.tasks().clone(),
         }));
         let library = Arc::new(library::RoomLibrary::new(registry.clone()));
-        let (scan, tasks) = (room_limits(config).scan, lifecycle.tasks().clone());
-        let history = Arc::new(History::new(store.clone(), scan, tasks));
+        let history = Arc::new(History::new(store.clone(), room_limits(config).scan));
         let ages = retention::ages(&config.retention);
         if !ages.is_empty() {
             let retention = retention::Retention {

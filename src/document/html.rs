@@ -38,11 +38,7 @@ pub fn state(roots: &BTreeMap<String, Node>) -> String {
 
 /// The same in pieces.
 pub fn state_in_blocks(roots: &BTreeMap<String, Node>) -> Blocks {
-    Writer {
-        names_same: true,
-        ..Writer::new(&[])
-    }
-    .document(&unchanged(roots))
+    Writer::new(&[], true).document(&unchanged(roots))
 }
 
 /// A difference, in the same form. `authors` has the names for the numbers of authors.
@@ -52,7 +48,7 @@ pub fn difference(diff: &Diff, authors: &[String]) -> String {
 
 /// The same in pieces.
 pub fn difference_in_blocks(diff: &Diff, authors: &[String]) -> Blocks {
-    Writer::new(authors).document(diff)
+    Writer::new(authors, false).document(diff)
 }
 
 /// Text as it stands in HTML, also in attributes.
@@ -103,11 +99,11 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(authors: &'a [String]) -> Self {
+    fn new(authors: &'a [String], names_same: bool) -> Self {
         Self {
             out: String::new(),
             authors,
-            names_same: false,
+            names_same,
         }
     }
 
@@ -161,12 +157,8 @@ impl<'a> Writer<'a> {
     /// A block that stands directly in a root and did not change. Not kept of every block in a block: that would be the document as
     /// often as it nests.
     fn same(&self, same: &Same) -> Arc<str> {
-        let names_same = self.names_same;
-        same.part.html(names_same, || {
-            let mut writer = Writer {
-                names_same,
-                ..Writer::new(&[])
-            };
+        same.part.html(self.names_same, || {
+            let mut writer = Writer::new(&[], self.names_same);
             writer.entry(&same.entry(), Around::Flow);
             writer.out
         })

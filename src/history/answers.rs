@@ -25,14 +25,8 @@ struct Kept {
     /// Random, so that one of another document, or of the server before it was restarted, is never taken for it.
     tag: String,
     blocks: Arc<Blocks>,
-}
-
-impl Kept {
     /// What it takes in memory, as if it had its blocks for itself.
-    fn bytes(&self) -> usize {
-        let blocks = self.blocks.iter();
-        blocks.map(|block| BLOCK_BYTES + block.len()).sum()
-    }
+    bytes: usize,
 }
 
 impl Answers {
@@ -49,15 +43,16 @@ impl Answers {
     /// Keeps an answer, in place of those that were not used the longest; returns its tag.
     pub fn keep(&self, blocks: Arc<Blocks>) -> String {
         let tag = format!("{:032x}", rand::random::<u128>());
-        let answer = Kept {
-            tag: tag.clone(),
-            blocks,
-        };
-        if answer.bytes() <= MOST_BYTES {
+        let bytes = blocks.iter().map(|block| BLOCK_BYTES + block.len()).sum();
+        if bytes <= MOST_BYTES {
             let mut kept = self.kept();
-            kept.push_front(answer);
+            kept.push_front(Kept {
+                tag: tag.clone(),
+                blocks,
+                bytes,
+            });
             kept.truncate(MOST);
-            while bytes(&kept) > MOST_BYTES {
+            while total(&kept) > MOST_BYTES {
                 kept.pop_back();
             }
         }
@@ -66,7 +61,7 @@ impl Answers {
 
     /// What they take in memory.
     pub(super) fn bytes(&self) -> usize {
-        bytes(&self.kept())
+        total(&self.kept())
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
@@ -74,8 +69,8 @@ impl Answers {
     }
 }
 
-fn bytes(kept: &VecDeque<Kept>) -> usize {
-    kept.iter().map(Kept::bytes).sum()
+fn total(kept: &VecDeque<Kept>) -> usize {
+    kept.iter().map(|answer| answer.bytes).sum()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
         id::DocId,
         replica::ReplicaError,
     },
-    store::Person,
+    store::{DocRecord, Mark, Person, Seq},
 };
 
 /// The difference of two versions.
@@ -18,6 +18,12 @@ use crate::{
 pub struct Difference {
     pub before: Version,
     pub after: Version,
+    pub changes: Changes,
+}
+
+/// What changed between two moments.
+#[derive(Debug)]
+pub struct Changes {
     /// Whom the numbers of authors in `diff` mean.
     pub authors: Vec<Person>,
     pub diff: Diff,
@@ -26,8 +32,7 @@ pub struct Difference {
 }
 
 impl History {
-    /// The difference from one version to another, or to the present one; either may be the later. `is_written`: it
-    /// is to be written as HTML, and nothing else is done with it.
+    /// The difference from one version to another, or to the present one; either may be the later.
     ///
     /// # Errors
     /// When there is no such document or version, or it can not be read.
@@ -36,18 +41,50 @@ impl History {
         doc: &DocId,
         before: VersionId,
         after: Option<VersionId>,
-        is_written: bool,
     ) -> Result<Difference, HistoryError> {
         let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
         let after = after.unwrap_or(VersionId::Moment(record.head_seq));
         let before = self.version_of(&record, &marks, before).await?;
         let after = self.version_of(&record, &marks, after).await?;
-        let reel = self.reel_to(doc, before.seq.max(after.seq)).await?;
+        let moments = [before.seq, after.seq];
+        let changes = self.changes(&record, marks, moments, false).await?;
+        Ok(Difference {
+            before,
+            after,
+            changes,
+        })
+    }
+
+    /// The same, to be written as HTML and for nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::difference`].
+    pub async fn changes_to_write(
+        &self,
+        doc: &DocId,
+        before: VersionId,
+        after: Option<VersionId>,
+    ) -> Result<Changes, HistoryError> {
+        let record = self.record(doc).await?;
+        let marks = self.store.marks(doc).await?;
+        let after = after.unwrap_or(VersionId::Moment(record.head_seq));
+        let before = self.seq_of(&record, &marks, before).await?;
+        let after = self.seq_of(&record, &marks, after).await?;
+        self.changes(&record, marks, [before, after], true).await
+    }
+
+    async fn changes(
+        &self,
+        record: &DocRecord,
+        marks: Vec<Mark>,
+        [from, to]: [Seq; 2],
+        is_written: bool,
+    ) -> Result<Changes, HistoryError> {
+        let reel = self.reel_to(&record.doc, from.max(to)).await?;
         let answers = reel.answers.clone();
         // Rows came since, maybe, and marks with them.
-        let head = record.head_seq;
-        let ([from, to], limits) = ([before.seq, after.seq], self.limits);
+        let (head, limits) = (record.head_seq, self.limits);
         let made = apart(move || {
             let (before, after) = (reel.tree(from, &limits)?, reel.tree(to, &limits)?);
             let copies =
@@ -101,9 +138,7 @@ impl History {
         let authors = authors
             .iter()
             .filter_map(|author| names.get(author).cloned());
-        Ok(Difference {
-            before,
-            after,
+        Ok(Changes {
             authors: authors.collect(),
             diff,
             answers,

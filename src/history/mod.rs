@@ -16,13 +16,12 @@ mod versions;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use self::shelf::Shelf;
 pub use self::{
     answers::Answers,
-    difference::Difference,
+    difference::{Changes, Difference},
     plan::{Part, Plan, PlannedEdit, Turn},
     reel::Reel,
     salvage::{Whole, salvage},
@@ -38,12 +37,8 @@ use crate::{
         scan::ScanLimits,
         thin::ThinError,
     },
-    lifecycle::Tasks,
     store::{DocRecord, DocState, Mark, MarkKind, NewRow, Seq, Store, StoreError, sessions::Grain},
 };
-
-/// Who makes no step for this long may go back next.
-const REST: Duration = Duration::from_millis(250);
 
 /// Why something of the past could not be had; the words go to the client.
 #[derive(Debug, thiserror::Error)]
@@ -129,19 +124,17 @@ pub struct History {
     store: Arc<dyn Store>,
     limits: ScanLimits,
     shelf: Shelf,
-    tasks: Tasks,
     /// Documents in which something is being brought back.
     restoring: Arc<Mutex<HashSet<DocId>>>,
 }
 
 impl History {
     /// `limits` as they hold for what is stored.
-    pub fn new(store: Arc<dyn Store>, limits: ScanLimits, tasks: Tasks) -> Self {
+    pub fn new(store: Arc<dyn Store>, limits: ScanLimits) -> Self {
         Self {
             store,
             limits,
             shelf: Shelf::default(),
-            tasks,
             restoring: Arc::default(),
         }
     }
@@ -213,24 +206,29 @@ impl History {
     /// # Errors
     /// When there is no such document or moment, it was removed for good, or it can not be read.
     pub async fn kept(&self, doc: &DocId, seq: Seq) -> Result<Seq, HistoryError> {
-        let head = self.record(doc).await?.head_seq;
+        let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
-        self.kept_of(doc, head, &marks, seq).await
+        self.kept_of(&record, &marks, seq).await
     }
 
-    /// [`Self::kept`] of a document whose head and marks are known.
+    /// [`Self::kept`] of a document whose record and marks are known.
     async fn kept_of(
         &self,
-        doc: &DocId,
-        head: Seq,
+        record: &DocRecord,
         marks: &[Mark],
         seq: Seq,
     ) -> Result<Seq, HistoryError> {
+        let (doc, head) = (&record.doc, record.head_seq);
         if seq > head {
             return Err(HistoryError::NoMoment { seq, head });
         }
         if is_purged(marks, seq) {
             return Err(HistoryError::Purged);
+        }
+        let (known, _) = self.shelf.get(doc, record.epoch);
+        let row = known.as_ref().and_then(|reel| reel.row(seq));
+        if row.is_some_and(|row| !row.hidden) {
+            return Ok(seq);
         }
         let before = seq.saturating_add(1);
         let session = self.store.sessions(doc, before, 1).await?.pop();
@@ -285,18 +283,17 @@ impl History {
         Ok((seq, made.map_err(HistoryError::Broken)?))
     }
 
-    /// Gets ready, in the background, for a step back of whoever goes through a document: at once when that was their last one,
-    /// else when they rest. It takes as long as several steps forward, which come first.
+    /// Gets ready, in the background, for a step back of whoever goes through a document.
     pub fn prepare(&self, doc: &DocId) {
         let Some(reel) = self.shelf.known(doc) else {
             return;
         };
         let limits = self.limits;
-        drop(self.tasks.spawn(async move {
-            if let Err(error) = get_ready(reel, limits).await {
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = reel.prepare(&limits) {
                 tracing::warn!(%error, "a moment before one that was shown can not be built");
             }
-        }));
+        });
     }
 
     /// The last row that was stored at this time or before it.
@@ -307,21 +304,6 @@ impl History {
         let reel = self.reel(doc).await?;
         reel.seq_at(time).ok_or(HistoryError::NothingYet)
     }
-}
-
-/// See [`History::prepare`].
-async fn get_ready(reel: Arc<Reel>, limits: ScanLimits) -> Result<(), HistoryError> {
-    let former = reel.clone();
-    apart(move || former.let_go()).await?;
-    let looked_at = reel.looked_at();
-    if !looked_at.is_some_and(|(_, is_back)| is_back) {
-        tokio::time::sleep(REST).await;
-        if reel.looked_at() != looked_at {
-            return Ok(());
-        }
-    }
-    let ready = apart(move || reel.prepare(&limits)).await?;
-    ready.map_err(HistoryError::Broken)
 }
 
 /// Whether this moment was removed for good.

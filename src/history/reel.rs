@@ -29,6 +29,9 @@ const MOST_STEPS: Seq = 512;
 const MOST_KEYS: usize = 32;
 /// Rows before where somebody looks at which another cursor waits.
 const BEHIND: Seq = 256;
+/// Whoever goes forward by more rows at once would need another such cursor after each few of their steps, and it takes as long as
+/// several of these.
+const AHEAD: Seq = 16;
 /// What a row takes in memory beside its bytes, about.
 const ROW_BYTES: usize = 96;
 
@@ -72,8 +75,6 @@ struct Last {
     place: Option<Place>,
     /// Whether they came from near by, or have just come: a step back may be next.
     is_step: bool,
-    /// Whether they came from a later moment.
-    is_back: bool,
     /// Where nobody looks any more: to let a whole document go takes some milliseconds, too.
     left: Option<Place>,
 }
@@ -192,8 +193,8 @@ impl Reel {
         };
         let made = look(&mut cursor)?;
         let mut last = lock(&self.last);
-        last.is_step = from.is_none_or(|from| from.abs_diff(seq) <= BEHIND);
-        last.is_back = from.is_some_and(|from| from > seq);
+        last.is_step =
+            from.is_none_or(|from| (seq.saturating_sub(AHEAD)..=seq + BEHIND).contains(&from));
         last.place = Some(Place { seq, cursor });
         Ok(made)
     }
@@ -209,6 +210,7 @@ impl Reel {
     /// Makes a step back from where somebody looks cost as little as one forward. Takes as long as opening a moment, so it is for
     /// when nobody waits.
     pub(super) fn prepare(&self, limits: &ScanLimits) -> Result<(), ReplicaError> {
+        self.let_go();
         let step = {
             let last = lock(&self.last);
             let place = last.place.as_ref().filter(|_| last.is_step);
@@ -234,15 +236,8 @@ impl Reel {
         Ok(())
     }
 
-    /// The moment at which somebody looked last, and whether they came back to it; nothing while somebody looks.
-    pub(super) fn looked_at(&self) -> Option<(Seq, bool)> {
-        let last = lock(&self.last);
-        let place = last.place.as_ref()?;
-        Some((place.seq, last.is_back))
-    }
-
     /// Lets go what nobody looks at any more.
-    pub(super) fn let_go(&self) {
+    fn let_go(&self) {
         let left = lock(&self.last).left.take();
         drop(left);
     }
@@ -433,7 +428,6 @@ mod tests {
         let mut seq = 4_500;
         assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[4_500]);
         assert_eq!(waits(), None);
-        assert_eq!(reel.looked_at(), Some((4_500, false)));
         for back in [1, 7, 100, 256] {
             reel.prepare(&limits).unwrap();
             assert_eq!(waits(), Some(seq - BEHIND));
@@ -442,7 +436,14 @@ mod tests {
             seq -= back;
             assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[seq as usize]);
             assert_eq!(waits(), None, "used");
-            assert_eq!(reel.looked_at(), Some((seq, true)));
+        }
+        // Whoever goes forward does not wait for what is far behind.
+        for (ahead, prepared) in [(16, true), (17, false)] {
+            lock(&reel.behind).take();
+            seq += ahead;
+            assert_eq!(reel.read(seq, &limits, text).unwrap(), texts[seq as usize]);
+            reel.prepare(&limits).unwrap();
+            assert_eq!(waits().is_some(), prepared, "{ahead}");
         }
         // Whoever jumps does not step.
         assert_eq!(reel.read(1_000, &limits, text).unwrap(), texts[1_000]);

@@ -286,18 +286,29 @@ impl History {
         id: VersionId,
     ) -> Result<Version, HistoryError> {
         let marked = entries_of_all(marks).find(|entry| entry.id == id);
-        let entry = match (marked, id) {
-            (Some(entry), _) => entry,
-            (None, VersionId::Mark(_)) => return Err(HistoryError::NoVersion),
-            (None, VersionId::Moment(seq)) => {
-                let seq = self
-                    .kept_of(&record.doc, record.head_seq, marks, seq)
-                    .await?;
+        let entry = match marked {
+            Some(entry) => entry,
+            None => {
+                let seq = self.seq_of(record, marks, id).await?;
                 self.any_moment(record, seq).await?
             }
         };
         let mut named = self.with_names(vec![entry]).await?;
         named.pop().ok_or(HistoryError::NoVersion)
+    }
+
+    /// The moment of a version.
+    pub(super) async fn seq_of(
+        &self,
+        record: &DocRecord,
+        marks: &[Mark],
+        id: VersionId,
+    ) -> Result<Seq, HistoryError> {
+        match (entries_of_all(marks).find(|entry| entry.id == id), id) {
+            (Some(entry), _) => Ok(entry.place.seq),
+            (None, VersionId::Mark(_)) => Err(HistoryError::NoVersion),
+            (None, VersionId::Moment(seq)) => self.kept_of(record, marks, seq).await,
+        }
     }
 
     /// The version that a restore made with this row.
@@ -401,10 +412,10 @@ impl History {
         author: Arc<str>,
         at: UnixMillis,
     ) -> Result<Version, HistoryError> {
-        let head = self.record(doc).await?.head_seq;
+        let record = self.record(doc).await?;
         let marks = self.store.marks(doc).await?;
         let seq = match seq {
-            Some(seq) => Some(self.kept_of(doc, head, &marks, seq).await?),
+            Some(seq) => Some(self.kept_of(&record, &marks, seq).await?),
             None => None,
         };
         let named = marks

@@ -351,8 +351,8 @@ async fn difference(request: HttpRequest) -> Answer {
         }
     };
     let history = history(&request)?;
-    let found = history.difference(&doc, before, after, is_html).await?;
     if is_html {
+        let found = history.changes_to_write(&doc, before, after).await?;
         let answers = found.answers.clone();
         let write = move || {
             let authors = found.authors.iter();
@@ -363,12 +363,14 @@ async fn difference(request: HttpRequest) -> Answer {
         history.prepare(&doc);
         return answer;
     }
+    let found = history.difference(&doc, before, after).await?;
     let written = apart(move || {
+        let authors = found.changes.authors.into_iter();
         serde_json::to_string(&Changes {
             before: found.before.into(),
             after: found.after.into(),
-            authors: found.authors.into_iter().map(Author::from).collect(),
-            diff: &found.diff,
+            authors: authors.map(Author::from).collect(),
+            diff: &found.changes.diff,
         })
     });
     let written = written.await?.expect("a difference serialises");

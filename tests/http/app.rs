@@ -58,9 +58,7 @@ impl TestApp {
         let clock = Arc::new(ManualClock::at(NOW));
         let library = Arc::new(MemoryLibrary::new(clock.clone()));
         let store = Arc::new(MemoryStore::new());
-        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
-        let tasks = lifecycle.tasks().clone();
-        let history = Arc::new(History::new(store.clone(), ScanLimits::default(), tasks));
+        let history = Arc::new(History::new(store.clone(), ScanLimits::default()));
         let http = Http::new(
             &config,
             library.clone(),
@@ -78,6 +76,7 @@ impl TestApp {
         let address = server.addrs()[0];
         let server = server.run();
         let handle = server.handle();
+        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
         drop(lifecycle.tasks().spawn(server));
         let client = Client::builder()
             .no_proxy()

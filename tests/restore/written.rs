@@ -10,10 +10,8 @@ use coscribe::{
         scan::ScanLimits,
     },
     history::{self, Part, VersionId},
-    lifecycle::Lifecycle,
     store::{Append, NewMark, NewRow, Store as _, memory::MemoryStore},
 };
-use tokio::runtime::Handle;
 use yrs::{
     GetString as _, Text as _, Transact as _, TransactionMut, WriteTxn as _, XmlElementPrelim,
     XmlFragment as _, XmlFragmentRef, XmlOut, XmlTextPrelim, XmlTextRef,
@@ -47,8 +45,7 @@ impl Log {
     }
 
     fn history(&self) -> history::History {
-        let tasks = Lifecycle::new(Handle::current()).tasks().clone();
-        history::History::new(self.store.clone(), ScanLimits::default(), tasks)
+        history::History::new(self.store.clone(), ScanLimits::default())
     }
 
     fn any(&mut self, range: Range<usize>) -> usize {
@@ -113,8 +110,14 @@ impl Log {
         is_written: bool,
     ) -> Blocks {
         let [from, to] = [from, to].map(|seq| VersionId::Moment(seq as u64));
-        let found = history.difference(&self.doc, from, Some(to), is_written);
-        let found = found.await.unwrap();
+        let found = match is_written {
+            true => history.changes_to_write(&self.doc, from, Some(to)).await,
+            false => {
+                let found = history.difference(&self.doc, from, Some(to)).await;
+                found.map(|found| found.changes)
+            }
+        };
+        let found = found.unwrap();
         let authors = found.authors.iter();
         let authors: Vec<_> = authors.map(|person| person.author.to_string()).collect();
         html::difference_in_blocks(&found.diff, &authors)
