@@ -3,10 +3,7 @@
 
 use std::{collections::HashMap, iter::zip, sync::Arc};
 
-use actix_web::{
-    HttpResponse,
-    http::header::{self, HeaderName, HeaderValue},
-};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::{documents::content_of, versions::Answer};
@@ -19,7 +16,7 @@ use crate::{
 const TAG_HEADER: HeaderName = HeaderName::from_static("coscribe-tag");
 
 /// The form of an answer to whoever may hold another one.
-const IN_BLOCKS: &str = "application/vnd.coscribe.blocks+json";
+const IN_BLOCKS: HeaderValue = HeaderValue::from_static("application/vnd.coscribe.blocks+json");
 
 /// Bytes that are looked at together; no more than 255 code units.
 const CHUNK: usize = 240;
@@ -43,12 +40,11 @@ pub(super) async fn html(
     });
     let (told, tag) = told.await?;
     let told = told.expect("numbers and text serialise");
-    let mut response = HttpResponse::Ok()
-        .content_type(IN_BLOCKS)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(told);
+    let mut response = content_of(Form::Json, told);
     let tag = HeaderValue::from_str(&tag).expect("a tag is of hexadecimal digits");
-    response.headers_mut().insert(TAG_HEADER, tag);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, IN_BLOCKS);
+    headers.insert(TAG_HEADER, tag);
     Ok(response)
 }
 

@@ -5,6 +5,7 @@ import { keptBlocks } from '../src/history/kept-blocks'
 import { changesIn, colourAuthors } from '../src/ui/history/changes'
 import { replaceBlocks } from '../src/ui/history/fragment'
 import { blocksOf } from './blocks'
+import { dice } from './dice'
 
 let place: HTMLElement
 let before: readonly string[]
@@ -165,11 +166,7 @@ describe('groups', () => {
   })
 
   test('never get long or empty, and begin with what has no margin above', () => {
-    let seed = 7
-    const random = (below: number) => {
-      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-      return Math.floor((seed / 2 ** 32) * below)
-    }
+    const random = dice(7)
     let blocks: string[] = letters(0, 200)
     shown(blocks)
     for (let step = 0; step < 40; step++) {

@@ -121,20 +121,20 @@ impl Compare {
 
     /// The same of a block, which may be found again at another place.
     fn block(&self, part: &Part, change: Change, depth: u32) -> Entry {
-        let own = part.id().filter(|id| is_line(part) && !self.is_kept(*id));
         let fate = match change {
-            Change::Added => own.map(|_| Fate::Added),
-            Change::Removed => own.map(|_| Fate::Removed),
-            _ => None,
+            Change::Added => Fate::Added,
+            Change::Removed => Fate::Removed,
+            _ => return self.whole(part, change, depth),
         };
-        let mut entry = self.line(part, fate, change, depth, || {
+        let own = part.id().filter(|id| is_line(part) && !self.is_kept(*id));
+        let mut entry = self.line(part, own.map(|_| fate), change, depth, || {
             self.whole(part, change, depth)
         });
-        if change != Change::Same {
-            entry.print = Some(Print::of_part(part, depth));
-            entry.id = entry.id.or(own);
-            let block = own.map(|id| Block { id, beside: false });
-            entry.block = entry.block.or(block);
+        entry.print = Some(Print::of_part(part, depth));
+        // A line that was written before is known by nothing else.
+        if let Some(id) = own {
+            entry.id = own;
+            entry.block = Some(Block { id, beside: false });
         }
         entry
     }

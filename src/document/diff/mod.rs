@@ -51,8 +51,7 @@ pub fn diff_with(
     after: &BTreeMap<String, Node>,
     copies: Copies,
 ) -> Diff {
-    let compare = Compare::of(before.values(), after.values(), copies, false);
-    compared(before, after, &compare)
+    compared(before, after, copies, false)
 }
 
 /// The same that is to be written as HTML, of an earlier state and a later one of a log that only grows: lines that were written
@@ -62,15 +61,16 @@ pub fn diff_to_write(
     after: &BTreeMap<String, Node>,
     copies: Copies,
 ) -> Diff {
-    let compare = Compare::of(before.values(), after.values(), copies, true);
-    compared(before, after, &compare)
+    compared(before, after, copies, true)
 }
 
 fn compared(
     before: &BTreeMap<String, Node>,
     after: &BTreeMap<String, Node>,
-    compare: &Compare,
+    copies: Copies,
+    is_written: bool,
 ) -> Diff {
+    let compare = Compare::of(before.values(), after.values(), copies, is_written);
     let mut roots = BTreeMap::new();
     for name in before.keys().chain(after.keys()) {
         let filled =

@@ -50,14 +50,16 @@ impl Node {
 
 /// Whether it is an element that holds nothing but text: all that becomes of it, its letters tell.
 pub(super) fn is_line(node: &Node) -> bool {
-    let text = |child: &Part| matches!(**child, Node::XmlText(_));
-    matches!(node, Node::Element { children, .. } if children.iter().all(text))
+    matches!(node, Node::Element { children, .. } if children.iter().all(is_text))
 }
 
 /// Whether these children are a line of text.
 pub(super) fn is_inline(children: &[Part]) -> bool {
-    let text = |child: &Part| matches!(**child, Node::XmlText(_));
-    children.iter().any(text)
+    children.iter().any(is_text)
+}
+
+fn is_text(child: &Part) -> bool {
+    matches!(**child, Node::XmlText(_))
 }
 
 /// A node in another one. The trees of several moments share what did not change between them.

@@ -1,7 +1,7 @@
 //! A document in groups of blocks, which the browser lays out and paints apart: a step that changes one of two thousand blocks
 //! leaves all groups but one as they are, and only moves them.
 
-/** Blocks of a group, about; the half and the double are no reason to cut. */
+/** Blocks of a group, about: up to twice as many are no reason to cut. */
 const GROUP = 64
 
 /** The blocks of a place, in their order. */
