@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::{bell::Bells, event::Event, mailbox::Mailbox};
 use crate::{
@@ -31,6 +34,8 @@ const MAX_BYTES: usize = 16 << 20;
 const BUSY_INTERVAL: Duration = Duration::from_millis(1);
 /// From this many documents in a transaction on, the server counts as busy.
 const BUSY_DOCUMENTS: usize = 4;
+/// So many documents are worth a transaction before the pause is over.
+const ENOUGH_DOCUMENTS: usize = 12;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
@@ -44,6 +49,8 @@ struct Submission {
 pub struct Writer {
     queue: Mutex<Vec<Submission>>,
     arrived: Notify,
+    /// The queue has come to [`ENOUGH_DOCUMENTS`].
+    filled: Notify,
     bells: Arc<Bells>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -65,6 +72,7 @@ impl Writer {
         Self {
             queue: Mutex::default(),
             arrived: Notify::new(),
+            filled: Notify::new(),
             bells,
             store,
             clock,
@@ -76,9 +84,16 @@ impl Writer {
 
     /// Takes a batch; `Event::Committed` goes to the room once it is answered.
     pub fn submit(&self, append: Append, room: Arc<Mailbox>) {
-        self.lock().push(Submission { append, room });
+        let waiting = {
+            let mut queue = self.lock();
+            queue.push(Submission { append, room });
+            queue.len()
+        };
         self.metrics.writer_queue.inc();
         self.arrived.notify_one();
+        if waiting == ENOUGH_DOCUMENTS {
+            self.filled.notify_one();
+        }
     }
 
     /// Commits for ever, and rings for the rooms of a busy server; to be ended by dropping it when every room is gone.
@@ -94,7 +109,8 @@ impl Writer {
                 self.arrived.notified().await;
             }
             if busy {
-                tokio::time::sleep_until(last + BUSY_INTERVAL).await;
+                // Over at the latest then.
+                timeout_at(last + BUSY_INTERVAL, self.enough()).await.ok();
             }
             last = Instant::now();
             let batch = self.take();
@@ -103,6 +119,13 @@ impl Writer {
             if !batch.is_empty() {
                 self.commit(batch).await;
             }
+        }
+    }
+
+    /// Waits until the batches of enough documents are there.
+    async fn enough(&self) {
+        while self.lock().len() < ENOUGH_DOCUMENTS {
+            self.filled.notified().await;
         }
     }
 

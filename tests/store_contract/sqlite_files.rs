@@ -329,6 +329,8 @@ async fn the_log_file_stays_bounded_under_steady_writes() {
     // What calls for a checkpoint that nobody waits for (48 MiB), what comes while a slow disk makes it (96 MiB), and a third
     // of that, as pages are estimated.
     assert!(largest < 192 << 20, "{largest}");
+    // Room for what a busy server writes was made at once.
+    assert!(largest >= 96 << 20, "{largest}");
     store.close().await.unwrap();
     assert!(
         !folder.data_dir().join("coscribe.db-wal").exists(),

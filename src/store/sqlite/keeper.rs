@@ -9,6 +9,9 @@
 //! its page cache back.
 
 use std::{
+    fs::File,
+    io,
+    path::Path,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,6 +19,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(target_os = "linux")]
+use rustix::fs::FallocateFlags;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 use tokio::{
     sync::{Mutex, Notify, mpsc},
@@ -23,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Shared, error::failed};
+use super::{Shared, error::failed, watch::wal_of};
 use crate::store::StoreError;
 
 /// Pages in the WAL (of 4 KiB) that call for a checkpoint. Higher is less work, as a page that many commits changed is
@@ -37,6 +42,15 @@ const TRUNCATE_PAGES: u64 = 32768;
 /// than they are; and how long, at most, should it fail to end.
 const FULL_PAGES: u64 = 24576;
 const MAX_WAIT: Duration = Duration::from_secs(5);
+/// Pages in the WAL at a checkpoint from which on its file gets room for all that follow at once. Where the file system
+/// has to find the room page by page, a commit waits while a checkpoint syncs what came before it.
+const RESERVE_FROM: u64 = 2048;
+/// Pages for which there is room then: a WAL rarely gets beyond them.
+const RESERVED_PAGES: u64 = FULL_PAGES;
+/// A page of the WAL with its head, in bytes.
+const FRAME: u64 = 4096 + 24;
+/// What is reserved is at most this part of what is free on the disk.
+const PART_OF_FREE: u64 = 8;
 /// Without a commit for this long it is time to tidy up.
 const QUIET: Duration = Duration::from_secs(1);
 /// Longest time that closing spends on giving space back.
@@ -92,6 +106,7 @@ impl Keeper {
             conn,
             shared: Arc::downgrade(shared),
             signs: Arc::clone(&signs),
+            reserved: false,
         };
         Self {
             signs,
@@ -173,6 +188,8 @@ struct House {
     /// Weak, so that a store that is dropped without being closed ends.
     shared: Weak<Shared>,
     signs: Arc<Signs>,
+    /// The file of the WAL has room, or can not be given any, until it is cut to nothing.
+    reserved: bool,
 }
 
 impl House {
@@ -230,21 +247,35 @@ impl House {
         }
     }
 
+    /// Gives the file of the WAL room for what a busy server writes. It works without as well.
+    async fn reserve(&mut self, shared: &Shared) {
+        self.reserved = true;
+        let wal = wal_of(&shared.path);
+        let reserved = tokio::task::spawn_blocking(move || reserve(&wal)).await;
+        if let Ok(Err(error)) = reserved {
+            tracing::debug!(%error, "The WAL grows page by page");
+        }
+    }
+
     /// Makes room in the WAL under load.
     async fn relieve(&mut self, shared: &Shared) -> Result<(), StoreError> {
         // What is written from here on is for the next checkpoint, unless the writer waits below.
         let before = self.signs.pages();
         let beside = self.checkpoint(PASSIVE).await?;
+        if beside >= RESERVE_FROM && !self.reserved {
+            self.reserve(shared).await;
+        }
         // It cannot tell whether more was written meanwhile. When it was, the WAL goes on growing, and this time nobody
         // may write until it is empty.
         if beside > STOP_PAGES {
+            // Once more beside them, so that little is left for then.
+            self.checkpoint(PASSIVE).await?;
             let _writer_waits = shared.writer().await?;
-            self.checkpoint(if beside > TRUNCATE_PAGES {
-                TRUNCATE
+            if beside > TRUNCATE_PAGES {
+                self.truncate().await?;
             } else {
-                PASSIVE
-            })
-            .await?;
+                self.checkpoint(PASSIVE).await?;
+            }
             self.signs.pages.store(0, Ordering::Relaxed);
         } else {
             self.signs.pages.fetch_sub(before, Ordering::Relaxed);
@@ -271,7 +302,7 @@ impl House {
         self.checkpoint(PASSIVE).await?;
         self.vacuum(shared, 0).await?;
         let mut writer = shared.writer().await?;
-        self.checkpoint(TRUNCATE).await?;
+        self.truncate().await?;
         self.signs.pages.store(0, Ordering::Relaxed);
         writer
             .conn
@@ -309,6 +340,13 @@ impl House {
             .map_err(failed)
     }
 
+    /// Cuts the WAL to nothing.
+    async fn truncate(&mut self) -> Result<(), StoreError> {
+        self.checkpoint(TRUNCATE).await?;
+        self.reserved = false;
+        Ok(())
+    }
+
     /// Runs a checkpoint and answers how many pages the WAL held.
     async fn checkpoint(&mut self, sql: &'static str) -> Result<u64, StoreError> {
         let row = sqlx::query(sql)
@@ -318,4 +356,23 @@ impl House {
         // −1 where there is no WAL.
         Ok(u64::try_from(row.get::<i64, _>(1)).unwrap_or(0))
     }
+}
+
+/// Has the file system find room behind what is written, which it leaves as it is, and which reads as zeros: to SQLite, the
+/// end of the log.
+#[cfg(target_os = "linux")]
+fn reserve(wal: &Path) -> io::Result<()> {
+    let length = RESERVED_PAGES * FRAME;
+    let wal = File::options().write(true).open(wal)?;
+    let free = rustix::fs::fstatvfs(&wal)?;
+    if free.f_bavail.saturating_mul(free.f_frsize) / PART_OF_FREE < length {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    rustix::fs::fallocate(&wal, FallocateFlags::empty(), 0, length)?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_wal: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

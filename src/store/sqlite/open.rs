@@ -18,8 +18,12 @@ use sqlx::{
 use tokio::sync::Mutex;
 
 use super::{
-    Shared, SqliteOptions, SqliteStore, error::failed, keeper::Keeper, names::Names,
-    watch::FileWatch, writer::Writer,
+    Shared, SqliteOptions, SqliteStore,
+    error::failed,
+    keeper::Keeper,
+    names::Names,
+    watch::{FileWatch, wal_of},
+    writer::Writer,
 };
 use crate::store::{Durability, StoreError};
 
@@ -347,9 +351,7 @@ async fn only_migrations(conn: &mut SqliteConnection) -> Result<bool, sqlx::Erro
 /// shows of it must be durable (found by the simulation). Not by a write: on a full disk people can still read. Only the
 /// WAL: closing a second handle of the database file itself would give up SQLite's locks on it.
 fn sync_wal(path: &Path) -> io::Result<()> {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    fs::File::open(wal)?.sync_data()
+    fs::File::open(wal_of(path))?.sync_data()
 }
 
 fn migrator() -> Migrator {

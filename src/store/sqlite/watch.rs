@@ -27,9 +27,7 @@ struct FileId {
 impl FileWatch {
     /// Takes note of the database at `path` and its log, both of which exist.
     pub(super) fn new(path: &Path) -> io::Result<Self> {
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        let files = [path.to_path_buf(), PathBuf::from(wal)]
+        let files = [path.to_path_buf(), wal_of(path)]
             .into_iter()
             .map(|path| file_id(&path).map(|id| (path, id)))
             .collect::<io::Result<_>>()?;
@@ -64,6 +62,13 @@ impl FileWatch {
         }
         Ok(())
     }
+}
+
+/// The write-ahead log of a database.
+pub(super) fn wal_of(database: &Path) -> PathBuf {
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
 }
 
 #[cfg(unix)]
