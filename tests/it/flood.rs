@@ -5,9 +5,22 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{self, SplitSink},
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+    sync::watch,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async_with_config, tungstenite::Message as Frame,
+};
+use yrs::{StateVector, updates::encoder::Encode as _};
 
 use crate::{
     corpus,
@@ -264,28 +277,62 @@ async fn attack(
     let mut pace = pace.map(tokio::time::interval);
     let mut reconnects = 0;
     let mut sent = 0;
-    let mut peer = Connect::to(&url).silent().await;
+    let mut attacker = Attacker::to(&url).await;
     while sent < frames {
         if let Some(pace) = &mut pace {
             pace.tick().await;
         }
-        for _ in 0..BURST {
-            peer.send(malformed(&samples, &mut random));
-            sent += 1;
-        }
-        // The answer to a well-formed question, or the end: everything before it was handled.
-        let before = peer.with(|view| view.step_2s);
-        peer.ask();
-        peer.wait("an answer or the end", |view| {
-            view.step_2s > before || view.closed.is_some()
-        })
-        .await;
-        if peer.with(|view| view.closed.is_some()) {
+        let burst: Vec<_> = (0..BURST)
+            .map(|_| malformed(&samples, &mut random))
+            .collect();
+        sent += BURST;
+        if !attacker.handled(burst).await {
             reconnects += 1;
-            peer = Connect::to(&url).silent().await;
+            attacker = Attacker::to(&url).await;
         }
     }
     reconnects
+}
+
+/// A client that spends as little as it can on its attack: its processor is the server's, too.
+struct Attacker {
+    sink: SplitSink<Socket, Frame>,
+    /// Answers to questions so far; its end is that of the connection.
+    answers: watch::Receiver<u64>,
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+impl Attacker {
+    async fn to(url: &str) -> Self {
+        let (socket, _) = connect_async_with_config(url, None, true).await.unwrap();
+        let (sink, mut stream) = socket.split();
+        let (answered, answers) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Some(Ok(frame)) = stream.next().await {
+                if frame.into_data().starts_with(&wire::STEP_2) {
+                    answered.send_modify(|answers| *answers += 1);
+                }
+            }
+        });
+        Self { sink, answers }
+    }
+
+    /// Sends all in one go, and a well-formed question behind them. True with an answer, and false with the end of the
+    /// connection: either way, everything was handled.
+    async fn handled(&mut self, burst: Vec<Vec<u8>>) -> bool {
+        let before = *self.answers.borrow();
+        let question = wire::step_1(&StateVector::default().encode_v1());
+        let frames = burst.into_iter().chain([question]);
+        let mut frames = stream::iter(frames.map(|frame| Ok(Frame::Binary(frame.into()))));
+        // Where the connection has ended, no answer comes either.
+        self.sink.send_all(&mut frames).await.ok();
+        let answered = self.answers.wait_for(|answers| *answers > before);
+        timeout(PATIENCE, answered)
+            .await
+            .expect("an answer or the end")
+            .is_ok()
+    }
 }
 
 fn malformed(samples: &[Vec<u8>], random: &mut StdRng) -> Vec<u8> {
