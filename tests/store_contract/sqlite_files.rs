@@ -306,6 +306,15 @@ async fn deleting_gives_the_space_back_and_leaves_no_byte_behind() {
     assert_sound(&folder).await;
 }
 
+/// Whether the disk of this folder has room to spare, and a file system that reserves it.
+#[cfg(target_os = "linux")]
+fn can_reserve(folder: &std::path::Path) -> bool {
+    let file = fs::File::create(folder.join("reserved")).unwrap();
+    let free = rustix::fs::fstatvfs(&file).unwrap();
+    free.f_bavail * free.f_frsize > 1 << 30
+        && rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 4096).is_ok()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_file_stays_bounded_under_steady_writes() {
     let folder = Folder::new();
@@ -330,7 +339,12 @@ async fn the_log_file_stays_bounded_under_steady_writes() {
     // of that, as pages are estimated.
     assert!(largest < 192 << 20, "{largest}");
     // Room for what a busy server writes was made at once.
-    assert!(largest >= 96 << 20, "{largest}");
+    #[cfg(target_os = "linux")]
+    if can_reserve(&folder.data_dir()) {
+        assert!(largest >= 96 << 20, "{largest}");
+    } else {
+        eprintln!("skipped: this disk has no room to spare, or can not reserve it");
+    }
     store.close().await.unwrap();
     assert!(
         !folder.data_dir().join("coscribe.db-wal").exists(),
